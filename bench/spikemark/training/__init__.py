@@ -1,0 +1,1 @@
+"""Gradient rules and the training loop."""
