@@ -7,7 +7,6 @@ framework's. It imports no framework: adapters are loaded by name, when asked fo
 
 from __future__ import annotations
 
-import difflib
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from spikemark.errors import unknown
 from spikemark.neurons import Learnable, NeuronSpec
 
 ENTRY_POINT_GROUP = "spikemark.adapters"
@@ -217,14 +217,12 @@ def get_adapter(name: str) -> Adapter:
     """The adapter called `name`.
 
     Raises:
-        KeyError: no such adapter; the message lists the known ones.
+        UnknownNameError: no such adapter; the message lists the known ones.
         MissingFramework: its framework is not installed.
     """
     known = _entry_points()
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise KeyError(f"no adapter {name!r}{hint} (known: {', '.join(known)})")
+        raise unknown("adapter", name, known)
     try:
         loaded = known[name].load()
     except ModuleNotFoundError as error:

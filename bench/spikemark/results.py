@@ -21,6 +21,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from spikemark.errors import InputError
+
 SCHEMA = 1
 COLUMNS = (
     "suite framework neuron system dataset seed status metric value unit split noise severity layer key".split()
@@ -61,7 +63,7 @@ class Record(TypedDict):
     correct: NotRequired[str]
 
 
-class ResultsError(ValueError):
+class ResultsError(InputError):
     """A results folder or file is not what it should be; the message names it."""
 
 

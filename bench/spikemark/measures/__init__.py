@@ -1,0 +1,1 @@
+"""What is measured on a system: accuracy, robustness, energy, throughput, conformance."""

@@ -129,7 +129,7 @@ def train(
     """
     watch = watch or Watch()
     optimizer, schedule = make_optimizer(system.optimizer, select_trained(model, system.trains), protocol.epochs)
-    fingerprints = {"initial_weights": fingerprint(*model.state_dict().values())}
+    fingerprints = {"initial_weights": fingerprint(*model.parameters())}
     history: list[Epoch] = []
     best_state, best_epoch, best_accuracy = _state(model), 0, -1.0
     orders = []

@@ -1,0 +1,60 @@
+"""What a result was measured on: versions, processor, threads, commit. Nothing here identifies a person or a path."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+_PACKAGES = ("spikemark", "torch", "numpy", "spikingjelly", "snntorch", "norse", "numba", "scikit-learn")
+
+
+@cache
+def environment() -> dict[str, Any]:
+    """The machine and the software, the same for all cells of one process."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": psutil.cpu_count(logical=False) or os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "packages": {name: found for name in _PACKAGES if (found := _version(name)) is not None},
+        "commit": _commit(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> str | None:
+    """Commit of the checkout this package runs from, with ``-dirty`` when its sources differ from it."""
+    here = Path(__file__).resolve().parent
+    ask = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        tracked = subprocess.run([*ask[:3], "ls-files", "--error-unmatch", __file__], capture_output=True, check=False)
+        if tracked.returncode != 0:
+            return None
+        return subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
+    except FileNotFoundError:  # no git on this machine
+        return None

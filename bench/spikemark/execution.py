@@ -1,0 +1,140 @@
+"""From a cell to its record: builds the network, trains, measures. Runs in whatever process the runner chose."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spikemark.adapter import get_adapter
+from spikemark.datasets import Dataset, Sizes, load_dataset
+from spikemark.environment import environment
+from spikemark.measures.accuracy import test_accuracy
+from spikemark.measures.conformance import conformance
+from spikemark.measures.energy import energy_measurements
+from spikemark.measures.robustness import robustness
+from spikemark.measures.throughput import Budget, throughput
+from spikemark.networks import SpikingNetwork, build_network
+from spikemark.neurons import NEURONS
+from spikemark.results import SCHEMA, Measurement, Record, Status
+from spikemark.streams import generator
+from spikemark.suite import Cell
+from spikemark.systems import SYSTEMS, System
+from spikemark.training.bptt import CellTimeoutError, DivergedError, Protocol, Watch, train
+
+Listener = Callable[[dict[str, Any]], None]
+
+
+def run_cell(cell: Cell, data_dir: Path | None, device: str, listener: Listener) -> Record:
+    """Measure one cell.
+
+    Args:
+        cell: what to measure.
+        data_dir: folder of the data sets; None for the default places.
+        device: "cpu" or "cuda".
+        listener: told of every epoch.
+
+    Returns:
+        A record with status "ok", "diverged" or "timeout"; any other error is raised, see `failed_record`.
+    """
+    record = _empty_record(cell, device)
+    start = time.monotonic()
+    watch = Watch(cell.timeout, lambda event: listener({"cell": str(cell)} | event))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(_threads(cell))
+    try:
+        _TASKS[cell.task](cell, record, data_dir, device, watch)
+    except DivergedError as error:
+        record["status"], record["error"] = "diverged", str(error)
+    except CellTimeoutError as error:
+        record["status"], record["error"] = "timeout", str(error)
+    finally:
+        torch.set_num_threads(threads)
+    record["seconds"] = round(time.monotonic() - start, 3)
+    return record
+
+
+def lost_record(cell: Cell, device: str, status: Status, error: str) -> Record:
+    """The record of a cell that could not report itself."""
+    record = _empty_record(cell, device)
+    record["status"], record["error"] = status, error
+    return record
+
+
+def failed_record(cell: Cell, device: str, future: Future[Record]) -> Record:
+    """The record of a cell whose future ended in an error: the error's last line first, then its traceback."""
+    error = future.exception()
+    assert error is not None
+    lines = traceback.format_exception(error)
+    return lost_record(cell, device, "failed", f"{type(error).__name__}: {error}\n{''.join(lines)}")
+
+
+def _empty_record(cell: Cell, device: str) -> Record:
+    content = cell.content()
+    route = get_adapter(cell.framework).route(NEURONS[cell.neuron])
+    content["route"] = {"kind": route.kind, "why": route.why}
+    return {
+        "schema": SCHEMA,
+        "key": cell.key(),
+        "suite": cell.suite,
+        "cell": content,
+        "environment": environment() | {"device": device, "threads": _threads(cell)},
+        "status": "ok",
+        "error": None,
+        "measurements": [],
+        "fingerprints": {},
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": 0.0,
+    }
+
+
+def _threads(cell: Cell) -> int:
+    """One thread a cell, since cells run side by side; throughput has the machine to itself."""
+    return int(cell.settings["throughput"]["threads"]) if cell.task == "throughput" else 1
+
+
+def _protocol(cell: Cell) -> Protocol:
+    training, encoding = cell.settings["training"], cell.settings["encoding"]
+    return Protocol(training["epochs"], training["batch_size"], encoding["name"], encoding["steps"])
+
+
+def _model(cell: Cell, system: System, dataset: Dataset) -> SpikingNetwork:
+    return build_network(
+        system.network,
+        get_adapter(cell.framework),
+        system.spec,
+        dataset.shape,
+        dataset.classes,
+        cell.seed,
+        normalization=system.normalization,
+        options=system.options,
+    )
+
+
+def _train(cell: Cell, record: Record, data_dir: Path | None, device: str, watch: Watch) -> None:
+    system, protocol, settings = SYSTEMS[cell.system], _protocol(cell), cell.settings
+    dataset = load_dataset(cell.dataset, data_dir, Sizes(**settings["sizes"]))
+    model = _model(cell, system, dataset)
+    rows = record["measurements"]
+    rows.append(_count("parameters", sum(p.numel() for p in model.parameters())))
+    learned = sum(p.numel() for layer in model.spiking_layers() for p in layer.learnables().values())
+    rows.append(_count("neuron_parameters", learned))
+    trained = train(model.to(device), system, dataset, protocol, cell.seed, watch)
+    record["fingerprints"].update(trained.fingerprints)
+    measured, record["correct"] = test_accuracy(model, trained, system, dataset, protocol, watch)
+    rows += measured
+    if "robustness" in settings:
+        _robustness(cell, record, model, dataset, protocol, watch)
+    if "energy" in settings:
+        inputs = dataset.test.inputs[: settings["energy"]["samples"]]
+        encoded = _encode(protocol, inputs, generator("encoding", dataset.name, "energy"))
+        rows += energy_measurements(model.eval(), encoded.to(device))
+
+
+_TASKS = {"train": _train}
