@@ -6,6 +6,7 @@ failure. This module decides what is to be done, never how.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -265,8 +266,6 @@ def load_suite(name_or_path: str) -> Suite:
 
 def _json(data: dict[str, Any]) -> str:
     """TOML data as JSON, since pydantic's strict mode takes an array for a tuple only from JSON."""
-    import json
-
     return json.dumps(data, default=str)
 
 

@@ -1,0 +1,36 @@
+# Everything here works in .venv, which the first target that needs it sets up with the versions of constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+# Tests and suites get their parallelism from processes; a thread pool in each would fight over the cores.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: quick test lint bench clean
+
+quick: $(READY)  ## run the quick suite and render its report
+	$(BIN)/spikemark run quick --out out/quick
+	$(BIN)/spikemark report out/quick --out out/report
+	@echo "records: out/quick"
+	@echo "report:  out/report/quick.html (open it in a browser), out/report/quick.md"
+
+test: $(READY)  ## run all tests
+	$(BIN)/python -m pytest
+
+lint: $(READY)  ## style, types and the wall between harness and adapters
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)  ## measure; prints ratios, asserts nothing about time
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -s
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all,test,lint]' --constraint constraints.txt
+	# A peer that counts are checked against; its dependencies would pull in packages that nothing here needs.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps neurobench==2.3.0
+	touch $(READY)
+
+clean:
+	rm -rf .venv .tox out build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,89 @@
+"""The registries as tables, for `spikemark list`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+Table = tuple[str, list[str], list[list[Any]]]
+
+
+def _adapters() -> Table:
+    from spikemark.adapter import MissingFramework, adapter_names, get_adapter, install_command
+    from spikemark.neurons import NEURONS
+
+    rows = []
+    for name in adapter_names():
+        try:
+            adapter = get_adapter(name)
+        except MissingFramework:
+            rows.append([name, "not installed", install_command(name)])
+            continue
+        routes = ", ".join(f"{neuron} {adapter.route(spec).kind}" for neuron, spec in NEURONS.items())
+        rows.append([name, adapter.version(), routes])
+    return "adapters", ["name", "framework version", "route by neuron"], rows
+
+
+def _neurons() -> Table:
+    from spikemark.neurons import NEURONS
+
+    def learnable(value: Any) -> str:
+        return f"{value.init:.4g}" + ("" if value.scope == "fixed" else f", a {value.scope}, {value.transform}")
+
+    rows = [
+        [name, learnable(s.threshold), learnable(s.decay), s.reset, s.surrogate.name, s.source]
+        for name, s in NEURONS.items()
+    ]
+    return "neurons", ["name", "threshold", "decay", "reset", "surrogate", "source"], rows
+
+
+def _systems() -> Table:
+    from spikemark.adapter import get_adapter
+    from spikemark.networks import build_network
+    from spikemark.systems import SYSTEMS
+
+    rows = []
+    for name, system in SYSTEMS.items():
+        model = build_network(
+            system.network, get_adapter("reference"), system.spec, (1, 28, 28), 10, 0,
+            normalization=system.normalization, options=system.options,
+        )
+        learned = sum(p.numel() for layer in model.spiking_layers() for p in layer.learnables().values())
+        count = sum(p.numel() for p in model.parameters())
+        rows.append([name, system.network, system.neuron, system.trains, count - learned, learned, system.source])
+    title = "systems (parameters for inputs of 1 x 28 x 28 and 10 classes)"
+    return title, ["name", "network", "neuron", "trains", "weights", "neuron parameters", "source"], rows
+
+
+def _datasets() -> Table:
+    from spikemark.datasets import DATASETS
+
+    rows = [[c.name, c.shape, c.classes, c.train, c.test, c.licence, c.source] for c in DATASETS.values()]
+    return "data sets", ["name", "shape", "classes", "train", "test", "licence", "source"], rows
+
+
+def _noise() -> Table:
+    from spikemark.noise import NOISES
+
+    rows = [[n.name, n.domain, ", ".join(f"{s:g}" for s in n.severities), n.unit, n.source] for n in NOISES.values()]
+    return "noise", ["name", "domain", "severities 1 to 5", "unit", "source"], rows
+
+
+def _suites() -> Table:
+    from spikemark.suite import load_suite, shipped_suites
+
+    rows = [[name, len(load_suite(name).cells()), load_suite(name).description] for name in shipped_suites()]
+    return "suites", ["name", "cells", "description"], rows
+
+
+LISTINGS: Mapping[str, Callable[[], Table]] = MappingProxyType(
+    {
+        "adapters": _adapters,
+        "neurons": _neurons,
+        "systems": _systems,
+        "datasets": _datasets,
+        "noise": _noise,
+        "suites": _suites,
+    }
+)

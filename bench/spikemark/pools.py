@@ -1,0 +1,155 @@
+"""Where cells are executed: in this process, in local worker processes, or on a dask cluster. One interface."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+
+from spikemark.errors import InputError
+from spikemark.execution import Listener, run_cell
+from spikemark.results import Record
+from spikemark.suite import Cell
+
+_TOPIC = "spikemark"
+
+
+class Pool(Protocol):
+    """Executes cells.
+
+    Attributes:
+        size: how many cells run at once.
+    """
+
+    size: int
+
+    def submit(self, cell: Cell, device: str) -> Future[Record]:
+        """Start a cell; at most `size` may be under way."""
+
+    def kill(self, future: Future[Record]) -> bool:
+        """Stop a cell that does not stop by itself; False when this pool cannot."""
+
+    def close(self) -> None:
+        """Stop everything at once."""
+
+
+class InProcessPool:
+    """One cell at a time in this process: the quickest to start, for debugging and tests."""
+
+    size = 1
+
+    def __init__(self, data_dir: Path | None, listener: Listener) -> None:
+        self._run = partial(run_cell, data_dir=data_dir, listener=listener)
+        self._executor = ThreadPoolExecutor(max_workers=1)
+
+    def submit(self, cell: Cell, device: str) -> Future[Record]:
+        """See `Pool.submit`."""
+        return self._executor.submit(self._run, cell, device=device)
+
+    def kill(self, future: Future[Record]) -> bool:
+        """A thread cannot be killed."""
+        return False
+
+    def close(self) -> None:
+        """See `Pool.close`."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+class DaskPool:
+    """Worker processes on this machine, or the workers of a running cluster.
+
+    Args:
+        workers: local processes, one thread each; ignored with `scheduler`.
+        scheduler: address of a dask scheduler.
+        data_dir: folder of the data sets, as the workers see it.
+        listener: told of every epoch.
+
+    Raises:
+        InputError: no scheduler answers at the address, or it has no workers.
+    """
+
+    def __init__(self, workers: int, scheduler: str | None, data_dir: Path | None, listener: Listener) -> None:
+        import dask
+        from distributed import Client, LocalCluster
+
+        # A cell that kills its worker must not be given to the next one.
+        dask.config.set({"distributed.scheduler.allowed-failures": 0})
+        self._cluster = None
+        if scheduler is None:
+            for name in ("distributed", "distributed.nanny", "distributed.worker", "distributed.core"):
+                logging.getLogger(name).setLevel(logging.CRITICAL)
+            self._cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=None,
+                memory_limit=0,
+                preload=["spikemark._worker"],
+                silence_logs=logging.CRITICAL,
+            )
+        try:
+            self._client = Client(self._cluster or scheduler, timeout=20)
+        except (OSError, ValueError) as error:
+            raise InputError(f"--scheduler {scheduler}: no dask scheduler answers there ({error})") from None
+        self.size = len(self._client.scheduler_info(n_workers=-1)["workers"])
+        if self.size == 0:
+            raise InputError(f"--scheduler {scheduler}: the cluster has no workers")
+        self._client.subscribe_topic(_TOPIC, lambda event: listener(event[1]))
+        self._run = partial(_run_on_worker, data_dir=data_dir)
+        self._dask_futures: dict[Future[Record], Any] = {}
+
+    def submit(self, cell: Cell, device: str) -> Future[Record]:
+        """See `Pool.submit`."""
+        dask_future = self._client.submit(self._run, cell, device=device, pure=False)
+        future: Future[Record] = Future()
+        self._dask_futures[future] = dask_future
+        dask_future.add_done_callback(partial(self._hand_over, future))
+        return future
+
+    def _hand_over(self, future: Future[Record], dask_future: Any) -> None:
+        error = None if dask_future.cancelled() else dask_future.exception()
+        del self._dask_futures[future]
+        if dask_future.cancelled():
+            future.cancel()
+            future.set_running_or_notify_cancel()
+        elif error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(dask_future.result())
+
+    def kill(self, future: Future[Record]) -> bool:
+        """Restart the worker that runs the cell."""
+        key = self._dask_futures[future].key
+        workers = [address for address, keys in self._client.processing().items() if key in keys]
+        self._client.restart_workers(workers)
+        return True
+
+    def close(self) -> None:
+        """See `Pool.close`."""
+        self._client.cancel(list(self._dask_futures.values()))
+        self._client.close(timeout=2)
+        if self._cluster is not None:
+            self._cluster.close(timeout=5)
+
+
+def _run_on_worker(cell: Cell, device: str, data_dir: Path | None) -> Record:
+    from distributed import get_worker
+
+    worker = get_worker()
+    return run_cell(cell, data_dir, device, lambda event: worker.log_event(_TOPIC, event))
+
+
+def make_pool(
+    workers: int | None, scheduler: str | None, data_dir: Path | None, listener: Callable[[dict[str, Any]], None]
+) -> Pool:
+    """The pool the user asked for: 0 workers is this process, None one worker a physical core."""
+    if scheduler is None and workers == 0:
+        return InProcessPool(data_dir, listener)
+    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    return DaskPool(workers or cores, scheduler, data_dir, listener)
