@@ -55,7 +55,7 @@ def tiny(tmp_path, monkeypatch):
 def test_digits_splits_are_disjoint_complete_and_fixed():
     data, again = load_dataset("digits"), load_dataset("digits")
     splits = (data.train, data.validation, data.test)
-    assert [len(split) for split in splits] == [1257, 180, 360]
+    assert [len(split) for split in splits] == [1000, 300, 497]
     assert data.shape == (1, 8, 8)
     assert data.classes == 10
     for split in splits:
@@ -91,7 +91,7 @@ def test_digits_labels_belong_to_their_images():
     assert (guesses == data.test.labels).float().mean() > 0.85
 
 
-@pytest.mark.parametrize(("sizes", "message"), [({"train": 1258}, "1258 asked for, but digits has 1257 train samples")])
+@pytest.mark.parametrize(("sizes", "message"), [({"train": 1001}, "1001 asked for, but digits has 1000 train samples")])
 def test_too_many_samples(sizes, message):
     with pytest.raises(ValueError, match=message):
         load_dataset("digits", sizes=Sizes(**sizes))

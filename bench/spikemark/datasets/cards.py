@@ -6,16 +6,17 @@ that this module imports nothing that a card needs.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from spikemark.errors import InputError, unknown
+
 Kind = Literal["image", "events", "series"]
 
 
-class DataError(ValueError):
+class DataError(InputError):
     """A data set's file is missing, damaged or not what it should be; the message names it and what would be right."""
 
 
@@ -24,7 +25,7 @@ class Sizes:
     """Numbers of samples in the three splits; None stands for all there are.
 
     Raises:
-        ValueError: a number is below 1.
+        InputError: a number is below 1.
     """
 
     train: int | None = None
@@ -34,7 +35,7 @@ class Sizes:
     def __post_init__(self) -> None:
         for split, count in (("train", self.train), ("validation", self.validation), ("test", self.test)):
             if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-                raise ValueError(f"sizes.{split}: {count!r} is not a positive whole number")
+                raise InputError(f"sizes.{split}: {count!r} is not a positive whole number")
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,10 @@ def find_card(name: str) -> Card:
     """The card called `name`.
 
     Raises:
-        KeyError: no such data set; the message lists the known ones.
+        UnknownNameError: no such data set; the message lists the known ones.
     """
     if name not in DATASETS:
-        close = difflib.get_close_matches(name, DATASETS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise KeyError(f"no data set {name!r}{hint} (known: {', '.join(DATASETS)})")
+        raise unknown("data set", name, DATASETS)
     return DATASETS[name]
 
 
@@ -117,7 +116,7 @@ _CARDS = (
         kind="image",
         shape=(1, 8, 8),
         classes=10,
-        samples=Sizes(1257, 180, 360),
+        samples=Sizes(1000, 300, 497),
         encoder="direct",
         loader="spikemark.datasets.images:digits",
         licence="CC BY 4.0 (UCI)",

@@ -6,12 +6,13 @@ stream gives every contender the same input.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import torch
 from torch import Tensor
+
+from spikemark.errors import InputError, unknown
 
 Encoder = Callable[[Tensor, int, torch.Generator], Tensor]
 
@@ -43,11 +44,11 @@ def frames(inputs: Tensor, steps: int, generator: torch.Generator) -> Tensor:
     The maximum keeps spikes 0/1 and values in 0..1.
 
     Raises:
-        ValueError: `steps` does not divide the length of the samples' time axis, or they have none.
+        InputError: `steps` does not divide the length of the samples' time axis, or they have none.
     """
     own = inputs.shape[1] if inputs.dim() > 2 else 0
     if own == 0 or own % steps:
-        raise ValueError(f"steps: {steps} does not divide the {own} time steps of the samples")
+        raise InputError(f"steps: {steps} does not divide the {own} time steps of the samples")
     groups = inputs.reshape(inputs.shape[0], steps, own // steps, *inputs.shape[2:])
     return groups.amax(dim=2).transpose(0, 1)
 
@@ -70,13 +71,11 @@ def encode(name: str, inputs: Tensor, steps: int, generator: torch.Generator) ->
         ``[T, B, *shape]`` of the inputs' type, on their device. Not to be written to: it may be a view of `inputs`.
 
     Raises:
-        KeyError: no such encoder.
-        ValueError: `steps` is below 1, or does not fit the samples.
+        UnknownNameError: no such encoder.
+        InputError: `steps` is below 1, or does not fit the samples.
     """
     if name not in ENCODERS:
-        close = difflib.get_close_matches(name, ENCODERS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise KeyError(f"no encoder {name!r}{hint} (known: {', '.join(ENCODERS)})")
+        raise unknown("encoder", name, ENCODERS)
     if steps < 1:
-        raise ValueError(f"steps: {steps} is below 1")
+        raise InputError(f"steps: {steps} is below 1")
     return ENCODERS[name](inputs, steps, generator)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from spikemark.datasets.cards import Card, Sizes, find_card
 from spikemark.datasets.pools import Loader, Pool, SplitName
+from spikemark.errors import InputError
 from spikemark.streams import generator
 
 _SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -70,8 +71,8 @@ def load_dataset(name: str, data_dir: Path | None = None, sizes: Sizes | None = 
         sizes: how many samples of each split to take; None: all.
 
     Raises:
-        KeyError: no such data set.
-        ValueError: `sizes` asks for more samples than there are.
+        UnknownNameError: no such data set.
+        InputError: `sizes` asks for more samples than there are.
         DataError: a file is missing or damaged.
     """
     card = find_card(name)
@@ -92,7 +93,7 @@ def _counts(card: Card, sizes: Sizes) -> dict[SplitName, int]:
     for split in _SPLITS:
         available, asked = getattr(card.samples, split), getattr(sizes, split)
         if asked is not None and asked > available:
-            raise ValueError(f"sizes.{split}: {asked} asked for, but {card.name} has {available} {split} samples")
+            raise InputError(f"sizes.{split}: {asked} asked for, but {card.name} has {available} {split} samples")
         counts[split] = available if asked is None else asked
     return counts
 

@@ -1,0 +1,157 @@
+import math
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from spikemark.adapter import get_adapter
+from spikemark.datasets import encode
+from spikemark.errors import InputError
+from spikemark.measures.robustness import (
+    corruption_error,
+    half_margin_severity,
+    mean_accuracy,
+    mean_over_noises,
+    normalised_area,
+    relative_corruption_error,
+    robustness,
+)
+from spikemark.networks import build_network
+from spikemark.neurons import NEURONS
+
+NOISES = ("gaussian", "salt-and-pepper", "spike-deletion")
+
+
+def encode_step(inputs, generator):
+    return encode("poisson", inputs, 3, generator)
+
+
+@pytest.fixture
+def samples():
+    inputs = torch.rand(50, 1, 6, 6, generator=torch.Generator().manual_seed(1))
+    return inputs, torch.arange(50) % 3
+
+
+@pytest.fixture
+def model():
+    return build_network("mlp", get_adapter("reference"), NEURONS["lif"], (1, 6, 6), 3, 0, options={"hidden": (30,)})
+
+
+class Brightness(nn.Module):
+    """Class 1 where the mean input is above one half; counts its calls. [T, B, ...] to [T, B, 2]."""
+
+    def __init__(self):
+        super().__init__()
+        self.samples = 0
+
+    def forward(self, x):
+        self.samples += x.shape[1]
+        mean = x.flatten(2).mean(2)
+        return torch.stack((1 - mean, mean), dim=2)
+
+
+def run(model, samples, noises=NOISES, severities=(1, 3), batch_size=20):
+    return robustness(model, "made-up", *samples, encode_step, noises, severities, batch_size)
+
+
+def test_rows_and_fingerprints(model, samples):
+    rows, prints = run(model, samples)
+    assert [(row["noise"], row["severity"]) for row in rows] == [
+        *((noise, 0) for noise in NOISES),
+        *((noise, severity) for noise in NOISES for severity in (1, 3)),
+    ]
+    assert all(row["metric"] == "accuracy" and row["split"] == "test" and row["unit"] == "fraction" for row in rows)
+    assert len({row["value"] for row in rows if row["severity"] == 0}) == 1
+    assert set(prints) == {"noise:clean", *(f"noise:{noise}:{s}" for noise in NOISES for s in (1, 3))}
+    assert len({prints[f"noise:{noise}:{s}"] for noise in NOISES for s in (1, 3)}) == 6
+
+
+def test_accuracy_by_hand():
+    # Means 0.2 and 0.8: the clean answer is right for the first two of three labels, whatever the batches.
+    inputs = torch.cat([torch.full((1, 4), 0.2), torch.full((1, 4), 0.8), torch.full((1, 4), 0.2)])
+    labels = torch.tensor([0, 1, 1])
+    rows, _ = robustness(Brightness(), "x", inputs, labels, lambda x, g: x[None], ["gaussian"], [1], 2)
+    assert rows[0]["value"] == pytest.approx(2 / 3)
+
+
+def test_no_more_inferences_than_needed():
+    counter = Brightness()
+    inputs, labels = torch.rand(30, 4), torch.zeros(30, dtype=torch.long)
+    robustness(counter, "x", inputs, labels, lambda x, g: x[None], ["gaussian", "salt-and-pepper"], [1, 2, 3], 7)
+    assert counter.samples == 30 * (1 + 2 * 3)
+
+
+def test_same_noise_whatever_the_network_and_what_ran_before(samples):
+    build = partial(build_network, "mlp", get_adapter("reference"), input_shape=(1, 6, 6), classes=3)
+    small = {"hidden": (30,)}
+    _, first = run(build(spec=NEURONS["lif"], seed=0, options=small), samples)
+    torch.rand(17)
+    _, second = run(build(spec=NEURONS["stl"], seed=5, options=small), samples, noises=NOISES[::-1])
+    assert first == second
+    # A wider network draws more for its spikes, but meets the same samples.
+    _, third = run(build(spec=NEURONS["lif"], seed=0, options={"hidden": (31,)}), samples)
+    assert {key for key in first if first[key] != third[key]} == {"noise:spike-deletion:1", "noise:spike-deletion:3"}
+
+
+def test_repeats_exactly_and_leaves_everything_as_it_was(model, samples):
+    inputs, labels = (tensor.clone() for tensor in samples)
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    assert run(model, samples) == run(model, samples)
+    assert torch.equal(samples[0], inputs)
+    assert torch.equal(samples[1], labels)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_bad_requests(model, samples):
+    with pytest.raises(KeyError, match="did you mean 'gaussian'"):
+        run(model, samples, noises=["gausian"])
+    with pytest.raises(InputError, match="severity: 6 is not one of 0"):
+        run(model, samples, severities=[6])
+    with pytest.raises(InputError, match="no samples"):
+        run(model, (samples[0][:0], samples[1][:0]))
+    with pytest.raises(InputError, match="the Brightness has none"):
+        run(Brightness(), samples, noises=["spike-deletion"])
+
+
+CURVE = {0: 0.9, 1: 0.8, 2: 0.7, 3: 0.5, 4: 0.3, 5: 0.1}
+BASELINE = {0: 0.8, 1: 0.7, 2: 0.6, 3: 0.4, 4: 0.2, 5: 0.1}
+
+
+def test_mean_accuracy_leaves_the_clean_one_out():
+    assert mean_accuracy(CURVE) == pytest.approx((0.8 + 0.7 + 0.5 + 0.3 + 0.1) / 5)
+
+
+def test_normalised_area_by_hand():
+    # Margins 0.8 0.7 0.6 0.4 0.2 0: trapezoids 0.75 + 0.65 + 0.5 + 0.3 + 0.1 = 2.3 of 0.8 * 5.
+    assert normalised_area(CURVE, chance=0.1) == pytest.approx(2.3 / 4)
+    assert normalised_area({0: 0.9, 3: 0.9, 5: 0.9}, chance=0.1) == pytest.approx(1.0)
+    assert normalised_area({0: 0.9, 5: 0.1}, chance=0.1) == pytest.approx(0.5)
+    assert math.isnan(normalised_area({0: 0.1, 5: 0.1}, chance=0.1))
+
+
+def test_half_margin_severity_by_hand():
+    # Half the margin is gone at 0.5, which is severity 3; with chance 0.5 at 0.7, which is severity 2.
+    assert half_margin_severity(CURVE, chance=0.1) == pytest.approx(3.0)
+    assert half_margin_severity(CURVE, chance=0.5) == pytest.approx(2.0)
+    assert half_margin_severity({0: 1.0, 2: 0.0}, chance=0.5) == pytest.approx(0.5)
+    assert half_margin_severity({0: 0.9, 5: 0.8}, chance=0.1) is None
+    assert math.isnan(half_margin_severity({0: 0.1, 5: 0.1}, chance=0.1))
+
+
+def test_corruption_errors_by_hand():
+    # Errors 0.2 0.3 0.5 0.7 0.9 = 2.6 against 0.3 0.4 0.6 0.8 0.9 = 3.0; added 2.1 against 2.0.
+    assert corruption_error(CURVE, BASELINE) == pytest.approx(2.6 / 3.0)
+    assert relative_corruption_error(CURVE, BASELINE) == pytest.approx(2.1 / 2.0)
+    assert corruption_error(BASELINE, BASELINE) == 1
+    assert math.isnan(relative_corruption_error(CURVE, {0: 0.5, 1: 0.5, 2: 0.5, 3: 0.5, 4: 0.5, 5: 0.5}))
+    with pytest.raises(ValueError, match="other severities"):
+        corruption_error(CURVE, {0: 0.5, 1: 0.4})
+
+
+def test_mean_over_noises_by_hand():
+    curves, baseline = {"a": CURVE, "b": BASELINE}, {"a": BASELINE, "b": BASELINE}
+    assert mean_over_noises(corruption_error, curves, baseline) == pytest.approx((2.6 / 3.0 + 1) / 2)
+    with pytest.raises(ValueError, match="they differ in: b"):
+        mean_over_noises(corruption_error, curves, {"a": BASELINE})
