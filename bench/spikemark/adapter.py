@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from spikemark.errors import unknown
+from spikemark.errors import InputError, unknown
 from spikemark.neurons import Learnable, NeuronSpec
 
 ENTRY_POINT_GROUP = "spikemark.adapters"
@@ -27,7 +27,7 @@ class Unsupported(ValueError):
     """The framework cannot express the spec; the message says which field, and why."""
 
 
-class MissingFramework(ImportError):
+class MissingFramework(InputError, ImportError):
     """The adapter is known, but its framework is not installed; the message holds the command that installs it."""
 
 

@@ -7,13 +7,14 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from spikemark.adapter import get_adapter
-from spikemark.datasets import Dataset, Sizes, load_dataset
+from spikemark.datasets import DATASETS, Dataset, Sizes, encode, load_dataset
 from spikemark.environment import environment
 from spikemark.measures.accuracy import test_accuracy
 from spikemark.measures.conformance import conformance
@@ -24,11 +25,13 @@ from spikemark.networks import SpikingNetwork, build_network
 from spikemark.neurons import NEURONS
 from spikemark.results import SCHEMA, Measurement, Record, Status
 from spikemark.streams import generator
-from spikemark.suite import Cell
+from spikemark.suite import Cell, Task
 from spikemark.systems import SYSTEMS, System
 from spikemark.training.bptt import CellTimeoutError, DivergedError, Protocol, Watch, train
 
 Listener = Callable[[dict[str, Any]], None]
+# Samples at a time under noise: part of the protocol, since noise on spikes is drawn batch by batch.
+_ROBUSTNESS_BATCH = 256
 
 
 def run_cell(cell: Cell, data_dir: Path | None, device: str, listener: Listener) -> Record:
@@ -117,9 +120,13 @@ def _model(cell: Cell, system: System, dataset: Dataset) -> SpikingNetwork:
     )
 
 
+def _count(metric: str, value: int) -> Measurement:
+    return {"metric": metric, "value": float(value), "unit": "1"}
+
+
 def _train(cell: Cell, record: Record, data_dir: Path | None, device: str, watch: Watch) -> None:
     system, protocol, settings = SYSTEMS[cell.system], _protocol(cell), cell.settings
-    dataset = load_dataset(cell.dataset, data_dir, Sizes(**settings["sizes"]))
+    dataset = _dataset(cell.dataset, data_dir, Sizes(**settings["sizes"]))
     model = _model(cell, system, dataset)
     rows = record["measurements"]
     rows.append(_count("parameters", sum(p.numel() for p in model.parameters())))
@@ -130,11 +137,56 @@ def _train(cell: Cell, record: Record, data_dir: Path | None, device: str, watch
     measured, record["correct"] = test_accuracy(model, trained, system, dataset, protocol, watch)
     rows += measured
     if "robustness" in settings:
-        _robustness(cell, record, model, dataset, protocol, watch)
+        asked = settings["robustness"]
+        count = asked["samples"] or len(dataset.test)
+        measured, hashes = robustness(
+            model,
+            dataset.name,
+            dataset.test.inputs[:count],
+            dataset.test.labels[:count],
+            lambda inputs, random: encode(protocol.encoder, inputs, protocol.steps, random),
+            asked["noises"],
+            asked["severities"],
+            _ROBUSTNESS_BATCH,
+        )
+        rows += measured
+        record["fingerprints"].update(hashes)
+    watch.check()
     if "energy" in settings:
         inputs = dataset.test.inputs[: settings["energy"]["samples"]]
-        encoded = _encode(protocol, inputs, generator("encoding", dataset.name, "energy"))
+        encoded = encode(protocol.encoder, inputs, protocol.steps, generator("encoding", dataset.name, "energy"))
         rows += energy_measurements(model.eval(), encoded.to(device))
 
 
-_TASKS = {"train": _train}
+def _throughput(cell: Cell, record: Record, data_dir: Path | None, device: str, watch: Watch) -> None:
+    card = DATASETS[cell.dataset]
+    settings, encoding = cell.settings["throughput"], cell.settings["encoding"]
+    record["measurements"] += throughput(
+        get_adapter(cell.framework),
+        get_adapter("reference"),
+        SYSTEMS[cell.system],
+        card.shape,
+        card.classes,
+        Protocol(1, settings["batch_size"], encoding["name"], encoding["steps"]),
+        budget=Budget(seconds=settings["seconds"]),
+        device=device,
+        threads=settings["threads"],
+    )
+
+
+def _conformance(cell: Cell, record: Record, data_dir: Path | None, device: str, watch: Watch) -> None:
+    result = conformance(get_adapter(cell.framework), NEURONS[cell.neuron], seed=cell.seed)
+    record["measurements"] += result.measurements()
+
+
+_TASKS: dict[Task, Callable[[Cell, Record, Path | None, str, Watch], None]] = {
+    "train": _train,
+    "throughput": _throughput,
+    "conformance": _conformance,
+}
+
+
+@lru_cache(maxsize=2)
+def _dataset(name: str, data_dir: Path | None, sizes: Sizes) -> Dataset:
+    """Loaded once for all cells that a process runs one after the other."""
+    return load_dataset(name, data_dir, sizes)

@@ -66,7 +66,7 @@ def _datasets() -> Table:
 def _noise() -> Table:
     from spikemark.noise import NOISES
 
-    rows = [[n.name, n.domain, ", ".join(f"{s:g}" for s in n.severities), n.unit, n.source] for n in NOISES.values()]
+    rows = [[n.name, n.domain, ", ".join(f"{level:g}" for level in n.levels), n.unit, n.source] for n in NOISES.values()]
     return "noise", ["name", "domain", "severities 1 to 5", "unit", "source"], rows
 
 

@@ -156,14 +156,15 @@ def build_network(
         spikemark.adapter.Unsupported: the framework cannot express the spec.
     """
     jitter = generator("jitter", seed)
-    model = NETWORKS[network](
-        input_shape,
-        classes,
-        lambda shape: adapter.neuron(spec, shape, generator=jitter),
-        NORMALIZATIONS[normalization],
-        **(options or {}),
-    )
-    _first_weights(model, seed)
+    with torch.random.fork_rng(devices=[]):  # layers draw weights when made; those are replaced
+        model = NETWORKS[network](
+            input_shape,
+            classes,
+            lambda shape: adapter.neuron(spec, shape, generator=jitter),
+            NORMALIZATIONS[normalization],
+            **(options or {}),
+        )
+        _first_weights(model, seed)
     return model
 
 
@@ -172,6 +173,5 @@ def _first_weights(model: nn.Module, seed: int) -> None:
     for name, module in model.named_modules():
         reset = getattr(module, "reset_parameters", None)
         if reset is not None and any(True for _ in module.parameters(recurse=False)):
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(stream_seed("weights", seed, name))
-                reset()
+            torch.manual_seed(stream_seed("weights", seed, name))
+            reset()

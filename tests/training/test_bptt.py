@@ -1,0 +1,120 @@
+import copy
+
+import pytest
+import torch
+
+from spikemark import SYSTEMS, get_adapter
+from spikemark.datasets import Dataset, Split
+from spikemark.networks import build_network
+from spikemark.training.bptt import (
+    CellTimeoutError,
+    DivergedError,
+    Protocol,
+    Watch,
+    accuracy,
+    evaluate,
+    train,
+)
+from spikemark.training.losses import LOSSES, make_optimizer
+
+SHAPE = (4,)
+PROTOCOL = Protocol(epochs=25, batch_size=16, encoder="direct", steps=4)
+
+
+def toy(classes=2, n=96):
+    """Two classes told apart by which half of the features is bright."""
+    random = torch.Generator().manual_seed(0)
+    labels = torch.randint(classes, (n,), generator=random)
+    inputs = 0.3 * torch.rand(n, 4, generator=random)
+    inputs[labels == 0, :2] += 0.7
+    inputs[labels == 1, 2:] += 0.7
+    split = Split(inputs, labels)
+    return Dataset("toy", SHAPE, classes, split, split, split)
+
+
+def build(system="mlp-stl", seed=0):
+    row = SYSTEMS[system]
+    return build_network(row.network, get_adapter("reference"), row.spec, SHAPE, 2, seed, options={"hidden": (16,)})
+
+
+def test_learns_and_keeps_both_states():
+    model, events = build(), []
+    trained = train(model, SYSTEMS["mlp-stl"], toy(), PROTOCOL, 0, Watch(listener=events.append))
+    assert [e["epoch"] for e in events] == list(range(1, 26))
+    assert trained.history[-1].loss < trained.history[0].loss
+    scores = [epoch.validation_accuracy for epoch in trained.history]
+    assert max(scores) > 0.95
+    assert trained.best_epoch == scores.index(max(scores)) + 1
+    model.load_state_dict(trained.best_state)
+    outputs = evaluate(model, toy().validation, PROTOCOL, Watch(), "toy", "validation")
+    assert accuracy(outputs, toy().validation.labels) == max(scores)
+
+
+def test_is_reproducible_and_depends_on_the_seed():
+    runs = [train(build(seed=s), SYSTEMS["mlp-stl"], toy(), PROTOCOL, s) for s in (0, 0, 1)]
+    assert runs[0].history[-1].loss == runs[1].history[-1].loss
+    assert runs[0].fingerprints == runs[1].fingerprints
+    assert runs[0].fingerprints["initial_weights"] != runs[2].fingerprints["initial_weights"]
+    assert runs[0].fingerprints["batch_order"] != runs[2].fingerprints["batch_order"]
+
+
+def test_frozen_parameters_do_not_move():
+    model = build("mlp-stl-tl")
+    before = copy.deepcopy(model.state_dict())
+    train(model, SYSTEMS["mlp-stl-tl"], toy(), PROTOCOL, 0)
+    after = model.state_dict()
+    assert torch.equal(before["hidden1.synapses.weight"], after["hidden1.synapses.weight"])
+    assert not torch.equal(before["hidden1.neurons.raw_threshold"], after["hidden1.neurons.raw_threshold"])
+
+
+def test_a_dead_network_diverges():
+    model = build()
+    with torch.no_grad():
+        for layer in model.spiking_layers():
+            layer.raw_threshold.fill_(1e6)
+    with pytest.raises(DivergedError, match="dead"):
+        train(model, SYSTEMS["mlp-stl"], toy(), PROTOCOL, 0)
+
+
+def test_nan_diverges():
+    model = build()
+    with torch.no_grad():
+        model.output.synapses.weight.fill_(float("nan"))
+        model.output.norm.weight.fill_(float("nan"))
+        model.hidden1.neurons.raw_threshold.fill_(float("nan"))
+    data = toy()
+    with pytest.raises(DivergedError):
+        train(model, SYSTEMS["mlp-stl"], data, PROTOCOL, 0)
+
+
+def test_time_is_up():
+    with pytest.raises(CellTimeoutError, match="not finished within"):
+        train(build(), SYSTEMS["mlp-stl"], toy(), PROTOCOL, 0, Watch(seconds=-1.0))
+
+
+def test_losses_by_hand():
+    rates, labels = torch.tensor([[0.5, 0.0], [0.25, 1.0]]), torch.tensor([0, 1])
+    assert LOSSES["mse-rate"](rates, labels).item() == pytest.approx((0.25 + 0 + 0.0625 + 0) / 4)
+    expected = -torch.log_softmax(rates, 1)[[0, 1], labels].mean()
+    assert LOSSES["cross-entropy-rate"](rates, labels).item() == pytest.approx(expected.item())
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"), [("constant", 1e-3), ("cosine", 5e-4), ("exponential", 1e-3 * 0.93**2)]
+)
+def test_schedules_after_half_of_four_epochs(schedule, expected):
+    from spikemark.systems import Optimizer
+
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer, steps = make_optimizer(Optimizer(schedule=schedule), [parameter], 4)
+    for _ in range(2):
+        optimizer.step()
+        steps.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(expected)
+
+
+def test_sgd_is_there_too():
+    from spikemark.systems import Optimizer
+
+    optimizer, _ = make_optimizer(Optimizer("sgd", 0.1), [torch.nn.Parameter(torch.zeros(1))], 1)
+    assert isinstance(optimizer, torch.optim.SGD)
