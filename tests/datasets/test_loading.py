@@ -1,5 +1,4 @@
 import gzip
-import hashlib
 import os
 import struct
 from pathlib import Path
@@ -7,49 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from idx_files import idx
 
 from spikemark.datasets import DATASETS, DataError, File, Sizes, cards, files, load_dataset
-from spikemark.datasets.cards import Card
 from spikemark.datasets.images import read_idx
 from spikemark.datasets.pools import Pool
 from spikemark.streams import fingerprint
 
 SHARED = os.environ.get("SPIKEMARK_DATA")
 needs_data = pytest.mark.skipif(not SHARED, reason="SPIKEMARK_DATA names no folder with real data sets")
-
-
-def idx(array: np.ndarray, code: int = 8) -> bytes:
-    header = bytes((0, 0, code, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape)
-    return gzip.compress(header + array.astype(np.uint8).tobytes(), mtime=0)
-
-
-@pytest.fixture
-def tiny(tmp_path, monkeypatch):
-    """A registered MNIST-like set of 20 + 6 samples in a data folder, and a cache that is empty."""
-    random = np.random.default_rng(0)
-    arrays = {
-        "train-images": random.integers(0, 256, (20, 2, 3)),
-        "train-labels": np.arange(20) % 4,
-        "t10k-images": random.integers(0, 256, (6, 2, 3)),
-        "t10k-labels": np.arange(6) % 4,
-    }
-    listed = []
-    for name, array in arrays.items():
-        content = idx(array)
-        path = f"Tiny/raw/{name}.gz"
-        target = tmp_path / "data" / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
-        url = f"http://127.0.0.1:9/{name}"
-        listed.append(File(path, hashlib.sha256(content).hexdigest(), url))
-    card = Card(
-        "tiny", "image", (1, 2, 3), 4, Sizes(15, 5, 6), "direct", "spikemark.datasets.images:idx_images",
-        "none", "made here", "official test", tuple(listed),
-    )  # fmt: skip
-    monkeypatch.setattr(cards, "DATASETS", {"tiny": card})
-    monkeypatch.setattr(files, "cache_folder", lambda: tmp_path / "cache")
-    monkeypatch.delenv("SPIKEMARK_DATA", raising=False)
-    return tmp_path / "data"
 
 
 def test_digits_splits_are_disjoint_complete_and_fixed():

@@ -3,6 +3,7 @@
 from spikemark.datasets.cards import DATASETS, Card, DataError, File, Sizes
 from spikemark.datasets.encoders import ENCODERS, encode
 from spikemark.datasets.loading import Dataset, Split, load_dataset
+from spikemark.datasets.manage import data_table, fetch, verify
 
 __all__ = [
     "DATASETS",
@@ -13,6 +14,9 @@ __all__ = [
     "File",
     "Sizes",
     "Split",
+    "data_table",
     "encode",
+    "fetch",
     "load_dataset",
+    "verify",
 ]
