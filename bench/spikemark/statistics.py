@@ -1,0 +1,231 @@
+"""What few seeds can and cannot say: intervals, a paired test, its correction and its blind spot.
+
+Runs of one system are given as a mapping from seed to its result: one number, or one per test sample (such as the
+per-sample correctness of a record). Two kinds of chance are told apart and added: a new seed and a new test sample.
+Samples are many, so they are resampled (bootstrap). Seeds are few, and resampling three of them would call
+a quarter of all ties a difference; their mean gets Student's t instead. ``docs/statistics.md`` has the equations and
+the measured false-alarm rates. Every result is deterministic: the resampling is seeded with a constant.
+
+This module knows nothing of records, networks or metrics.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+Runs = Mapping[int, ArrayLike]
+Verdict = Literal["better", "worse", "undecided"]
+Floats = NDArray[np.float64]
+
+ALPHA = 0.05
+POWER = 0.8
+DRAWS = 20_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its 95 % interval.
+
+    Attributes:
+        value: the estimate.
+        low: lower end; NaN where `n` is too small for any interval.
+        high: upper end; NaN likewise.
+        n: how many independent runs (or, for one cell's ratios, repeats) are behind it.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Difference(Interval):
+    """The mean of first minus second, over the seeds that both have.
+
+    Attributes:
+        p: two-sided p-value of "no difference"; below 0.05 exactly when the interval excludes 0. 1 for a single seed.
+        error: standard error of `value`; NaN for a single seed.
+        degrees: degrees of freedom of `error` (Welch and Satterthwaite).
+    """
+
+    p: float
+    error: float
+    degrees: float
+
+
+def mean_interval(runs: Runs, *, bounds: tuple[float, float] = (-math.inf, math.inf)) -> Interval:
+    """Mean over seeds (and test samples) with its 95 % interval.
+
+    Args:
+        runs: results by seed.
+        bounds: what the quantity cannot leave, for example ``(0, 1)``; the interval is cut there.
+
+    Raises:
+        ValueError: no runs, a number that is not finite, or runs with different numbers of samples.
+    """
+    matrix = _matrix(runs)
+    if len(matrix) < 2:
+        return Interval(float(matrix.mean()), math.nan, math.nan, len(matrix))
+    spread = _Spread(matrix)
+    low, high = spread.interval()
+    return Interval(spread.value, max(low, bounds[0]), min(high, bounds[1]), len(matrix))
+
+
+def paired_difference(first: Runs, second: Runs) -> Difference:
+    """Whether the mean of `first` differs from that of `second`, seed by seed and sample by sample.
+
+    Only seeds that both have take part. Pairing removes what both share: the seed's data order, and samples
+    that are hard for everybody.
+
+    Raises:
+        ValueError: no shared seed, a number that is not finite, or different numbers of samples.
+    """
+    shared = sorted(set(first) & set(second))
+    if not shared:
+        raise ValueError(f"no shared seed: the first has {sorted(first)}, the second {sorted(second)}")
+    matrix = _matrix({("first", s): first[s] for s in shared} | {("second", s): second[s] for s in shared})
+    matrix = matrix[: len(shared)] - matrix[len(shared) :]
+    if len(shared) < 2:
+        return Difference(float(matrix.mean()), math.nan, math.nan, 1, p=1.0, error=math.nan, degrees=0.0)
+    spread = _Spread(matrix)
+    low, high = spread.interval()
+    error, degrees = spread.error()
+    return Difference(spread.value, low, high, len(shared), p=spread.p(), error=error, degrees=degrees)
+
+
+def median_ratio_interval(groups: Sequence[ArrayLike]) -> Interval:
+    """Typical ratio of paired timings with its 95 % interval.
+
+    One group (the repeats of one cell): their median, and the order statistics that enclose the true median whatever
+    the distribution (the sign test's interval); fewer than 6 repeats cannot give one at 95 %. Several groups (one a
+    cell): the geometric mean of their medians and Student's t on the logarithms, since cells are few.
+
+    Raises:
+        ValueError: no group, an empty one, or a ratio that is not positive and finite.
+    """
+    ratios = [np.asarray(group, dtype=np.float64).ravel() for group in groups]
+    if not ratios or any(not r.size or not np.all(np.isfinite(r)) or np.any(r <= 0) for r in ratios):
+        raise ValueError("ratios must be positive and finite, at least one in every group")
+    if len(ratios) > 1:
+        log = mean_interval({i: math.log(float(np.median(r))) for i, r in enumerate(ratios)})
+        return Interval(math.exp(log.value), math.exp(log.low), math.exp(log.high), log.n)
+    ordered = np.sort(ratios[0])
+    n = ordered.size
+    rank = int(stats.binom.ppf(ALPHA / 2, n, 0.5))  # the largest with P(fewer than `rank` lie below) <= alpha / 2
+    if rank == 0:
+        return Interval(float(np.median(ordered)), math.nan, math.nan, n)
+    return Interval(float(np.median(ordered)), float(ordered[rank - 1]), float(ordered[n - rank]), n)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values of one family of tests (Holm, Scand. J. Statist. 6, 1979), in the order given."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted = [0.0] * len(p_values)
+    floor = 0.0
+    for rank, i in enumerate(order):
+        floor = max(floor, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = floor
+    return adjusted
+
+
+def minimum_detectable_effect(difference: Difference, comparisons: int = 1) -> float:
+    """The smallest true difference that this test would find in about 80 of 100 repetitions.
+
+    ``(t(1 - alpha / 2 / comparisons) + t(power)) * error`` (Bloom, Evaluation Review 19(5), 1995); with three seeds
+    the exact power is 77 %.
+
+    Args:
+        difference: the outcome of `paired_difference`.
+        comparisons: how many tests share the 5 %: the size of the family that `holm` corrects.
+
+    Returns:
+        In the unit of the difference; NaN where the data show no spread to judge by (one seed, or no difference
+        in any sample).
+    """
+    if not difference.error > 0:
+        return math.nan
+    quantiles = stats.t.ppf([1 - ALPHA / 2 / comparisons, POWER], difference.degrees)
+    return float(quantiles.sum()) * difference.error
+
+
+def verdict(difference: Difference, p: float | None = None) -> Verdict:
+    """What may be said of the first against the second, where more is better.
+
+    Args:
+        difference: the outcome of `paired_difference`.
+        p: the p-value after `holm`; the difference's own when None.
+    """
+    if (difference.p if p is None else p) >= ALPHA:
+        return "undecided"
+    return "better" if difference.value > 0 else "worse"
+
+
+def _matrix(runs: Mapping[Any, ArrayLike]) -> Floats:
+    """Results as ``[seeds, samples]`` in the order given, with a single column where runs are single numbers."""
+    rows = [np.atleast_1d(np.asarray(run, dtype=np.float64)) for run in runs.values()]
+    if not rows:
+        raise ValueError("no runs")
+    sizes = sorted({row.size for row in rows})
+    if len(sizes) > 1 or sizes[0] == 0:
+        raise ValueError(f"runs have different numbers of test samples, or none: {sizes}")
+    matrix = np.stack([row.ravel() for row in rows])
+    if not np.all(np.isfinite(matrix)):
+        raise ValueError("a result is not a finite number")
+    return matrix
+
+
+class _Spread:
+    """Chance around the mean of ``[seeds, samples]`` (both at random, crossed), for at least two seeds.
+
+    With r, c the variances of seeds' and samples' own effects and e that of the rest, the mean of S seeds and N samples
+    has variance ``r/S + c/N + e/(S N)``. The seeds' means show ``r + e/N``, so their t covers the first
+    and last term. The samples' means show ``c + e/S``; `share` is the part of that which is c.
+    """
+
+    def __init__(self, matrix: Floats) -> None:
+        seeds, samples = matrix.shape
+        rows, columns = matrix.mean(axis=1), matrix.mean(axis=0)
+        self.value = float(matrix.mean())
+        self.seeds, self.samples = seeds, samples
+        self.seed_error = float(rows.std(ddof=1)) / math.sqrt(seeds)
+        self.sample_error, self.share = 0.0, 0.0
+        rng = np.random.default_rng(0)
+        resampled = np.zeros(DRAWS)
+        if samples > 1 and (spread := float(columns.var(ddof=1))) > 0:
+            rest = matrix - rows[:, None] - columns + self.value
+            noise = float((rest**2).sum()) / ((seeds - 1) * (samples - 1))
+            self.sample_error = math.sqrt(spread / samples)
+            self.share = max(0.0, 1 - noise / seeds / spread)
+            # Columns take few distinct values, so drawing how often each comes up is drawing the samples.
+            levels, counts = np.unique(columns, return_counts=True)
+            resampled = rng.multinomial(samples, counts / samples, size=DRAWS) @ levels / samples - self.value
+        quantiles = stats.t.ppf((np.arange(DRAWS) + 0.5) / DRAWS, seeds - 1)
+        student = self.seed_error * rng.permutation(quantiles)
+        # Equal results in a few seeds by luck must not hide the chance of the samples: both views must agree.
+        self.views = (self.value + student + math.sqrt(self.share) * resampled, self.value + resampled)
+
+    def interval(self) -> tuple[float, float]:
+        ends = np.quantile(self.views, [ALPHA / 2, 1 - ALPHA / 2], axis=1)
+        return float(ends[0].min()), float(ends[1].max())
+
+    def p(self) -> float:
+        tails = [min(float((view <= 0).mean()), float((view >= 0).mean())) for view in self.views]
+        return min(1.0, 2 * max(tails) + 1 / DRAWS)
+
+    def error(self) -> tuple[float, float]:
+        parts = (self.seed_error**2, self.share * self.sample_error**2)
+        both = sum(parts)
+        if both < self.sample_error**2:
+            return self.sample_error, float(self.samples - 1)
+        if both == 0:
+            return 0.0, float(self.seeds - 1)
+        degrees = both**2 / (parts[0] ** 2 / (self.seeds - 1) + parts[1] ** 2 / max(1, self.samples - 1))
+        return math.sqrt(both), degrees
