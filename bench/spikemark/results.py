@@ -5,8 +5,7 @@ A record holds ``schema, key, suite, cell, environment, status, error, measureme
 knows the form of a record, not how its numbers came about.
 """
 
-from __future__ import annotations
-
+# No postponed annotations here: `NotRequired` must be seen when the record's required keys are computed.
 import base64
 import hashlib
 import json

@@ -1,0 +1,100 @@
+import pytest
+
+from spikemark.errors import InputError
+from spikemark.suite import SuiteError, load_suite, select, shipped_suites
+
+GOOD = """
+name = "mine"
+frameworks = ["reference"]
+systems = ["mlp-lif"]
+datasets = ["digits"]
+seeds = [0, 1]
+measures = ["accuracy"]
+"""
+
+
+def write(tmp_path, text):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", sorted(shipped_suites()))
+def test_shipped_suites_are_valid_and_named_as_their_files(name):
+    suite = load_suite(name)
+    assert suite.name == name
+    cells = suite.cells()
+    assert cells
+    assert len({cell.key() for cell in cells}) == len(cells)
+
+
+def test_cells_of_a_suite(tmp_path):
+    cells = load_suite(write(tmp_path, GOOD)).cells()
+    assert [(c.task, c.seed) for c in cells] == [("train", 0), ("train", 1)]
+    assert cells[0].content()["settings"].keys() == {"sizes", "training", "encoding"}
+
+
+def test_exclusive_cells_come_last():
+    flags = [cell.exclusive for cell in load_suite("quick").cells()]
+    assert flags == sorted(flags)
+    assert any(flags)
+
+
+def test_keys_follow_what_determines_the_result_and_not_the_suite_name(tmp_path):
+    base = load_suite(write(tmp_path, GOOD)).cells()[0].key()
+    renamed = load_suite(write(tmp_path, GOOD.replace('"mine"', '"yours"'))).cells()[0].key()
+    longer = load_suite(write(tmp_path, GOOD + "[training]\nepochs = 99\n")).cells()[0].key()
+    assert base == renamed
+    assert base != longer
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seeds =", "seedz =", r"no key 'seedz'; did you mean 'seeds'\?.*"),
+        ('["reference"]', '["refrence"]', r"frameworks: no framework 'refrence'; did you mean 'reference'\?"),
+        ('["mlp-lif"]', '["mlp-lfi"]', r"systems: no system 'mlp-lfi'; did you mean 'mlp-lif'\?"),
+        ('["digits"]', '["digts"]', r"datasets: no dataset 'digts'; did you mean 'digits'\?"),
+        ("[0, 1]", "[]", r"seeds: .*at least 1"),
+        ("[0, 1]", '"zero"', r"seeds: .*found 'zero'"),
+        ("[0, 1]", "[0, 0]", r"seeds: named twice: 0"),
+        ("[0, 1]", "[-1]", r"seeds.0: .*greater than or equal to 0.*found -1"),
+        ('["accuracy"]', '["accurcy"]', r"measures.0: .*'accuracy'.*found 'accurcy'"),
+        ('"mine"', '"../mine"', r"name: .*pattern"),
+        ('["accuracy"]', '["accuracy"]\n[training]\nepochs = -3', r"training.epochs: .*found -3"),
+        ('["accuracy"]', '["accuracy"]\n[training]\nepochs = "3"', r"training.epochs: .*integer.*found '3'"),
+        ('["accuracy"]', '["accuracy"]\n[training]\nepoch = 3', r"no key 'epoch'; did you mean 'epochs'\?.*training"),
+        ('["accuracy"]', '["accuracy"]\n[encoding]\nname = "dierct"', r"no encoder 'dierct'; did you mean 'direct'\?"),
+        ('["accuracy"]', '["accuracy"]\n[robustness]\nseverities = [6]', r"robustness.severities.0: .*found 6"),
+        ('["accuracy"]', '["accuracy"]\n[robustness]\nnoises = ["gausian"]', r"no noise 'gausian'; did you mean"),
+        ('datasets = ["digits"]', "", r"datasets: Field required"),
+        ("name = ", "name == ", r"is not TOML"),
+    ],
+)
+def test_bad_suites_name_file_key_and_what_would_be_right(tmp_path, old, new, message):
+    path = write(tmp_path, GOOD.replace(old, new))
+    with pytest.raises(SuiteError, match=message) as error:
+        load_suite(path)
+    assert "mine.toml" in str(error.value)
+
+
+def test_unknown_suite_has_a_hint():
+    with pytest.raises(SuiteError, match="did you mean 'quick'"):
+        load_suite("quik")
+    with pytest.raises(SuiteError, match=r"nowhere\.toml does not exist"):
+        load_suite("nowhere.toml")
+
+
+def test_select():
+    cells = load_suite("quick").cells()
+    chosen = select(cells, ["framework=norse,reference", "neuron=stl", "measure=train", "seed=0"])
+    assert [str(cell) for cell in chosen] == [
+        "train reference mlp-stl digits seed 0",
+        "train norse mlp-stl digits seed 0",
+    ]
+    with pytest.raises(InputError, match="no cell has neuron stll"):
+        select(cells, ["neuron=stll"])
+    with pytest.raises(InputError, match="expected KEY=VALUE"):
+        select(cells, ["neuron"])
+    with pytest.raises(InputError, match="expected KEY=VALUE"):
+        select(cells, ["epochs=3"])
