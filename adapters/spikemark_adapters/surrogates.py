@@ -6,6 +6,8 @@ The formulas are those of `spikemark.neurons.Surrogate`. Knows nothing of any fr
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,47 +17,78 @@ from spikemark.neurons import NeuronSpec, Surrogate
 
 
 def derivative(surrogate: Surrogate, z: Tensor) -> Tensor:
-    """The surrogate's derivative ``d(z)``, elementwise; zero-argument conventions as in the table of `Surrogate`."""
-    alpha, scale = surrogate.alpha, surrogate.scale
+    """The surrogate's derivative ``d(z)``, elementwise; a new tensor, through which no gradient flows.
+
+    The constants are folded and the steps done in place: this runs once a time step in every backward pass.
+    """
+    alpha, scale, z = surrogate.alpha, surrogate.scale, z.detach()
     match surrogate.name:
         case "atan":
-            return (scale * alpha / 2) / (1 + (math.pi / 2 * alpha * z).square())
+            peak = scale * alpha / 2
+            return z.square().mul_((math.pi / 2 * alpha) ** 2 / peak).add_(1 / peak).reciprocal_()
         case "superspike":
-            return scale / (1 + alpha * z.abs()).square()
+            root = math.sqrt(1 / scale)
+            return z.abs().mul_(alpha * root).add_(root).square_().reciprocal_()
         case "sigmoid":
-            s = torch.sigmoid(alpha * z)
-            return scale * alpha * s * (1 - s)
+            s = z.mul(alpha).sigmoid_()
+            return (1 - s).mul_(s).mul_(scale * alpha)
         case "triangle":
-            return (1 - z.abs() / alpha).clamp(min=0) * (scale / alpha)
+            return z.abs().div_(-alpha).add_(1).clamp_(min=0).mul_(scale / alpha)
         case "rectangle":
-            return (z.abs() < alpha / 2).to(z.dtype) * (scale / alpha)
+            return z.abs().lt_(alpha / 2).mul_(scale / alpha)
 
 
-class _Step(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, z: Tensor, shift: Tensor, spec: NeuronSpec) -> Tensor:
-        ctx.save_for_backward(z)
-        ctx.surrogate = spec.surrogate
-        fired = shift >= 0 if spec.fires_at_threshold else shift > 0
-        return fired.to(z.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (z,) = ctx.saved_tensors
-        return grads[0] * derivative(ctx.surrogate, z), None, None
+def _step(shift: Tensor, fires_at_threshold: bool) -> Tensor:
+    return (shift >= 0 if fires_at_threshold else shift > 0).to(shift.dtype)
 
 
-def fire(spec: NeuronSpec, shift: Tensor, threshold: Tensor) -> Tensor:
-    """Spikes ``H(shift)`` for ``shift = u - threshold``, with the spec's surrogate gradient.
+def spike_function(spec: NeuronSpec, threshold: Tensor) -> Callable[[Tensor], Tensor]:
+    """The spike ``H(u - theta)`` with the spec's surrogate gradient, as a function of ``u - threshold.detach()``.
 
-    With a relative surrogate the gradient is that of ``z = shift / threshold``; autograd then gives
-    ``do/du = d(z) / theta`` and ``do/dtheta = -d(z) * u / theta ** 2``.
+    The shift comes from a *detached* threshold; the threshold's whole gradient is passed by this function. That saves
+    an operation a step, and lets a reset with a detached threshold use the very tensor that the comparison uses.
+    With a relative surrogate the gradients are those of the quotient: ``do/du = d(z) / theta`` and
+    ``do/dtheta = -d(z) * u / theta ** 2``. A NaN membrane does not fire.
 
     Args:
         spec: which step and surrogate.
-        shift: any shape.
-        threshold: broadcastable to `shift`.
+        threshold: effective thresholds, broadcastable to the shift.
+
+    Returns:
+        A function for one forward pass, under the gradient mode in which it was made.
     """
-    z = shift / threshold if spec.surrogate.relative else shift
-    spikes: Tensor = _Step.apply(z, shift.detach(), spec)  # type: ignore[no-untyped-call]
-    return spikes
+    if not torch.is_grad_enabled():
+        return partial(_step, fires_at_threshold=spec.fires_at_threshold)
+
+    def spike(shift: Tensor) -> Tensor:
+        spikes: Tensor = _Spike.apply(shift, threshold, spec)  # type: ignore[no-untyped-call]
+        return spikes
+
+    return spike
+
+
+class _Spike(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, shift: Tensor, threshold: Tensor, spec: NeuronSpec) -> Tensor:
+        ctx.save_for_backward(shift, threshold)
+        ctx.surrogate = spec.surrogate
+        return _step(shift, spec.fires_at_threshold)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        shift, threshold = ctx.saved_tensors
+        relative = ctx.surrogate.relative
+        z = shift / threshold if relative else shift
+        to_shift = derivative(ctx.surrogate, z).mul_(grads[0])
+        if relative:
+            to_shift.div_(threshold)
+        if not ctx.needs_input_grad[1]:
+            return to_shift, None, None
+        to_threshold = to_shift * (z + 1) if relative else to_shift  # u / theta = z + 1
+        return to_shift, to_threshold.sum_to_size(threshold.shape).neg(), None
+
+
+def _step(shift: Tensor, fires_at_threshold: bool) -> Tensor:
+    # Comparing into a floating-point tensor is several times faster than through one of booleans.
+    compare = torch.ge if fires_at_threshold else torch.gt
+    return compare(shift, 0, out=torch.empty_like(shift))

@@ -1,0 +1,87 @@
+"""Norse: its leaky integrator and its reset functions in the spec's order, with our spike between them."""
+
+from __future__ import annotations
+
+import warnings
+from importlib.metadata import version
+
+import torch
+from torch import Tensor, nn
+
+from spikemark.adapter import Adapter, Route, SpikingLayer
+from spikemark.neurons import NeuronSpec
+from spikemark_adapters.surrogates import spike_function
+
+with warnings.catch_warnings():
+    # Norse scripts functions while it is imported, and recent torch warns about every one.
+    warnings.simplefilter("ignore", FutureWarning)
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from norse.torch import LIF
+    from norse.torch.functional.leaky_integrator_box import LIBoxParameters, LIBoxState, li_box_feed_forward_step
+    from norse.torch.functional.reset import reset_subtract, reset_value
+
+
+class NorseLayer(SpikingLayer):
+    """Norse's functions, composed.
+
+    `li_box_feed_forward_step` computes ``v + dt * tau_mem_inv * (v_leak - v + i)``; with ``dt * tau_mem_inv = 1 - a``
+    and no leak potential that is ``a * v + (1 - a) * i``. Currents that are not decayed jump onto the membrane after
+    it, so that nothing is divided by ``1 - a`` and ``a = 1`` works. `lif_box_feed_forward_step` would also fire and
+    reset, but takes no surrogate except its own and does not fire at equality.
+    """
+
+    def spikes(self, currents: Tensor) -> Tensor:
+        """See `SpikingLayer.spikes`."""
+        spec, theta = self.spec, self.threshold
+        theta_fixed = theta.detach()
+        theta_reset = theta_fixed if spec.detach_reset else theta
+        spike = spike_function(spec, theta)
+        reset = reset_value if spec.reset == "zero" else reset_subtract
+        leak = LIBoxParameters(tau_mem_inv=1 - self.decay, v_leak=0.0)
+        v = torch.zeros_like(currents[0])
+        out = []
+        for x in currents.unbind():
+            if spec.decay_input:
+                u, _ = li_box_feed_forward_step(x, LIBoxState(v), leak, dt=1)
+            else:
+                u = li_box_feed_forward_step(0, LIBoxState(v), leak, dt=1)[0] + x
+            o = spike(u - theta_fixed)
+            out.append(o)
+            v = reset(o.detach() if spec.detach_reset else o, u, 0, theta_reset)
+        return torch.stack(out)
+
+
+class _NativeLIF(nn.Module):
+    """`norse.torch.LIF` with its defaults, which also has a synaptic current; its state is dropped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.neuron = LIF()
+
+    def forward(self, currents: Tensor) -> Tensor:
+        spikes: Tensor = self.neuron(currents)[0]
+        return spikes
+
+
+class NorseAdapter(Adapter):
+    """Norse."""
+
+    name = "norse"
+
+    def version(self) -> str:
+        """See `Adapter.version`."""
+        return version("norse")
+
+    def route(self, spec: NeuronSpec) -> Route:
+        """See `Adapter.route`."""
+        return Route("composed", "li_box_feed_forward_step, our spike, then Norse's reset_value or reset_subtract")
+
+    def neuron(
+        self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None
+    ) -> SpikingLayer:
+        """See `Adapter.neuron`."""
+        return NorseLayer(spec, shape, generator=generator)
+
+    def native(self, shape: tuple[int, ...]) -> nn.Module:
+        """See `Adapter.native`; `norse.torch.LIF`, dt = 1 ms."""
+        return _NativeLIF()

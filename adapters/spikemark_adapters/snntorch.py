@@ -1,0 +1,118 @@
+"""snnTorch: `snn.Leaky` as it is where its delayed, detached reset is the spec's; else a subclass that resets at once."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import torch
+from snntorch import Leaky, SpikingNeuron
+from torch import Tensor, nn
+
+from spikemark.adapter import Adapter, Route, SpikingLayer
+from spikemark.neurons import NeuronSpec
+from spikemark_adapters.surrogates import spike_function
+
+
+class _SameStepLeaky(Leaky):  # type: ignore[misc]  # snnTorch is untyped
+    """`Leaky` that resets in the step of the spike, with the gradients that the spec asks for.
+
+    The leak is without `Leaky`'s clamp of beta to [0, 1]: the spec has none.
+    """
+
+    def __init__(self, spec: NeuronSpec) -> None:
+        super().__init__(beta=0.0, reset_mechanism=spec.reset)
+        self.detach_reset = spec.detach_reset
+
+    def forward(self, input_: Tensor, mem: Tensor, reset_threshold: Tensor) -> tuple[Tensor, Tensor]:
+        """Spikes of one step and the membrane after it."""
+        mem = torch.addcmul(input_, self.beta, mem)
+        spikes = self.fire(mem)
+        fired = spikes.detach() if self.detach_reset else spikes
+        if self.reset_mechanism == "zero":
+            return spikes, (1 - fired) * mem
+        return spikes, torch.addcmul(mem, fired, reset_threshold, value=-1)
+
+
+def _resets_alike(spec: NeuronSpec) -> bool:
+    bounded = spec.decay.transform == "sigmoid" or not (spec.decay.learned or spec.decay.jitter)
+    return spec.reset == "zero" and spec.detach_reset and bounded
+
+
+def _unlisted(leaky: Leaky) -> Leaky:
+    """`leaky`, taken out of the class's list of all instances, which would keep it alive for ever."""
+    SpikingNeuron.instances.remove(leaky)
+    return leaky
+
+
+class SnnTorchLayer(SpikingLayer):
+    """A loop over a `Leaky`, to which every forward pass lends the effective decay, threshold and spike."""
+
+    def __init__(self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None) -> None:
+        super().__init__(spec, shape, generator=generator)
+        native = _resets_alike(spec)
+        leaky = Leaky(beta=0.0, reset_mechanism="zero") if native else _SameStepLeaky(spec)
+        # In a tuple it is no submodule: the state_dict holds the spec's parameters alone, as in every framework.
+        self._leaky = (_unlisted(leaky),)
+
+    def spikes(self, currents: Tensor) -> Tensor:
+        """See `SpikingLayer.spikes`."""
+        (leaky,) = self._leaky
+        spec, theta, a = self.spec, self.threshold, self.decay
+        if spec.decay_input:
+            currents = (1 - a) * currents
+        extra = () if type(leaky) is Leaky else (theta.detach() if spec.detach_reset else theta,)
+        leaky.beta, leaky.threshold, leaky.spike_grad = a, theta.detach(), spike_function(spec, theta)
+        try:
+            mem, out = torch.zeros_like(currents[0]), []
+            for x in currents.unbind():
+                spikes, mem = leaky(x, mem, *extra)
+                out.append(spikes)
+        finally:
+            # What it was lent belongs to this pass's graph: it must not outlive it, nor be copied or pickled.
+            leaky.beta = leaky.threshold = leaky.mem = leaky.reset = leaky.graded_spikes_factor.detach()
+            leaky.spike_grad = None
+        return torch.stack(out)
+
+
+class _NativeLeaky(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.neuron = _unlisted(Leaky(beta=0.95))
+
+    def forward(self, currents: Tensor) -> Tensor:
+        mem, out = torch.zeros_like(currents[0]), []
+        for x in currents.unbind():
+            spikes, mem = self.neuron(x, mem)
+            out.append(spikes)
+        self.neuron.mem = self.neuron.mem.new_zeros(0)
+        return torch.stack(out)
+
+
+class SnnTorchAdapter(Adapter):
+    """snnTorch."""
+
+    name = "snntorch"
+
+    def version(self) -> str:
+        """See `Adapter.version`."""
+        return version("snntorch")
+
+    def route(self, spec: NeuronSpec) -> Route:
+        """See `Adapter.route`."""
+        if _resets_alike(spec):
+            return Route("native", "snn.Leaky; its reset to zero in the next step is the spec's when detached")
+        if spec.reset == "subtract":
+            return Route("custom", "a Leaky that subtracts in the step of the spike; its own subtracts after the leak")
+        if not spec.detach_reset:
+            return Route("custom", "a Leaky that passes the gradient of the reset; its own is always detached")
+        return Route("custom", "a Leaky without the clamp of beta to [0, 1]")
+
+    def neuron(
+        self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None
+    ) -> SpikingLayer:
+        """See `Adapter.neuron`."""
+        return SnnTorchLayer(spec, shape, generator=generator)
+
+    def native(self, shape: tuple[int, ...]) -> nn.Module:
+        """See `Adapter.native`; `snn.Leaky` has no default beta: 0.95 as in its tutorials (tutorial 5)."""
+        return _NativeLeaky()

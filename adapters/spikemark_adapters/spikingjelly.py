@@ -1,0 +1,158 @@
+"""SpikingJelly: its LIF or PLIF multi-step function where that computes the spec, else a node with the spec's charge."""
+
+from __future__ import annotations
+
+import math
+from importlib.metadata import version
+from typing import Any, Literal
+
+import torch
+from spikingjelly.activation_based import functional, neuron, surrogate
+from torch import Tensor, nn
+
+from spikemark.adapter import Adapter, Route, SpikingLayer
+from spikemark.neurons import Learnable, NeuronSpec
+from spikemark_adapters.surrogates import spike_function
+
+
+def _constant(learnable: Learnable) -> bool:
+    return not learnable.learned and learnable.transform == "identity" and learnable.jitter == 0
+
+
+def _step_function(spec: NeuronSpec) -> Literal["lif", "plif"] | None:
+    """Which of SpikingJelly's multi-step functions computes the spec, bit for bit where its arithmetic is exact."""
+    if spec.reset == "subtract" and not spec.detach_reset and not _constant(spec.threshold):
+        return None  # one threshold serves comparison and reset, so it cannot be detached in the first alone
+    a = spec.decay.init
+    if _constant(spec.decay) and 0 < a < 1 and math.frexp(1 - a)[0] == 0.5:
+        return "lif"  # it divides by tau = 1 / (1 - a), which must be above 1; exact for powers of two alone
+    if spec.decay.scope == "layer" and spec.decay.transform == "sigmoid":
+        return "plif"  # its 1 / tau is the logistic of one parameter, which is minus ours
+    return None
+
+
+def _own_surrogate(spec: NeuronSpec) -> surrogate.SurrogateFunctionBase | None:
+    """SpikingJelly's surrogate of the same formula, which its fused kernels know; it fires at the threshold."""
+    name, alpha = spec.surrogate.name, spec.surrogate.alpha
+    if not spec.fires_at_threshold or spec.surrogate.relative or spec.surrogate.scale != 1:
+        return None
+    if name == "superspike":
+        return surrogate.SuperSpike(1.0) if alpha == 1 else None
+    own = {
+        "atan": surrogate.ATan(alpha),
+        "sigmoid": surrogate.Sigmoid(alpha),
+        "triangle": surrogate.PiecewiseQuadratic(1 / alpha),
+        "rectangle": surrogate.Rect(1 / alpha),
+    }
+    return own[name]
+
+
+class _Node(neuron.BaseNode):  # type: ignore[misc]  # SpikingJelly is untyped
+    """A node in SpikingJelly's explicit-state form: the spec's charge, the given spike, SpikingJelly's reset.
+
+    Decay and thresholds are arguments, because `BaseNode` insists on a threshold that is a float.
+    """
+
+    def multi_step_functional_forward(
+        self, inputs: tuple[Tensor, ...], states: tuple[Tensor, ...], **given: Any
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Spikes and the last membrane; `given` are ``decay``, ``threshold``, ``reset_threshold`` and ``spike``."""
+        decay, threshold, reset_threshold = given["decay"], given["threshold"], given["reset_threshold"]
+        spike, (v,), out = given["spike"], states, []
+        for x in inputs[0].unbind():
+            u = torch.addcmul(x, decay, v)
+            o = spike(u - threshold)
+            out.append(o)
+            v = functional.voltage_reset(u, o, reset_threshold, self.v_reset, self.detach_reset)
+        return (torch.stack(out),), (v,)
+
+
+class _FunctionLayer(SpikingLayer):
+    """`functional.lif_multi_step` or `plif_multi_step`, called with an explicit state."""
+
+    def __init__(self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None) -> None:
+        super().__init__(spec, shape, generator=generator)
+        self._plif = _step_function(spec) == "plif"
+        self._v_reset = 0.0 if spec.reset == "zero" else None
+        # With a constant threshold the framework gets what its own nodes pass: a float, and its own surrogate.
+        self._constant = float(self.threshold) if _constant(spec.threshold) else None
+        self._surrogate = _own_surrogate(spec) if self._constant is not None else None
+
+    def spikes(self, currents: Tensor) -> Tensor:
+        """See `SpikingLayer.spikes`."""
+        spec = self.spec
+        function = functional.plif_multi_step if self._plif else functional.lif_multi_step
+        leak = -self.raw_decay if self._plif else 1 / (1 - spec.decay.init)
+        theta = self.threshold
+        spike = self._surrogate or spike_function(spec, theta)
+        fixed = theta.detach() if self._constant is None else self._constant
+        v = torch.zeros_like(currents[0])
+        result = function(currents, v, leak, spec.decay_input, fixed, self._v_reset, spike, spec.detach_reset)
+        spikes: Tensor = result[0]
+        return spikes
+
+
+class _NodeLayer(SpikingLayer):
+    """`_Node`, for every other spec."""
+
+    def __init__(self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None) -> None:
+        super().__init__(spec, shape, generator=generator)
+        v_reset = 0.0 if spec.reset == "zero" else None
+        self._node = _Node(v_reset=v_reset, detach_reset=spec.detach_reset, step_mode="m")
+
+    def spikes(self, currents: Tensor) -> Tensor:
+        """See `SpikingLayer.spikes`."""
+        spec, theta, a = self.spec, self.threshold, self.decay
+        if spec.decay_input:
+            currents = (1 - a) * currents
+        (spikes,), _ = self._node.multi_step_functional_forward(
+            (currents,),
+            (torch.zeros_like(currents[0]),),
+            decay=a,
+            threshold=theta.detach(),
+            reset_threshold=theta.detach() if spec.detach_reset else theta,
+            spike=spike_function(spec, theta),
+        )
+        return spikes
+
+
+class _NativeLIF(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.neuron = neuron.LIFNode(step_mode="m")
+
+    def forward(self, currents: Tensor) -> Tensor:
+        spikes: Tensor = self.neuron(currents)
+        self.neuron.reset()
+        return spikes
+
+
+class SpikingJellyAdapter(Adapter):
+    """SpikingJelly."""
+
+    name = "spikingjelly"
+
+    def version(self) -> str:
+        """See `Adapter.version`."""
+        return version("spikingjelly")
+
+    def route(self, spec: NeuronSpec) -> Route:
+        """See `Adapter.route`."""
+        function = _step_function(spec)
+        if function is None:
+            return Route("custom", "a BaseNode in explicit-state form: our charge and spike, SpikingJelly's reset")
+        node = "LIFNode" if function == "lif" else "ParametricLIFNode"
+        if _constant(spec.threshold):
+            return Route("native", f"{function}_multi_step, the whole computation of {node}")
+        return Route("composed", f"{function}_multi_step of {node}, given tensors of thresholds and our spike")
+
+    def neuron(
+        self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None
+    ) -> SpikingLayer:
+        """See `Adapter.neuron`."""
+        layer = _NodeLayer if _step_function(spec) is None else _FunctionLayer
+        return layer(spec, shape, generator=generator)
+
+    def native(self, shape: tuple[int, ...]) -> nn.Module:
+        """See `Adapter.native`; `LIFNode` in multi-step mode."""
+        return _NativeLIF()
