@@ -13,6 +13,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from spikemark.adapter import Adapter
 from spikemark.errors import InputError
 from spikemark.noise import Case, EncodeStep, find_noise
 from spikemark.results import Measurement
@@ -31,6 +32,7 @@ def robustness(
     noises: Iterable[str],
     severities: Iterable[int],
     batch_size: int,
+    adapter: Adapter | None = None,
 ) -> tuple[list[Measurement], dict[str, str]]:
     """Accuracy on the same samples, clean and under each noise and severity.
 
@@ -45,6 +47,7 @@ def robustness(
         noises: names in `spikemark.noise.NOISES`.
         severities: among 1 to 5.
         batch_size: samples at a time; noise on spikes is drawn batch by batch, so it belongs to the protocol.
+        adapter: the framework of the network's neurons; needed for mismatch of thresholds and decays alone.
 
     Returns:
         The measurements, and a hash for each noise and severity of the noisy samples and of the generator's state after
@@ -58,7 +61,7 @@ def robustness(
         raise InputError("robustness: there are no samples to evaluate")
     chosen = [find_noise(name) for name in noises]
     model.eval()
-    case = Case(model, inputs, labels, encode_step)
+    case = Case(model, inputs, labels, encode_step, adapter)
     clean = _accuracy(case, dataset_name, batch_size)
     rows: list[Measurement] = [_row(noise.name, 0, clean) for noise in chosen]
     fingerprints = {"noise:clean": fingerprint(inputs)}

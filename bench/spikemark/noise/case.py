@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from spikemark.adapter import Adapter
 from spikemark.datasets import Card
 from spikemark.datasets.cards import Kind
 from spikemark.errors import InputError
@@ -34,12 +35,14 @@ class Case:
         inputs: samples ``[N, ...]`` in 0..1, before encoding.
         labels: ``[N]``; for noises that aim at the right answer.
         encode_step: how samples reach the network; for noises that need gradients to the samples.
+        adapter: the framework of the network's neurons; for noises that build neurons anew.
     """
 
     model: nn.Module
     inputs: Tensor
     labels: Tensor
     encode_step: EncodeStep
+    adapter: Adapter | None = None
 
 
 Perturb = Callable[[Case, float, torch.Generator], AbstractContextManager[Case]]

@@ -2,30 +2,106 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 
+import torch
+from torch import Tensor
+
 from spikemark.errors import unknown
-from spikemark.noise import images, spikes
+from spikemark.noise import hardware, images, spikes
 from spikemark.noise.case import Noise, on_inputs
+from spikemark.noise.hardware import on_synapses
 from spikemark.noise.spikes import on_spikes
 
 _HENDRYCKS = "Hendrycks and Dietterich, ICLR 2019 (arXiv 1903.12261)"
+_MU = "Mu and Gilmer 2019, MNIST-C (arXiv 1906.02337)"
+_CUTOUT = "DeVries and Taylor 2017, Cutout (arXiv 1708.04552)"
+_PARK = "Park, Lee and Yoon, DAC 2021 (arXiv 2104.11169)"
+_GILBERT = "Gilbert, Bell System Technical Journal 39, 1960"
+_BUCHEL = "Büchel et al., Scientific Reports 11, 2021 (arXiv 2102.06408)"
+_SPYROU = "Spyrou et al., Neuron fault tolerance in spiking neural networks, DATE 2021"
+_STUTZ = "Stutz et al., MLSys 2021 (arXiv 2006.13977)"
+_KRISHNAMOORTHI = "Krishnamoorthi 2018 (arXiv 1806.08342)"
 
+Levels = tuple[float, float, float, float, float]
+Map = Callable[[Tensor, float, torch.Generator], Tensor]
+
+
+def _image(function: Map, name: str, levels: Levels, unit: str, summary: str, source: str) -> Noise:
+    return Noise(name, "input", levels, unit, summary, source, on_inputs(function), kinds=("image",))
+
+
+def _value(function: Map, name: str, levels: Levels, unit: str, summary: str, source: str) -> Noise:
+    return Noise(name, "input", levels, unit, summary, source, on_inputs(function))
+
+
+def _spike(function: Map, name: str, levels: Levels, unit: str, summary: str, source: str) -> Noise:
+    return Noise(name, "spikes", levels, unit, summary, source, on_spikes(function))
+
+
+def _synapse(function: Map, name: str, levels: Levels, unit: str, summary: str, source: str) -> Noise:
+    return Noise(name, "hardware", levels, unit, summary, source, on_synapses(function))
+
+
+_neuron = partial(Noise, domain="hardware")
+
+# fmt: off
 _ROWS = (
-    Noise(
-        "gaussian", "input", (0.1, 0.2, 0.3, 0.4, 0.5), "standard deviation of full scale",
-        "Normal noise added to every value.", _HENDRYCKS, on_inputs(images.gaussian),
-    ),
-    Noise(
-        "salt-and-pepper", "input", (0.03, 0.06, 0.09, 0.17, 0.27), "fraction of values",
-        "Values replaced by 0 or 1.", f"{_HENDRYCKS}: impulse noise", on_inputs(images.salt_and_pepper),
-    ),
-    Noise(
-        "spike-deletion", "spikes", (0.05, 0.1, 0.2, 0.3, 0.5), "probability a spike",
-        "Spikes lost between layers.", "Park, Lee and Yoon, DAC 2021 (arXiv 2104.11169)", on_spikes(spikes.deletion),
-    ),
-)  # fmt: skip
+    _value(images.gaussian, "gaussian", (0.1, 0.2, 0.3, 0.4, 0.5), "standard deviation of full scale",
+           "Normal noise added to every value.", _HENDRYCKS),
+    _value(images.uniform, "uniform", (0.1, 0.2, 0.4, 0.6, 0.8), "half-width of full scale",
+           "Evenly distributed noise added to every value.", "as gaussian, with bounded noise"),
+    _value(images.salt_and_pepper, "salt-and-pepper", (0.03, 0.06, 0.1, 0.2, 0.3), "fraction of values",
+           "Values replaced by 0 or 1.", f"{_HENDRYCKS}: impulse noise"),
+    _value(images.shot, "shot", (50.0, 20.0, 10.0, 5.0, 2.0), "photons at full scale",
+           "Poisson noise of counted photons.", _HENDRYCKS),
+    _value(images.speckle, "speckle", (0.15, 0.3, 0.45, 0.6, 0.9), "standard deviation of a value of 1",
+           "Normal noise in proportion to the value.", _HENDRYCKS),
+    _image(images.contrast, "contrast", (0.8, 0.6, 0.45, 0.3, 0.2), "factor",
+           "Distance to the image's mean shrunk.", _HENDRYCKS),
+    _image(images.brightness, "brightness", (0.05, 0.1, 0.2, 0.3, 0.4), "of full scale",
+           "A constant added to every pixel.", _HENDRYCKS),
+    _image(images.gaussian_blur, "gaussian-blur", (0.015, 0.03, 0.045, 0.06, 0.08), "standard deviation in sides",
+           "Blurred evenly in all directions.", _HENDRYCKS),
+    _image(images.motion_blur, "motion-blur", (0.1, 0.2, 0.3, 0.4, 0.5), "length in sides",
+           "Smeared along a line in a random direction.", f"{_HENDRYCKS}, {_MU}"),
+    _image(images.occlusion, "occlusion", (0.15, 0.25, 0.35, 0.45, 0.55), "side of the square in sides",
+           "A black square at a random place.", _CUTOUT),
+    _image(images.rotation, "rotation", (5.0, 10.0, 15.0, 25.0, 40.0), "degrees",
+           "Turned either way.", _MU),
+    _image(images.translation, "translation", (0.02, 0.04, 0.07, 0.1, 0.15), "distance in sides",
+           "Shifted in a random direction.", _MU),
+    _spike(spikes.deletion, "spike-deletion", (0.05, 0.1, 0.2, 0.3, 0.5), "probability a spike",
+           "Spikes lost between layers.", _PARK),
+    _spike(spikes.insertion, "spike-insertion", (0.01, 0.03, 0.06, 0.1, 0.2), "probability a silent step",
+           "Spikes that nobody sent.", "the counterpart of spike-deletion"),
+    _spike(spikes.jitter, "spike-jitter", (1.0, 2.0, 3.0, 4.0, 5.0), "steps",
+           "Spikes come up to so many steps early or late.", f"{_PARK}, here with evenly distributed whole steps"),
+    _spike(spikes.bursts, "burst-errors", (0.05, 0.1, 0.2, 0.3, 0.5), "fraction of time on a bad line",
+           "Random bits for two steps on average, on every neuron's line.", _GILBERT),
+    _synapse(hardware.weight_mismatch, "weight-mismatch", (0.1, 0.2, 0.4, 0.6, 1.0), "relative standard deviation",
+             "Every weight off by its own factor.", _BUCHEL),
+    _neuron("threshold-mismatch", levels=(0.05, 0.1, 0.2, 0.3, 0.5), unit="relative standard deviation",
+            summary="Every neuron's threshold off by its own factor.", source=_BUCHEL,
+            perturb=hardware.threshold_mismatch),
+    _neuron("decay-mismatch", levels=(0.05, 0.1, 0.2, 0.3, 0.5), unit="relative standard deviation",
+            summary="Every neuron's decay off by its own factor, within 0..1.", source=_BUCHEL,
+            perturb=hardware.decay_mismatch),
+    _synapse(hardware.quantisation, "weight-quantisation", (8.0, 6.0, 4.0, 3.0, 2.0), "bits a weight",
+             "Weights rounded to few values, symmetric, one scale a layer.", _KRISHNAMOORTHI),
+    _synapse(hardware.stuck_synapses, "stuck-synapses", (0.05, 0.1, 0.2, 0.4, 0.6), "fraction of synapses",
+             "Weights stuck at zero.", "Lee and Lim 2023 (arXiv 2312.04840): SA0 faults"),
+    _neuron("dead-neurons", levels=(0.02, 0.05, 0.1, 0.2, 0.4), unit="fraction of neurons",
+            summary="Neurons that never fire.", source=_SPYROU, perturb=hardware.dead_neurons),
+    _neuron("firing-neurons", levels=(0.01, 0.02, 0.05, 0.1, 0.2), unit="fraction of neurons",
+            summary="Neurons that fire at every step.", source=f"{_SPYROU}: saturated neurons",
+            perturb=hardware.firing_neurons),
+    _synapse(hardware.bit_flips, "bit-flips", (0.001, 0.003, 0.01, 0.03, 0.1), "probability a bit",
+             "Bits flipped in weights stored as 8-bit integers.", _STUTZ),
+)
+# fmt: on
 
 NOISES: Mapping[str, Noise] = MappingProxyType({noise.name: noise for noise in _ROWS})
 
