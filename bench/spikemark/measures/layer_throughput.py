@@ -1,0 +1,181 @@
+"""Throughput of single spiking layers: every framework's layer of one spec, and its own default LIF, side by side.
+
+No synapses, no readout: only what the frameworks differ in. A plain copy of the currents takes turns with
+the layers, so that each layer's share of the memory bandwidth is measured in the same run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from spikemark.adapter import Adapter
+from spikemark.measures.footprint import Run
+from spikemark.measures.machine import LayerPhase, bytes_moved, pinned_threads, synchronizer
+from spikemark.measures.timing import Budget, Clock, Timings, interleave
+from spikemark.neurons import NeuronSpec
+from spikemark.statistics import Interval, median_ratio_interval
+from spikemark.streams import generator
+
+Track = Literal["matched", "native"]
+COPY = "copy"
+
+
+@dataclass(frozen=True)
+class LayerWork:
+    """One contender: a layer, its currents, and what is done with them. Plain data, sent to other processes.
+
+    Attributes:
+        adapter: the framework.
+        spec: of the matched layer.
+        shape: of the features.
+        steps: T.
+        batch_size: B.
+        dtype: of currents, parameters and spikes.
+        native: whether it is the framework's own LIF with its own defaults instead.
+        threads: for torch.
+        device: "cpu" or "cuda".
+    """
+
+    adapter: Adapter
+    spec: NeuronSpec
+    shape: tuple[int, ...]
+    steps: int
+    batch_size: int
+    dtype: torch.dtype = torch.float32
+    native: bool = False
+    threads: int = 1
+    device: str = "cpu"
+
+    def layer(self) -> nn.Module:
+        """The layer, in its type and on its device."""
+        if self.native:
+            made = self.adapter.native(self.shape)
+        else:
+            made = self.adapter.neuron(self.spec, self.shape, generator=generator("throughput", "jitter"))
+        return made.to(self.device, self.dtype)
+
+    def currents(self, batch: int) -> Tensor:
+        """Currents ``[T, batch, *shape]``, uniform in 0..2: around the usual thresholds, so that spikes happen."""
+        shape = (self.steps, batch, *self.shape)
+        uniform = torch.rand(shape, generator=generator("throughput", "currents"))
+        return (2 * uniform).to(self.device, self.dtype)
+
+    def run(self, phase: LayerPhase, batch: int) -> Run:
+        """The timed work."""
+        return layer_run(self.layer(), self.currents(batch), phase)
+
+    def build(self) -> tuple[Run, Run]:
+        """Forward and backward of two samples and of the whole batch, for `footprint`."""
+        return self.run("forward+backward", min(2, self.batch_size)), self.run("forward+backward", self.batch_size)
+
+
+def layer_run(layer: nn.Module, currents: Tensor, phase: LayerPhase) -> Run:
+    """Call `layer` without gradients, or with gradients to the currents and all its parameters."""
+    if phase == "forward":
+
+        def forward() -> None:
+            with torch.no_grad():
+                layer(currents)
+
+        return forward
+    leaf = currents.detach().clone().requires_grad_()
+    upstream = torch.linspace(-1, 1, currents.numel(), device=currents.device).view(currents.shape).to(currents.dtype)
+
+    def forward_and_backward() -> None:
+        leaf.grad = None
+        layer.zero_grad(set_to_none=True)
+        layer(leaf).backward(upstream)
+
+    return forward_and_backward
+
+
+@dataclass(frozen=True)
+class LayerTimings:
+    """One phase of all contenders.
+
+    Attributes:
+        timings: of "NAME matched" and "NAME native" for every adapter, and of the "copy" of the currents.
+        bytes_copied: read and written by the copy.
+        bytes_moved: the fewest that a layer must read and write, see `machine.bytes_moved`.
+    """
+
+    timings: Timings
+    bytes_copied: int
+    bytes_moved: int
+
+    @property
+    def copy_bandwidth(self) -> float:
+        """Bytes per second of the copy: the ceiling for tensors of this size."""
+        return self.bytes_copied / self.timings.median(COPY)
+
+    def bandwidth_fraction(self, contender: str) -> Interval:
+        """Part of the ceiling that a contender's fewest bytes reach, with its 95 % interval: 1 is the limit."""
+        pairs = zip(self.timings.seconds[COPY], self.timings.seconds[contender], strict=True)
+        return median_ratio_interval([[self.bytes_moved / self.bytes_copied * copy / own for copy, own in pairs]])
+
+
+def layer_throughput(
+    adapters: Sequence[Adapter],
+    spec: NeuronSpec,
+    shape: tuple[int, ...],
+    steps: int,
+    batch: int,
+    dtype: torch.dtype = torch.float32,
+    phases: Sequence[LayerPhase] = ("forward", "forward+backward"),
+    *,
+    tracks: Sequence[Track] = ("matched", "native"),
+    budget: Budget | None = None,
+    threads: int | None = None,
+    device: str = "cpu",
+    clock: Clock = time.perf_counter,
+) -> Mapping[LayerPhase, LayerTimings]:
+    """Time the layers of all adapters for one spec, interleaved.
+
+    Args:
+        adapters: the frameworks; ratios are taken to the first one's first track.
+        spec: the dynamics of the matched layers.
+        shape: of the features.
+        steps: T.
+        batch: B.
+        dtype: of currents and layers.
+        phases: what to time.
+        tracks: the matched layer, the framework's own default LIF, or both.
+        budget: for each phase.
+        threads: for torch, while measuring; None for its present number.
+        device: "cpu" or "cuda".
+        clock: seconds.
+
+    Raises:
+        spikemark.adapter.Unsupported: a framework cannot express the spec.
+        ValueError: no adapter, or no track.
+    """
+    results: dict[LayerPhase, LayerTimings] = {}
+    with pinned_threads(threads) as pinned:
+        works = {
+            f"{adapter.name} {track}": LayerWork(
+                adapter, spec, shape, steps, batch, dtype, track == "native", pinned, device
+            )
+            for adapter in adapters
+            for track in tracks
+        }
+        if not works:
+            raise ValueError("nothing to time: give at least one adapter and one track")
+        currents = next(iter(works.values())).currents(batch)
+        copied = torch.empty_like(currents)
+        for phase in phases:
+            runs = {name: work.run(phase, batch) for name, work in works.items()}
+            timings = interleave(
+                runs | {COPY: lambda: copied.copy_(currents)},
+                budget or Budget(),
+                clock=clock,
+                synchronize=synchronizer(device),
+            )
+            moved = bytes_moved(shape, steps, batch, dtype, phase)
+            results[phase] = LayerTimings(timings, 2 * currents.nbytes, moved)
+    return results

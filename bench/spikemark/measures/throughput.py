@@ -1,0 +1,232 @@
+"""Throughput of one cell: a framework's network against the reference's and against the framework's own default LIF.
+
+The three take turns in one interleaved run (see `timing`): their weights, inputs, threads and process are the same,
+their neurons are not. Ratios are those of the metric itself: above 1, `samples_per_second_ratio` says faster than
+the reference, `latency_ratio` slower. ``docs/throughput.md`` says what the numbers can and cannot tell.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from spikemark.adapter import Adapter, SpikingLayer
+from spikemark.measures.footprint import Run, can_measure, footprint
+from spikemark.measures.machine import copy_bandwidth, pinned_threads, synchronizer
+from spikemark.measures.timing import Budget, Clock, Timings, interleave
+from spikemark.networks import SpikingNetwork, build_network
+from spikemark.results import Measurement
+from spikemark.statistics import median_ratio_interval
+from spikemark.streams import generator
+from spikemark.systems import System
+from spikemark.training.bptt import Protocol, rates
+from spikemark.training.losses import mse_rate
+
+__all__ = ["Budget", "NetworkWork", "throughput"]
+
+# Larger than the last-level cache of most machines, so that its copy shows main memory.
+_COPY_BYTES = 1 << 26
+
+
+@dataclass(frozen=True)
+class NetworkWork:
+    """One contender: a network, its input, and what is done with them. Plain data, sent to other processes.
+
+    Attributes:
+        adapter: who computes the neurons.
+        system: network and neuron.
+        input_shape: of one sample.
+        classes: number of classes.
+        steps: T.
+        batch_size: B.
+        seed: of the first weights.
+        threads: for torch.
+        device: "cpu" or "cuda".
+        native: whether every spiking layer is the framework's own LIF with its own defaults.
+    """
+
+    adapter: Adapter
+    system: System
+    input_shape: tuple[int, ...]
+    classes: int
+    steps: int
+    batch_size: int
+    seed: int
+    threads: int
+    device: str
+    native: bool = False
+
+    def network(self) -> SpikingNetwork:
+        """The network on its device; its weights depend on the seed alone."""
+        system = self.system
+        network = build_network(
+            system.network,
+            self.adapter,
+            system.spec,
+            self.input_shape,
+            self.classes,
+            self.seed,
+            normalization=system.normalization,
+            options=system.options,
+        )
+        if self.native:
+            _replace_neurons(network, self.adapter)
+        return network.to(self.device)
+
+    def inputs(self, batch: int) -> Tensor:
+        """Encoded samples ``[T, batch, *input_shape]``, uniform in 0..1."""
+        shape = (self.steps, batch, *self.input_shape)
+        return torch.rand(shape, generator=generator("throughput", "inputs")).to(self.device)
+
+    def forward(self, network: SpikingNetwork, batch: int) -> Run:
+        """Inference of one batch, without gradients, in evaluation mode."""
+        inputs = self.inputs(batch)
+
+        def run() -> None:
+            with torch.no_grad():
+                network(inputs)
+
+        network.eval()
+        return run
+
+    def training(self, network: SpikingNetwork, batch: int) -> Run:
+        """Forward and backward of one batch in training mode: MSE on mean rates, gradients to all parameters."""
+        inputs = self.inputs(batch)
+        labels = torch.arange(batch, device=self.device) % self.classes
+
+        def run() -> None:
+            network.zero_grad(set_to_none=True)
+            mse_rate(rates(network, inputs), labels).backward()  # type: ignore[no-untyped-call]
+
+        network.train()
+        return run
+
+    def build(self) -> tuple[Run, Run]:
+        """Training runs of two samples and of the whole batch, for `footprint`."""
+        network = self.network()
+        return self.training(network, min(2, self.batch_size)), self.training(network, self.batch_size)
+
+
+def throughput(
+    adapter: Adapter,
+    reference: Adapter,
+    system: System,
+    input_shape: tuple[int, ...],
+    classes: int,
+    protocol: Protocol,
+    *,
+    seed: int = 0,
+    budget: Budget | None = None,
+    threads: int | None = None,
+    device: str = "cpu",
+    clock: Clock = time.perf_counter,
+) -> list[Measurement]:
+    """Speed, latency and memory of `system` in one framework, and their ratios to `reference`.
+
+    In the cell of the reference itself the ratios compare two copies of the same network: what they stray from 1 is
+    the noise of the measure.
+
+    Args:
+        adapter: the framework.
+        reference: whom ratios are taken to.
+        system: network and neuron; its loss and optimiser play no part.
+        input_shape: of one sample.
+        classes: number of classes.
+        protocol: batch size and time steps.
+        seed: of the first weights.
+        budget: for each of the three phases (forward and backward, forward, forward of a single sample).
+        threads: for torch, while measuring; None for its present number.
+        device: "cpu" or "cuda".
+        clock: seconds.
+
+    Returns:
+        ``samples_per_second``, ``training_samples_per_second``, ``latency`` (s), each with ``_ratio``, ``peak_memory``
+        (bytes, forward and backward) and ``first_call`` (s), plain for the matched network and with the prefix
+        ``native_`` for the framework's own LIF; ``copy_bandwidth`` (bytes/s) and ``threads`` of the machine.
+        ``peak_memory`` and ``first_call`` of CPUs are measured on Linux only.
+
+    Raises:
+        spikemark.adapter.Unsupported: a framework cannot express the neuron.
+        spikemark.measures.footprint.FootprintError: training failed in a fresh process.
+    """
+    budget = budget or Budget()
+    with pinned_threads(threads) as pinned:
+        matched = NetworkWork(
+            adapter, system, input_shape, classes, protocol.steps, protocol.batch_size, seed, pinned, device
+        )
+        works = {
+            "reference": replace(matched, adapter=reference),
+            "matched": matched,
+            "native": replace(matched, native=True),
+        }
+        networks = {name: work.network() for name, work in works.items()}
+        batch = protocol.batch_size
+
+        def phase(runs: dict[str, Run]) -> Timings:
+            return interleave(runs, budget, reference="reference", clock=clock, synchronize=synchronizer(device))
+
+        training = phase({name: work.training(networks[name], batch) for name, work in works.items()})
+        forward = phase({name: work.forward(networks[name], batch) for name, work in works.items()})
+        latency = phase({name: work.forward(networks[name], 1) for name, work in works.items()})
+        rows: list[Measurement] = []
+        for name, prefix in (("matched", ""), ("native", "native_")):
+            rows += _rates(f"{prefix}samples_per_second", forward, name, batch)
+            rows += _rates(f"{prefix}training_samples_per_second", training, name, batch)
+            rows += _times(f"{prefix}latency", latency, name)
+            rows += _footprint(prefix, works[name])
+        bandwidth = copy_bandwidth(_COPY_BYTES, device=device)
+    rows.append({"metric": "copy_bandwidth", "value": _round(bandwidth), "unit": "bytes/s"})
+    rows.append({"metric": "threads", "value": float(pinned), "unit": "threads"})
+    return rows
+
+
+def _replace_neurons(network: SpikingNetwork, adapter: Adapter) -> None:
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, SpikingLayer):
+                setattr(parent, name, adapter.native(child.shape))
+
+
+def _rates(metric: str, timings: Timings, name: str, batch: int) -> list[Measurement]:
+    return [
+        _row(metric, "samples/s", [batch / seconds for seconds in timings.seconds[name]]),
+        _row(f"{metric}_ratio", "x reference", [1 / ratio for ratio in timings.ratios(name)]),
+    ]
+
+
+def _times(metric: str, timings: Timings, name: str) -> list[Measurement]:
+    return [
+        _row(metric, "s", timings.seconds[name]),
+        _row(f"{metric}_ratio", "x reference", timings.ratios(name)),
+    ]
+
+
+def _footprint(prefix: str, work: NetworkWork) -> list[Measurement]:
+    if not can_measure(work.device):
+        return []
+    seen = footprint(work)
+    return [
+        {"metric": f"{prefix}peak_memory", "value": float(seen.peak_memory), "unit": "bytes"},
+        {"metric": f"{prefix}first_call", "value": _round(seen.first_call), "unit": "s"},
+    ]
+
+
+def _row(metric: str, unit: str, values: list[float] | tuple[float, ...]) -> Measurement:
+    rounded = [_round(value) for value in values]
+    interval = median_ratio_interval([rounded])
+    return {
+        "metric": metric,
+        "value": _round(interval.value),
+        "unit": unit,
+        "low": interval.low,
+        "high": interval.high,
+        "values": rounded,
+    }
+
+
+def _round(value: float) -> float:
+    """Six digits: finer than any timing repeats, a third of the text in a record."""
+    return float(f"{value:.6g}")
