@@ -48,14 +48,14 @@ def test_first_weights_do_not_depend_on_the_global_generator_and_leave_it_alone(
     assert torch.equal(before, torch.get_rng_state())
 
 
-def first_losses(framework, system, steps=5):
+def first_losses(framework, system, dtype, steps=5):
     row = SYSTEMS[system]
-    model = build(framework, system)
+    model = build(framework, system).to(dtype)
     optimizer, _ = make_optimizer(row.optimizer, select_trained(model, row.trains), 1)
     random = torch.Generator().manual_seed(3)
     losses = []
     for _ in range(steps):
-        images = torch.rand(32, *SHAPE, generator=random)
+        images = torch.rand(32, *SHAPE, generator=random).to(dtype)
         labels = torch.randint(10, (32,), generator=random)
         loss = LOSSES[row.loss](rates(model, images.expand(4, 32, *SHAPE)), labels)
         optimizer.zero_grad()
@@ -65,14 +65,18 @@ def first_losses(framework, system, steps=5):
     return losses
 
 
+# In float32 a framework that adds in another order may round a membrane to the other side of its threshold: one spike
+# differs, and from then on the trajectories do. In float64 that does not happen within five steps.
 @pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 5e-3), (torch.float64, 1e-9)], ids=["f32", "f64"])
 @pytest.mark.parametrize("system", [f"{network}-{neuron}" for network in ("mlp", "convnet") for neuron in NEURONS])
-def test_first_optimiser_steps_give_the_same_loss_in_every_framework(framework, system):
-    assert first_losses(framework, system) == pytest.approx(first_losses("reference", system), rel=1e-5)
+def test_first_optimiser_steps_give_the_same_loss_in_every_framework(framework, system, dtype, tolerance):
+    expected = first_losses("reference", system, dtype)
+    assert first_losses(framework, system, dtype) == pytest.approx(expected, rel=tolerance)
 
 
 def test_the_losses_move_so_that_the_comparison_means_something():
-    losses = first_losses("reference", "mlp-stl")
+    losses = first_losses("reference", "mlp-stl", torch.float32)
     assert len({round(loss, 5) for loss in losses}) == 5
 
 
