@@ -68,7 +68,7 @@ def first_losses(framework, system, dtype, steps=5):
 # In float32 a framework that adds in another order may round a membrane to the other side of its threshold: one spike
 # differs, and from then on the trajectories do. In float64 that does not happen within five steps.
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 5e-3), (torch.float64, 1e-9)], ids=["f32", "f64"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-2), (torch.float64, 1e-9)], ids=["f32", "f64"])
 @pytest.mark.parametrize("system", [f"{network}-{neuron}" for network in ("mlp", "convnet") for neuron in NEURONS])
 def test_first_optimiser_steps_give_the_same_loss_in_every_framework(framework, system, dtype, tolerance):
     expected = first_losses("reference", system, dtype)

@@ -98,7 +98,7 @@ def convnet(
     neurons: MakeNeurons,
     norm: MakeNorm,
     *,
-    channels: tuple[int, ...] = (16, 32),
+    channels: tuple[int, ...] = (8, 16),
     population: int = 10,
 ) -> SpikingNetwork:
     """Blocks of 3x3 convolution, norm, neurons and 2x2 max-pooling, then ``classes * population`` output neurons.

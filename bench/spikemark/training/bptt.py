@@ -99,7 +99,7 @@ def evaluate(model: SpikingNetwork, split: Split, protocol: Protocol, watch: Wat
     Args:
         model: the network; its device is used.
         split: the samples.
-        protocol: encoder and steps; batches of four times its size.
+        protocol: encoder, steps and batch size.
         watch: deadline.
         stream: axes of the encoding's stream.
     """
@@ -107,7 +107,7 @@ def evaluate(model: SpikingNetwork, split: Split, protocol: Protocol, watch: Wat
     device = next(model.parameters()).device
     random = generator("encoding", *stream)
     batches = []
-    for inputs in split.inputs.split(4 * protocol.batch_size):
+    for inputs in split.inputs.split(protocol.batch_size):
         watch.check()
         batches.append(rates(model, encode(protocol.encoder, inputs, protocol.steps, random).to(device)).cpu())
     return torch.cat(batches)
