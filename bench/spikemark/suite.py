@@ -218,8 +218,10 @@ class Cell:
     def content(self) -> dict[str, Any]:
         """Everything that determines the result, as it stands in the record."""
         system = {} if self.task == "conformance" else {"system_definition": SYSTEMS[self.system].to_dict()}
+        noises = self.settings.get("robustness", {}).get("noises", ())
+        levels = {"noise_levels": {name: list(NOISES[name].levels) for name in noises}} if noises else {}
         version = get_adapter(self.framework).version()
-        return self.axes() | system | {"settings": dict(self.settings), "framework_version": version}
+        return self.axes() | system | levels | {"settings": dict(self.settings), "framework_version": version}
 
     def key(self) -> str:
         """The record's key."""
