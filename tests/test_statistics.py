@@ -111,8 +111,8 @@ def test_variance_is_split_between_seeds_and_samples_by_hand():
 def test_identical_runs_are_undecided_without_a_detectable_effect():
     correct = by_seed([[1, 0, 1], [1, 1, 1]])
     difference = paired_difference(correct, correct)
-    assert (difference.value, difference.low, difference.high) == (0, 0, 0)
-    assert difference.p == 1
+    assert (difference.value, difference.p) == (0, 1)
+    assert math.isnan(difference.low)
     assert math.isnan(minimum_detectable_effect(difference))
 
 
@@ -125,6 +125,15 @@ def test_seeds_that_agree_by_luck_prove_nothing(lucky):
     assert difference.value == pytest.approx(1 / 300)
     assert difference.p > 0.05
     assert difference.low <= 0
+
+
+def test_equal_differences_of_single_numbers_prove_nothing():
+    """They are equal up to rounding only, which a t test would take for great precision."""
+    difference = paired_difference(by_seed([0.913, 0.923, 0.903]), by_seed([0.91, 0.92, 0.90]))
+    assert difference.value == pytest.approx(0.003)
+    assert difference.p == 1
+    assert verdict(difference) == "undecided"
+    assert math.isnan(minimum_detectable_effect(difference))
 
 
 def test_results_are_deterministic():
@@ -242,7 +251,7 @@ def false_alarms(seeds: int, situation: str, repetitions: int, samples: int = 50
 
 @pytest.mark.parametrize(("situation", "seeds"), [("seeds dominate", 3), ("all three alike", 5)])
 def test_false_alarm_rate_is_near_nominal(situation, seeds):
-    ours, plain = false_alarms(seeds, situation, 120)
+    ours, plain = false_alarms(seeds, situation, 100, samples=200)
     assert 0 < ours <= 0.09  # 5 % and 1.8 standard errors of 100 repetitions
     assert plain > 0.12  # why the seeds are not simply resampled
 

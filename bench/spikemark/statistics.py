@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -35,7 +36,7 @@ class Interval:
 
     Attributes:
         value: the estimate.
-        low: lower end; NaN where `n` is too small for any interval.
+        low: lower end; NaN where there is nothing to judge by.
         high: upper end; NaN likewise.
         n: how many independent runs (or, for one cell's ratios, repeats) are behind it.
     """
@@ -51,7 +52,8 @@ class Difference(Interval):
     """The mean of first minus second, over the seeds that both have.
 
     Attributes:
-        p: two-sided p-value of "no difference"; below 0.05 exactly when the interval excludes 0. 1 for a single seed.
+        p: two-sided p-value of "no difference"; below 0.05 where the interval excludes 0. It is 1 where there is
+            nothing to judge by: a single seed, or no spread in any seed or sample.
         error: standard error of `value`; NaN for a single seed.
         degrees: degrees of freedom of `error` (Welch and Satterthwaite).
     """
@@ -96,8 +98,10 @@ def paired_difference(first: Runs, second: Runs) -> Difference:
     if len(shared) < 2:
         return Difference(float(matrix.mean()), math.nan, math.nan, 1, p=1.0, error=math.nan, degrees=0.0)
     spread = _Spread(matrix)
-    low, high = spread.interval()
     error, degrees = spread.error()
+    if error == 0:  # every seed and sample says the same, which few of them may do by luck
+        return Difference(spread.value, math.nan, math.nan, len(shared), p=1.0, error=error, degrees=degrees)
+    low, high = spread.interval()
     return Difference(spread.value, low, high, len(shared), p=spread.p(), error=error, degrees=degrees)
 
 
@@ -182,6 +186,19 @@ def _matrix(runs: Mapping[Any, ArrayLike]) -> Floats:
     return matrix
 
 
+def _spread_of(values: Floats) -> float:
+    """Standard deviation; 0 where it is no more than rounding, which would else look like great precision."""
+    spread = float(values.std(ddof=1))
+    return spread if spread > 1e-12 * float(np.abs(values).max()) else 0.0
+
+
+@cache
+def _student(degrees: int) -> Floats:
+    """Student's t as `DRAWS` equally likely values, in an order that has nothing to do with the samples' draws."""
+    quantiles: Floats = stats.t.ppf((np.arange(DRAWS) + 0.5) / DRAWS, degrees)
+    return np.random.default_rng(1).permutation(quantiles)
+
+
 class _Spread:
     """Chance around the mean of ``[seeds, samples]`` (both at random, crossed), for at least two seeds.
 
@@ -191,41 +208,45 @@ class _Spread:
     """
 
     def __init__(self, matrix: Floats) -> None:
-        seeds, samples = matrix.shape
+        self.seeds, self.samples = matrix.shape
         rows, columns = matrix.mean(axis=1), matrix.mean(axis=0)
         self.value = float(matrix.mean())
-        self.seeds, self.samples = seeds, samples
-        self.seed_error = float(rows.std(ddof=1)) / math.sqrt(seeds)
+        self.seed_error = _spread_of(rows) / math.sqrt(self.seeds)
         self.sample_error, self.share = 0.0, 0.0
-        rng = np.random.default_rng(0)
-        resampled = np.zeros(DRAWS)
-        if samples > 1 and (spread := float(columns.var(ddof=1))) > 0:
-            rest = matrix - rows[:, None] - columns + self.value
-            noise = float((rest**2).sum()) / ((seeds - 1) * (samples - 1))
-            self.sample_error = math.sqrt(spread / samples)
-            self.share = max(0.0, 1 - noise / seeds / spread)
-            # Columns take few distinct values, so drawing how often each comes up is drawing the samples.
-            levels, counts = np.unique(columns, return_counts=True)
-            resampled = rng.multinomial(samples, counts / samples, size=DRAWS) @ levels / samples - self.value
-        quantiles = stats.t.ppf((np.arange(DRAWS) + 0.5) / DRAWS, seeds - 1)
-        student = self.seed_error * rng.permutation(quantiles)
-        # Equal results in a few seeds by luck must not hide the chance of the samples: both views must agree.
-        self.views = (self.value + student + math.sqrt(self.share) * resampled, self.value + resampled)
+        self.views: Floats | None = None
+        if self.samples == 1 or (spread := _spread_of(columns)) == 0:
+            return
+        rest = matrix - rows[:, None] - columns + self.value
+        noise = float((rest**2).sum()) / ((self.seeds - 1) * (self.samples - 1))
+        self.sample_error = spread / math.sqrt(self.samples)
+        self.share = max(0.0, 1 - noise / self.seeds / spread**2)
+        # Columns take few distinct values, so drawing how often each comes up is drawing the samples.
+        levels, counts = np.unique(columns, return_counts=True)
+        draws = np.random.default_rng(0).multinomial(self.samples, counts / self.samples, size=DRAWS)
+        resampled = draws @ levels / self.samples - self.value
+        student = self.seed_error * _student(self.seeds - 1)
+        # Seeds that agree by luck must not hide the chance of the samples: both views count, and the wider one wins.
+        self.views = self.value + np.stack([student + math.sqrt(self.share) * resampled, resampled])
 
     def interval(self) -> tuple[float, float]:
-        ends = np.quantile(self.views, [ALPHA / 2, 1 - ALPHA / 2], axis=1)
-        return float(ends[0].min()), float(ends[1].max())
+        if self.views is None:
+            half = float(stats.t.ppf(1 - ALPHA / 2, self.seeds - 1)) * self.seed_error
+            return self.value - half, self.value + half
+        low, high = np.quantile(self.views, [ALPHA / 2, 1 - ALPHA / 2], axis=1)
+        return float(low.min()), float(high.max())
 
     def p(self) -> float:
-        tails = [min(float((view <= 0).mean()), float((view >= 0).mean())) for view in self.views]
-        return min(1.0, 2 * max(tails) + 1 / DRAWS)
+        if self.views is None:
+            return float(2 * stats.t.sf(abs(self.value) / self.seed_error, self.seeds - 1))
+        tails = np.minimum((self.views <= 0).mean(axis=1), (self.views >= 0).mean(axis=1))
+        return min(1.0, 2 * float(tails.max()) + 1 / DRAWS)
 
     def error(self) -> tuple[float, float]:
-        parts = (self.seed_error**2, self.share * self.sample_error**2)
-        both = sum(parts)
+        of_seeds, of_samples = self.seed_error**2, self.share * self.sample_error**2
+        both = of_seeds + of_samples
         if both < self.sample_error**2:
             return self.sample_error, float(self.samples - 1)
         if both == 0:
             return 0.0, float(self.seeds - 1)
-        degrees = both**2 / (parts[0] ** 2 / (self.seeds - 1) + parts[1] ** 2 / max(1, self.samples - 1))
+        degrees = both**2 / (of_seeds**2 / (self.seeds - 1) + of_samples**2 / max(1, self.samples - 1))
         return math.sqrt(both), degrees

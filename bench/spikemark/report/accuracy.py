@@ -1,0 +1,123 @@
+"""The accuracy section: neurons against each other, and frameworks against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from spikemark.report.cells import REFERENCE, Cells
+from spikemark.report.comparisons import Comparison, Ranking, compare, rank
+from spikemark.report.model import ABSENT, TIE, Entry, Section, Table, number, percent
+from spikemark.statistics import Interval, Runs, mean_interval
+
+BASELINE = "lif"
+READING = f"""\
+Test accuracy in percent: mean [95 % interval] over seeds and test samples. The test set is read once, with the weights
+of the epoch that was best on the validation set; the last epoch is shown beside it. In each framework the best neuron
+is bold, and {TIE} marks those that a paired test cannot tell from it; one without a mark is worse. "Undecided" does not
+mean equal: MDE is the smallest true difference that the test would find in about 80 of 100 repetitions. Tests are
+corrected (Holm) within one framework, and for the comparison of frameworks within one system."""
+
+Results = dict[tuple[str, str], Runs]
+
+
+def accuracy_section(cells: Cells) -> Section:
+    """Tables for every data set and network."""
+    section = Section("Accuracy", READING)
+    trained = cells.where(measure="train")
+    for dataset, network in trained.names("dataset", "network"):
+        group = trained.where(dataset=dataset, network=network)
+        where = f"{dataset}, {network}"
+        results, last = _results(group)
+        baseline = next((system for system, neuron in group.names("system", "neuron") if neuron == BASELINE), None)
+        rankings = {
+            framework: rank({s: runs for (f, s), runs in results.items() if f == framework}, baseline)
+            for (framework,) in group.names("framework")
+        }
+        section.tables.append(_grid(f"Test accuracy, best-validation epoch: {where}", group, results, rankings))
+        section.tables.append(_grid(f"Test accuracy, last epoch: {where}", group, last, {}))
+        section.tables.extend(_neurons(f"Neurons against each other: {where}", rankings, results))
+        section.tables.extend(_frameworks(where, group, results))
+    return section
+
+
+def _results(group: Cells) -> tuple[Results, Results]:
+    """Best-validation and last-epoch accuracy of every framework and system."""
+    best, last = Results(), Results()
+    for framework, system in group.names("framework", "system"):
+        contender = group.where(framework=framework, system=system)
+        best[framework, system] = contender.accuracy()
+        last[framework, system] = contender.runs("accuracy_last_epoch", split="test")
+    return best, last
+
+
+def _grid(title: str, group: Cells, results: Results, rankings: Mapping[str, Ranking]) -> Table:
+    """Systems down, frameworks across."""
+    frameworks = [name for (name,) in group.names("framework")]
+    intervals = {key: mean_interval(runs, bounds=(0, 1)) for key, runs in results.items() if runs}
+    most = max((interval.n for interval in intervals.values()), default=0)
+    rows = []
+    for system, neuron in group.names("system", "neuron"):
+        row = [Entry(system), Entry(neuron)]
+        for framework in frameworks:
+            mark = rankings[framework].mark(system) if framework in rankings else ""
+            problems = group.where(framework=framework, system=system).problems()
+            row.append(_place(intervals.get((framework, system)), most, mark, problems))
+        rows.append(tuple(row))
+    return Table(title, ("system", "neuron", *frameworks), tuple(rows), 2, f"n = {most} seeds, unless noted.")
+
+
+def _place(interval: Interval | None, most: int, mark: str, problems: str) -> Entry:
+    """Percent, with n where it is less than elsewhere, and what became of the other runs."""
+    if interval is None:
+        return Entry(problems or "not run", tone="bad" if problems else "muted")
+    entry = percent(interval, mark)
+    n = f"n = {interval.n}" if interval.n < most else ""
+    remarks = ", ".join(remark for remark in (n, problems) if remark)
+    return replace(entry, text=f"{entry.text} ({remarks})", tone="bad" if problems else "") if remarks else entry
+
+
+def _neurons(title: str, rankings: Mapping[str, Ranking], results: Results) -> list[Table]:
+    """In each framework, every system against the best and against the baseline neuron."""
+    baseline = next((ranking.baseline for ranking in rankings.values() if ranking.baseline), None)
+    rows = []
+    for (framework, system), runs in results.items():
+        ranking = rankings[framework]
+        if ranking.best is None or not runs:
+            continue
+        row = [Entry(framework), Entry(system), *_outcome(ranking.against_best.get(system), system == ranking.best)]
+        if baseline:
+            row += _outcome(ranking.against_baseline.get(system), system == baseline)
+        rows.append(tuple(row))
+    if not rows:
+        return []
+    columns = ("framework", "system", "minus the best", "p") + ((f"minus {baseline}", "p") if baseline else ())
+    note = "Percentage points, paired by seed and test sample; p after Holm's correction within the framework."
+    return [Table(title, columns, tuple(rows), 2, note, collapsed=True)]
+
+
+def _outcome(test: Comparison | None, itself: bool) -> list[Entry]:
+    if test is None:
+        return [Entry("(itself)" if itself else "no shared seed", tone="muted"), ABSENT]
+    return [test.entry(), test.p_entry()]
+
+
+def _frameworks(where: str, group: Cells, results: Results) -> list[Table]:
+    """Every framework against the reference, system by system: matched neurons should tie."""
+    names = [name for (name,) in group.names("framework")]
+    if len(names) < 2:
+        return []
+    base = REFERENCE if REFERENCE in names else names[0]
+    others = [name for name in names if name != base]
+    rows, differences = [], []
+    for (system,) in group.names("system"):
+        tests = compare({f: (results.get((f, system), {}), results.get((base, system), {})) for f in others})
+        differences += [abs(test.difference.value) for test in tests.values()]
+        entries = [tests[f].entry() if f in tests else Entry("no shared seed", tone="muted") for f in others]
+        rows.append((Entry(system), *entries))
+    largest = number(100 * max(differences, default=0))
+    note = (
+        f"Accuracy minus that of {base}, in percentage points. Weights, batches and encoded inputs are the same, so "
+        f"anything but a near-tie is a finding. Largest difference of means: {largest}."
+    )
+    return [Table(f"Frameworks against {base}: {where}", ("system", *others), tuple(rows), 1, note)]

@@ -1,0 +1,183 @@
+"""Figures for Markdown: SVG by matplotlib, the same bytes for the same series."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from spikemark.report.model import TIMES, Figure, slug
+from spikemark.report.series import EnergyAccuracy, NoiseCurves, Ratios, colours
+from spikemark.statistics import Interval
+
+MARKERS = "osD^Xp*h"
+_COLUMNS = 3
+_STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "spikemark",  # ids of clip paths are random otherwise
+    "svg.fonttype": "none",
+    "text.parse_math": False,  # a name may hold a dollar sign
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#888888",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.7,
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+}
+# Hundredths of a point: what is finer is not seen, makes files long, and depends on the machine's arithmetic.
+_LONG_NUMBER = re.compile(r"(?<![\w.#-])-?\d+\.\d{3,}(?![\w.])")
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    with mpl.rc_context():
+        mpl.rcdefaults()  # a reader's own matplotlibrc must not change committed figures
+        mpl.rcParams.update(_STYLE)
+        yield
+
+
+def _canvas(width: float, height: float) -> Canvas:
+    return Canvas(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
+
+
+def _svg(canvas: Canvas) -> str:
+    file = io.StringIO()
+    canvas.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    text = _LONG_NUMBER.sub(lambda match: f"{float(match[0]):.2f}", file.getvalue())
+    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+
+
+def noise_figure(curves: NoiseCurves) -> Figure:
+    """A panel a noise, a line with its band a system, for one framework: matched ones would show it all again."""
+    with _style():
+        framework, colour = next(iter(curves.curves)), colours(curves.systems)
+        rows = -(-len(curves.noises) // _COLUMNS)
+        columns = min(_COLUMNS, len(curves.noises))
+        canvas = _canvas(2.9 * columns + 0.5, 2.5 * rows + 0.5)
+        axes = None
+        for place, noise in enumerate(curves.noises, start=1):
+            axes = canvas.add_subplot(rows, columns, place, sharey=axes)
+            for system, points in curves.curves[framework].get(noise, {}).items():
+                _curve(axes, points, colour[system])
+            axes.set_title(noise)
+            axes.set_xlabel("severity")
+            axes.set_ylabel("" if (place - 1) % columns else "accuracy (%)")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        handles = [Line2D([], [], color=colour[s], marker="o", markersize=4, label=s) for s in curves.systems]
+        canvas.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)))
+        title = f"Accuracy under noise, {curves.where}, {framework}: mean and 95 % interval over seeds"
+        return Figure(f"noise-{slug(curves.where)}", title, _svg(canvas))
+
+
+def _curve(axes: Axes, points: Mapping[int, Interval], colour: str) -> None:
+    severities = sorted(points)
+    axes.plot(severities, [100 * points[s].value for s in severities], color=colour, marker="o", markersize=3)
+    low, high = ([100 * getattr(points[s], end) for s in severities] for end in ("low", "high"))
+    axes.fill_between(severities, low, high, color=colour, alpha=0.13, linewidth=0)
+
+
+def energy_figure(points: EnergyAccuracy) -> Figure:
+    """A panel a hardware profile: energy across, accuracy up; colour is the system, shape the framework."""
+    with _style():
+        everything = [point for panel in points.points.values() for point in panel]
+        systems = list(dict.fromkeys(point.system for point in everything))
+        frameworks = list(dict.fromkeys(point.framework for point in everything))
+        colour = colours(systems)
+        marker = {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(frameworks)}
+        canvas = _canvas(2.9 * len(points.points) + 0.8, 3.4)
+        grid = canvas.subplots(1, len(points.points), sharey=True, squeeze=False)[0]
+        for axes, (profile, of_profile) in zip(grid, points.points.items(), strict=True):
+            for point in of_profile:
+                axes.errorbar(
+                    [point.energy.value / 1e3],
+                    [100 * point.accuracy.value],
+                    xerr=_lengths([point.energy], 1e-3),
+                    yerr=_lengths([point.accuracy], 100),
+                    color=colour[point.system],
+                    marker=marker[point.framework],
+                    markersize=6,
+                    markeredgecolor="white",
+                    markeredgewidth=0.6,
+                    elinewidth=0.9,
+                    alpha=0.9,
+                )
+            axes.set_title(profile)
+            axes.set_xlabel("energy per sample (nJ)")
+        grid[0].set_ylabel("accuracy (%)")
+        handles = [Line2D([], [], color=colour[s], marker="o", linestyle="", label=s) for s in systems]
+        handles += [Line2D([], [], color="#888888", marker=marker[f], linestyle="", label=f) for f in frameworks]
+        canvas.legend(handles=handles, loc="outside lower center", ncols=min(8, max(len(systems), len(frameworks))))
+        title = f"Energy against accuracy, {points.where}: mean and 95 % interval over seeds"
+        return Figure(f"energy-{slug(points.where)}", title, _svg(canvas))
+
+
+def throughput_figure(ratios: Ratios) -> Figure:
+    """A panel a quantity: ratio to the reference, grouped by system; the native track is hatched."""
+    with _style():
+        shown = {quantity: bars for quantity, bars in ratios.bars.items() if bars}
+        everything = [bar for bars in shown.values() for bar in bars]
+        systems = list(dict.fromkeys(bar.system for bar in everything))
+        colour = colours(list(dict.fromkeys(bar.framework for bar in everything)))
+        groups = list(dict.fromkeys((bar.framework, bar.track) for bar in everything))
+        canvas = _canvas(2.0 + 1.5 * len(systems), 2.0 * len(shown) + 0.6)
+        grid = canvas.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
+        width = 0.84 / len(groups)
+        for axes, (quantity, bars) in zip(grid, shown.items(), strict=True):
+            for i, group in enumerate(groups):
+                own = [bar for bar in bars if (bar.framework, bar.track) == group]
+                axes.bar(
+                    [systems.index(bar.system) + (i - (len(groups) - 1) / 2) * width for bar in own],
+                    [bar.ratio.value for bar in own],
+                    width * 0.92,
+                    yerr=_lengths([bar.ratio for bar in own], 1),
+                    color=colour[group[0]],
+                    alpha=0.55 if group[1] == "native" else 1.0,
+                    hatch="////" if group[1] == "native" else None,
+                    edgecolor="white",
+                    linewidth=0,
+                    error_kw={"elinewidth": 0.9, "ecolor": "#222222", "capsize": 1.5},
+                )
+            axes.axhline(1, color="#444444", linewidth=0.9, linestyle=":")
+            better = "shorter is better" if quantity == "latency" else "more is better"
+            axes.set_title(f"{quantity}, {TIMES} reference ({better})")
+            axes.grid(axis="x", visible=False)
+        grid[-1].set_xticks(range(len(systems)), systems)
+        handles = [
+            Patch(
+                facecolor=colour[framework],
+                alpha=0.55 if track == "native" else 1.0,
+                hatch="////" if track == "native" else None,
+                edgecolor="white",
+                linewidth=0,
+                label=f"{framework}, {track}",
+            )
+            for framework, track in groups
+        ]
+        canvas.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
+        title = f"Throughput as a ratio to the reference, {ratios.where}: median and its 95 % interval"
+        return Figure(f"throughput-{slug(ratios.where)}", title, _svg(canvas))
+
+
+def _lengths(intervals: Sequence[Interval], scale: float) -> list[list[float]]:
+    """Lengths of error bars below and above; 0 where there is no interval."""
+    pairs = [(i.value - i.low, i.high - i.value) for i in intervals]
+    return [[scale * (length if length == length else 0.0) for length in side] for side in zip(*pairs, strict=True)]

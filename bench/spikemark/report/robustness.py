@@ -1,0 +1,97 @@
+"""The robustness section: accuracy under each noise, over its severities."""
+
+from __future__ import annotations
+
+from spikemark.report import charts, figures
+from spikemark.report.cells import Cells
+from spikemark.report.comparisons import rank
+from spikemark.report.model import TIE, Entry, Section, Table, n_entry, percent
+from spikemark.report.series import NoiseCurves
+from spikemark.statistics import Interval, mean_interval
+
+READING = f"""\
+Test accuracy in percent under noise: mean [95 % interval] over seeds. Every framework and neuron met the same noisy
+samples (fingerprints are compared below); "clean" is measured on those same samples, so it may differ from the accuracy
+table, which has the whole test set. A noise's column is the mean over its severities without the clean one, "all
+noises" the mean over those columns; in each framework the best of it is bold, and {TIE} marks what a paired test over
+seeds cannot tell from it. The bands of the curves are the 95 % intervals; what few seeds leave open makes them wide."""
+
+Curve = dict[int, dict[int, float]]
+"""Severity, then seed, then accuracy."""
+
+
+def robustness_section(cells: Cells) -> Section:
+    """A table and curves for every data set and network whose records hold noises."""
+    section = Section("Robustness", READING)
+    trained = cells.where(measure="train")
+    for dataset, network in trained.names("dataset", "network"):
+        group = trained.where(dataset=dataset, network=network)
+        noises = [str(noise) for noise in group.features("accuracy", "noise")]
+        if not noises:
+            continue
+        where = f"{dataset}, {network}"
+        contenders = {
+            (framework, system): {
+                noise: _curve(group.where(framework=framework, system=system), noise) for noise in noises
+            }
+            for framework, system in group.names("framework", "system")
+        }
+        section.tables.append(_table(f"Accuracy under noise: {where}", group, noises, contenders))
+        curves = _series(where, contenders)
+        section.charts.append(charts.noise_chart(curves))
+        section.figures.append(figures.noise_figure(curves))
+    return section
+
+
+def _curve(contender: Cells, noise: str) -> Curve:
+    severities = sorted({int(severity) for severity in contender.features("accuracy", "severity")})
+    curve = {s: contender.runs("accuracy", split="test", noise=noise, severity=s) for s in severities}
+    return {severity: runs for severity, runs in curve.items() if runs}
+
+
+def _mean_over_severities(curve: Curve) -> dict[int, float]:
+    """By seed, over the noisy severities; seeds that lack one are left out."""
+    noisy = [runs for severity, runs in curve.items() if severity > 0]
+    return _means(noisy)
+
+
+def _means(parts: list[dict[int, float]]) -> dict[int, float]:
+    seeds = set.intersection(*(set(part) for part in parts)) if parts else set()
+    return {seed: sum(part[seed] for part in parts) / len(parts) for seed in sorted(seeds)}
+
+
+def _table(title: str, group: Cells, noises: list[str], contenders: dict[tuple[str, str], dict[str, Curve]]) -> Table:
+    summaries: dict[tuple[str, str], list[dict[int, float]]] = {}
+    for key, curves in contenders.items():
+        clean = next((curve[0] for curve in curves.values() if 0 in curve), {})
+        of_noises = [_mean_over_severities(curves[noise]) for noise in noises]
+        summaries[key] = [clean, _means(of_noises), *of_noises]
+    intervals = {key: [_interval(runs) for runs in parts] for key, parts in summaries.items()}
+    rankings = {
+        framework: rank({system: parts[1] for (f, system), parts in summaries.items() if f == framework})
+        for framework, _ in summaries
+    }
+    rows = []
+    for (framework, system), parts in intervals.items():
+        problems = group.where(framework=framework, system=system).problems()
+        row = [Entry(framework), Entry(system)]
+        for column, interval in enumerate(parts):
+            mark = rankings[framework].mark(system) if column == 1 else ""
+            row.append(percent(interval, mark))
+        rows.append((*row, n_entry(parts, problems)))
+    columns = ("framework", "system", "clean", "all noises", *noises, "n")
+    return Table(title, columns, tuple(rows), 2, "n: seeds.")
+
+
+def _interval(runs: dict[int, float]) -> Interval | None:
+    return mean_interval(runs, bounds=(0, 1)) if runs else None
+
+
+def _series(where: str, contenders: dict[tuple[str, str], dict[str, Curve]]) -> NoiseCurves:
+    series: dict[str, dict[str, dict[str, dict[int, Interval]]]] = {}
+    for (framework, system), curves in contenders.items():
+        for noise, curve in curves.items():
+            points = {severity: mean_interval(runs, bounds=(0, 1)) for severity, runs in curve.items()}
+            if points:
+                series.setdefault(framework, {}).setdefault(noise, {})[system] = points
+    return NoiseCurves(where, series)

@@ -1,0 +1,100 @@
+"""What the plots show, free of how they are drawn: matplotlib and plotly draw the same series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from spikemark.statistics import Interval
+
+# Okabe and Ito's colours (jfly.uni-koeln.de/color, 2008), which colour-blind readers can tell apart, without black and
+# with a darker yellow, so that they are seen on white and on dark grounds.
+PALETTE = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#a38f00", "#7f7f7f")
+
+
+def colours(names: list[str]) -> dict[str, str]:
+    """A colour for each name, by its position; the palette repeats when it ends."""
+    return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
+
+
+@dataclass(frozen=True)
+class NoiseCurves:
+    """Accuracy against severity.
+
+    Attributes:
+        where: data set and network.
+        curves: by framework, noise and system: severity and accuracy (a fraction).
+    """
+
+    where: str
+    curves: Mapping[str, Mapping[str, Mapping[str, Mapping[int, Interval]]]]
+
+    @property
+    def noises(self) -> list[str]:
+        """All noises, in order of appearance."""
+        return list(dict.fromkeys(noise for curves in self.curves.values() for noise in curves))
+
+    @property
+    def systems(self) -> list[str]:
+        """All systems, in order of appearance."""
+        return list(dict.fromkeys(s for curves in self.curves.values() for noise in curves.values() for s in noise))
+
+
+@dataclass(frozen=True)
+class Point:
+    """A contender's energy and accuracy.
+
+    Attributes:
+        framework: who.
+        system: what.
+        energy: pJ per sample.
+        accuracy: a fraction.
+    """
+
+    framework: str
+    system: str
+    energy: Interval
+    accuracy: Interval
+
+
+@dataclass(frozen=True)
+class EnergyAccuracy:
+    """Energy against accuracy under several hardware profiles.
+
+    Attributes:
+        where: data set and network.
+        points: by profile.
+    """
+
+    where: str
+    points: Mapping[str, tuple[Point, ...]]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A contender's ratio to the reference.
+
+    Attributes:
+        framework: who.
+        track: "matched" or "native".
+        system: what.
+        ratio: to the reference, of the same measurement.
+    """
+
+    framework: str
+    track: str
+    system: str
+    ratio: Interval
+
+
+@dataclass(frozen=True)
+class Ratios:
+    """Throughput as ratios to the reference.
+
+    Attributes:
+        where: data set and network.
+        bars: by quantity, such as "inference".
+    """
+
+    where: str
+    bars: Mapping[str, tuple[Bar, ...]]

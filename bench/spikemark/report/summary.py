@@ -1,0 +1,69 @@
+"""Every measurement of a suite, summed up over seeds, as one tidy table: the report's CSV."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from spikemark.report.cells import Cells, axis, problem
+from spikemark.results import Measurement, Record
+from spikemark.statistics import Interval, mean_interval, median_ratio_interval
+
+_AXES = ("measure", "dataset", "network", "framework", "system", "neuron")
+_FEATURES = ("metric", "unit", "split", "noise", "severity", "layer")
+COLUMNS = ("suite", *_AXES, "status", *_FEATURES, "n", "value", "low", "high")
+
+
+def summary(suite: str, cells: Cells) -> pd.DataFrame:
+    """A row for each contender and measurement, and one for each contender and reason without a result.
+
+    ``n`` counts runs (cells). ``value`` is the mean over them with its 95 % interval, over test samples too where
+    headline accuracy is; for timings, which hold several rounds, it is their median, see `median_ratio_interval`.
+    """
+    rows: list[dict[str, Any]] = []
+    for place in cells.names(*_AXES):
+        contender = cells.where(**dict(zip(_AXES, place, strict=True)))
+        shared = {"suite": suite, **dict(zip(_AXES, place, strict=True))}
+        words = Counter(word for record in contender if (word := problem(record)) is not None)
+        rows += [shared | {"status": word, "n": count} for word, count in sorted(words.items())]
+        rows += [shared | {"status": "ok", **row} for row in _measurements(contender)]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _measurements(contender: Cells) -> list[dict[str, Any]]:
+    found: defaultdict[tuple[Any, ...], list[tuple[Record, Measurement]]] = defaultdict(list)
+    for record in contender.ok:
+        for row in record["measurements"]:
+            found[tuple(row.get(name) for name in _FEATURES)].append((record, row))
+    headline = contender.accuracy()
+    rows = []
+    for features, measured in found.items():
+        named = dict(zip(_FEATURES, features, strict=True))
+        is_headline = (named["metric"], named["split"], named["noise"]) == ("accuracy", "test", None)
+        interval = mean_interval(headline, bounds=(0, 1)) if is_headline else _interval([row for _, row in measured])
+        runs = len({axis(record, "seed") for record, _ in measured})
+        rows.append(named | {"n": runs, "value": interval.value, "low": interval.low, "high": interval.high})
+    return rows
+
+
+def _interval(rows: list[Measurement]) -> Interval:
+    if len(rows) == 1:
+        return Interval(rows[0]["value"], rows[0].get("low", math.nan), rows[0].get("high", math.nan), 1)
+    if all("values" in row for row in rows):
+        return median_ratio_interval([row["values"] for row in rows])
+    return mean_interval({i: row["value"] for i, row in enumerate(rows)})
+
+
+def csv(frame: pd.DataFrame) -> str:
+    """The table as CSV with six significant digits, which do not depend on the machine that renders it."""
+    return frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+
+
+def counts(cells: Cells) -> Mapping[str, int]:
+    """How many cells there are of each status, "ok" first."""
+    words = Counter(problem(record) or "ok" for record in cells)
+    return dict(sorted(words.items(), key=lambda item: (item[0] != "ok", item[0])))

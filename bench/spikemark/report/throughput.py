@@ -1,0 +1,137 @@
+"""The throughput section: speed and memory against the reference, matched and out of the box."""
+
+from __future__ import annotations
+
+import math
+
+from spikemark.report import charts, figures
+from spikemark.report.cells import Cells
+from spikemark.report.model import ABSENT, TIMES, Entry, Section, Table, decimals, estimate, number
+from spikemark.report.series import Bar, Ratios
+from spikemark.results import Measurement
+from spikemark.statistics import Interval, median_ratio_interval
+
+READING = """\
+Medians over interleaved rounds; the ratio is to the reference implementation, timed in the same rounds, with the 95 %
+interval of its median. Above 1, samples per second are more and latencies are longer than the reference's. The matched
+track runs the very same neuron in every framework; the native track puts the framework's own default neuron in its
+place, which computes something else and is shown for what users get out of the box. In the rows of the reference itself
+the matched track compares two copies of one network: what they stray from 1 is the noise of the measurement.
+Peak memory is what one forward and backward pass adds; the first call includes compiling and loading."""
+
+QUANTITIES = {
+    "samples_per_second": "inference",
+    "training_samples_per_second": "training",
+    "latency": "latency",
+}
+TRACKS = {"matched": "", "native": "native_"}
+
+
+def throughput_section(cells: Cells) -> Section:
+    """A table and bars for every data set and network that was timed."""
+    section = Section("Throughput", READING)
+    timed = cells.where(measure="throughput")
+    for dataset, network in timed.names("dataset", "network"):
+        group = timed.where(dataset=dataset, network=network)
+        where = f"{dataset}, {network}"
+        section.tables.append(_table(f"Throughput: {where}", group))
+        ratios = _ratios(where, group)
+        if any(ratios.bars.values()):
+            section.charts.append(charts.throughput_chart(ratios))
+            section.figures.append(figures.throughput_figure(ratios))
+    return section
+
+
+def _table(title: str, group: Cells) -> Table:
+    rows = []
+    for framework, system in group.names("framework", "system"):
+        contender = group.where(framework=framework, system=system)
+        problems = contender.problems()
+        for track, prefix in TRACKS.items():
+            measured = [_typical(contender, prefix + metric) for metric in QUANTITIES]
+            if any(measured):
+                row = _row(contender, prefix, measured)
+                rows.append((Entry(framework), Entry(system), Entry(track), *row))
+        if problems:
+            blank = [ABSENT] * 9
+            rows.append((Entry(framework), Entry(system), Entry(problems, tone="bad"), *blank))
+    columns = (
+        "framework",
+        "system",
+        "track",
+        "inference, samples/s",
+        f"{TIMES} reference",
+        "training, samples/s",
+        f"{TIMES} reference",
+        "latency, ms",
+        f"{TIMES} reference",
+        "peak memory, MiB",
+        "first call, ms",
+        "n",
+    )
+    return Table(title, columns, tuple(rows), 3, _machine(group))
+
+
+def _row(contender: Cells, prefix: str, measured: list[Interval | None]) -> list[Entry]:
+    row = []
+    for metric, typical in zip(QUANTITIES, measured, strict=True):
+        row.append(_number(typical, 1e3 if metric == "latency" else 1))
+        ratio = _typical(contender, f"{prefix}{metric}_ratio")
+        row.append(Entry(estimate(ratio), ratio.value) if ratio else ABSENT)
+    row.append(_number(_typical(contender, f"{prefix}peak_memory"), 2**-20))
+    row.append(_number(_typical(contender, f"{prefix}first_call"), 1e3))
+    return [*row, _n(contender.rows(f"{prefix}samples_per_second"))]
+
+
+def _typical(contender: Cells, metric: str) -> Interval | None:
+    """One cell's median and interval as recorded; over several cells, see `median_ratio_interval`."""
+    rows = list(contender.rows(metric).values())
+    if not rows:
+        return None
+    if len(rows) == 1:
+        row = rows[0]
+        return Interval(row["value"], row.get("low", math.nan), row.get("high", math.nan), len(row.get("values", [0])))
+    return median_ratio_interval([row.get("values") or [row["value"]] for row in rows])
+
+
+def _number(interval: Interval | None, scale: float) -> Entry:
+    if interval is None:
+        return ABSENT
+    value = scale * interval.value
+    return Entry(number(value, decimals([value])), value)
+
+
+def _n(rows: dict[int, Measurement]) -> Entry:
+    rounds = sorted(len(row.get("values", [0])) for row in rows.values())
+    each = str(rounds[0]) if rounds[0] == rounds[-1] else f"{rounds[0]} to {rounds[-1]}"
+    cells = "1 cell" if len(rows) == 1 else f"{len(rows)} cells"
+    return Entry(f"{cells}, {each} rounds", float(len(rows)))
+
+
+def _machine(group: Cells) -> str:
+    """Threads and memory bandwidth, which bound what any implementation can reach."""
+    found = {
+        metric: [row["value"] for record in group.ok for row in record["measurements"] if row["metric"] == metric]
+        for metric in ("threads", "copy_bandwidth")
+    }
+    notes = []
+    if found["threads"]:
+        notes.append(f"Threads: {', '.join(f'{value:g}' for value in sorted(set(found['threads'])))}.")
+    if found["copy_bandwidth"]:
+        low, high = (number(bound / 1e9, 1) for bound in (min(found["copy_bandwidth"]), max(found["copy_bandwidth"])))
+        notes.append(f"Memory bandwidth of a plain copy, the limit of any layer: {low} to {high} GB/s across cells.")
+    return " ".join(notes)
+
+
+def _ratios(where: str, group: Cells) -> Ratios:
+    bars: dict[str, tuple[Bar, ...]] = {}
+    for metric, name in QUANTITIES.items():
+        found = []
+        for framework, system in group.names("framework", "system"):
+            contender = group.where(framework=framework, system=system)
+            for track, prefix in TRACKS.items():
+                ratio = _typical(contender, f"{prefix}{metric}_ratio")
+                if ratio is not None:
+                    found.append(Bar(framework, track, system, ratio))
+        bars[name] = tuple(found)
+    return Ratios(where, bars)
