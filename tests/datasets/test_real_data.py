@@ -1,0 +1,66 @@
+"""Every data set of the data folder loads, and a network learns from it for a moment."""
+
+import os
+
+import pytest
+import torch
+
+from spikemark.adapter import get_adapter
+from spikemark.datasets import DATASETS, Sizes, encode, load_dataset, verify
+from spikemark.networks import build_network
+from spikemark.neurons import NEURONS
+from spikemark.streams import generator
+
+FOLDER = os.environ.get("SPIKEMARK_DATA")
+STEPS = {"nmnist1k": 6, "nas-tones": 10, "fsdd": 10, "ecg-qtdb": 20, "randman": 20}
+
+
+def loaded(name):
+    """A little of the data set; skips with its reason when it is not at hand."""
+    card = DATASETS[name]
+    if card.files and not FOLDER:
+        pytest.skip("SPIKEMARK_DATA names no folder with real data sets")
+    if card.loader.startswith("spikemark.datasets.events:nmnist"):
+        pytest.importorskip("tonic", reason="tonic (extra 'events') is not installed")
+    return card, load_dataset(name, sizes=Sizes(128, 32, 64))
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_loads_encodes_and_trains(name):
+    card, data = loaded(name)
+    steps = STEPS.get(name, 4)
+    inputs = encode(card.encoder, data.train.inputs, steps, generator("encoding"))
+    assert inputs.shape == (steps, 128, *card.shape)
+    assert inputs.min() >= 0
+    assert inputs.max() <= 1
+    model = build_network("mlp", get_adapter("reference"), NEURONS["lif"], card.shape, card.classes, 0)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(8):
+        loss = torch.nn.functional.cross_entropy(10 * model(inputs).mean(0), data.train.labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert min(losses[1:]) < losses[0]
+
+
+@pytest.mark.parametrize("name", [name for name, card in DATASETS.items() if card.files])
+def test_every_checksum(name):
+    if not FOLDER:
+        pytest.skip("SPIKEMARK_DATA names no folder with real data sets")
+    assert verify(name) == []
+
+
+def test_first_nmnist_sample_is_the_published_one():
+    # Its first and last events are printed in snnTorch's tutorial 7: (10, 30, 937, 1) and (11, 17, 305341, 1).
+    if not FOLDER:
+        pytest.skip("SPIKEMARK_DATA names no folder with real data sets")
+    pytest.importorskip("tonic", reason="tonic (extra 'events') is not installed")
+    from pathlib import Path
+
+    from spikemark.datasets.events import nmnist_frames
+
+    content = Path(FOLDER, "NMNIST1k/Train/0/00002.bin").read_bytes()
+    frames = nmnist_frames(content, "00002.bin", DATASETS["nmnist1k"])
+    assert frames[0, 1, 30, 10] == 255
