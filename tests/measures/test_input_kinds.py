@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from spikemark import count_operations
+from spikemark.measures.census import census
+from spikemark.measures.input_kinds import MAX_LEVELS, InputValues, Kind
+
+SPIKES = (torch.rand(12, 4, 6, 6, generator=torch.Generator().manual_seed(0)) < 0.4).float()
+PER_CHANNEL = torch.tensor([0.3, 1.0, 2.0, 0.7]).view(4, 1, 1)
+SIGNS = 1 - 2 * (torch.rand(SPIKES.shape, generator=torch.Generator().manual_seed(1)) < 0.5).float()
+
+
+def kind_of(*calls: Tensor) -> Kind:
+    values = InputValues()
+    for call in calls:
+        values.see(call, census(call))
+    return values.kind
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (torch.zeros(3, 4), "binary"),
+        (torch.ones(3, 4), "binary"),
+        (SPIKES, "binary"),
+        (-SPIKES, "ternary"),
+        (SPIKES * SIGNS, "ternary"),
+        (0.7 * SPIKES, "scaled"),
+        (-2 * SPIKES * SIGNS, "scaled"),
+        (PER_CHANNEL * SPIKES, "graded"),
+        (F.avg_pool2d(SPIKES, 2), "graded"),
+        (F.avg_pool2d(SPIKES * SIGNS, 3), "graded"),
+        (SPIKES + SPIKES.roll(1), "graded"),
+        (torch.arange(1.0, MAX_LEVELS + 1).expand(2, -1), "graded"),
+        (torch.arange(0.0, MAX_LEVELS + 2).expand(2, -1), "analog"),
+        (torch.randn(12, 4, 6, 6), "analog"),
+        (torch.rand(1, 3), "analog"),
+        (SPIKES.where(SPIKES == 0, torch.rand(SPIKES.shape)), "analog"),
+        (torch.ones(8, 300).index_fill(0, torch.tensor(7), 1 - 2.0**-24), "graded"),  # nearly one is not one
+        (torch.ones(2, 2) * torch.tensor([1e-30, 1.0]), "graded"),
+        (torch.full((2, 2), torch.inf), "scaled"),
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_kinds(values: Tensor, kind: Kind, dtype: torch.dtype) -> None:
+    assert kind_of(values.to(dtype)) == kind
+
+
+@pytest.mark.parametrize(
+    ("calls", "kind"),
+    [
+        ((SPIKES, SPIKES), "binary"),
+        ((SPIKES, -SPIKES), "ternary"),
+        ((0 * SPIKES, 0.5 * SPIKES), "scaled"),
+        ((SPIKES, 0.5 * SPIKES), "graded"),
+        ((0.5 * SPIKES, SPIKES), "graded"),
+        ((0.5 * SPIKES, 0.25 * SPIKES), "graded"),
+        ((F.avg_pool2d(SPIKES, 2), 7 * SPIKES), "graded"),
+        ((torch.randn(24, 4), torch.ones(12, 4)), "analog"),
+        ((torch.ones(12, 4), torch.randn(24, 4)), "analog"),
+        ((torch.arange(2.0, MAX_LEVELS + 2).expand(3, -1), torch.ones(1, 1)), "analog"),
+        (tuple(torch.full((2, 1), float(n)) for n in range(MAX_LEVELS + 1)), "graded"),
+        (tuple(torch.full((2, 1), float(n)) for n in range(MAX_LEVELS + 2)), "analog"),
+        ((torch.rand(1, 2), torch.rand(1, 2)), "analog"),
+    ],
+)
+def test_the_kind_is_that_of_all_calls_together(calls: tuple[Tensor, ...], kind: Kind) -> None:
+    assert kind_of(*calls) == kind
+
+
+def test_invalid_numbers_are_analog_and_end() -> None:
+    assert kind_of(torch.full((200, 3), torch.nan)) == "analog"
+    assert kind_of(torch.cat([SPIKES, torch.full((1, 4, 6, 6), torch.nan)])) == "analog"
+
+
+def test_scaled_spikes_accumulate_and_averages_multiply() -> None:
+    class Pooled(nn.Module):
+        def __init__(self, pool: nn.Module) -> None:
+            super().__init__()
+            self.pool, self.conv = pool, nn.Conv2d(4, 2, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.conv(self.pool(x.flatten(0, 1)))
+
+    x = (0.3 * SPIKES).unflatten(0, (4, 3))
+    (scaled,) = count_operations(Pooled(nn.MaxPool2d(2)), x).layers
+    (graded,) = count_operations(Pooled(nn.AvgPool2d(2)), x).layers
+    assert (scaled.kind, scaled.macs, scaled.acs > 0) == ("scaled", 0, True)
+    assert (graded.kind, graded.macs > 0, graded.acs) == ("graded", True, 0)
+
+
+arrays = hnp.arrays(
+    "float32",
+    hnp.array_shapes(min_dims=2, max_dims=4, min_side=0, max_side=9),
+    elements=st.sampled_from([0.0, -0.0, 1.0, 0.5, -1.0, 1e-45, float("nan"), float("inf")]),
+)
+
+
+@given(arrays, st.sampled_from([torch.float32, torch.float64, torch.float16]), st.booleans())
+@settings(deadline=None, derandomize=True)
+def test_census_is_exact_for_every_type_and_layout(array: object, dtype: torch.dtype, mirrored: bool) -> None:
+    values = torch.as_tensor(array).to(dtype)
+    if mirrored:
+        values = values.transpose(0, -1)
+    result = census(values)
+    assert torch.equal(result.nonzero, (values != 0).sum(0).double())
+    assert result.total == int((values != 0).sum())
+    assert result.only_ones == bool(((values == 0) | (values == 1)).all())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_census_of_many_rows(dtype: torch.dtype) -> None:
+    values = torch.ones(1023, 3, dtype=dtype)
+    values[700:, 1] = 0
+    assert census(values).nonzero.tolist() == [1023, 700, 1023]
