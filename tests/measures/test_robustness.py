@@ -155,3 +155,19 @@ def test_mean_over_noises_by_hand():
     assert mean_over_noises(corruption_error, curves, baseline) == pytest.approx((2.6 / 3.0 + 1) / 2)
     with pytest.raises(ValueError, match="they differ in: b"):
         mean_over_noises(corruption_error, curves, {"a": BASELINE})
+
+
+@pytest.mark.parametrize("name", ["spikingjelly", "snntorch", "norse"])
+@pytest.mark.parametrize("neuron", ["lif", "stl"])
+def test_frameworks_agree_on_the_same_weights(name, neuron, samples):
+    """The same noise on matched networks gives the same accuracy, in every domain."""
+    pytest.importorskip({"norse": "norse.torch", "spikingjelly": "spikingjelly.activation_based"}.get(name, name))
+    noises = ("shot", "spike-jitter", "bit-flips", "threshold-mismatch", "decay-mismatch", "dead-neurons")
+    results = []
+    for adapter in (get_adapter("reference"), get_adapter(name)):
+        built = build_network("mlp", adapter, NEURONS[neuron], (1, 6, 6), 3, 0, options={"hidden": (30,)})
+        for module in built.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                nn.init.constant_(module.weight, 3.0)
+        results.append(robustness(built, "made-up", *samples, encode_step, noises, (3,), 20, adapter))
+    assert results[0] == results[1]
