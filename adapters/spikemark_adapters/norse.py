@@ -59,6 +59,7 @@ class _NativeLIF(nn.Module):
         self.neuron = LIF()
 
     def forward(self, currents: Tensor) -> Tensor:
+        """Spikes of every step."""
         spikes: Tensor = self.neuron(currents)[0]
         return spikes
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 
@@ -44,7 +42,7 @@ class ReferenceAdapter(Adapter):
 
     def version(self) -> str:
         """See `Adapter.version`."""
-        return cast(str, torch.__version__)
+        return str(torch.__version__)
 
     def route(self, spec: NeuronSpec) -> Route:
         """See `Adapter.route`."""

@@ -1,4 +1,4 @@
-"""snnTorch: `snn.Leaky` as it is where its delayed, detached reset is the spec's; else a subclass that resets at once."""
+"""snnTorch: `Leaky` as it is where its delayed, detached reset is the spec's, else a subclass that resets at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from spikemark_adapters.surrogates import spike_function
 class _SameStepLeaky(Leaky):  # type: ignore[misc]  # snnTorch is untyped
     """`Leaky` that resets in the step of the spike, with the gradients that the spec asks for.
 
-    The leak is without `Leaky`'s clamp of beta to [0, 1]: the spec has none.
+    Its leak has no clamp of beta to [0, 1], for the spec has none. `Leaky`'s own ``reset_delay=False`` will not do: it
+    always passes the reset's gradient, and a membrane that stays above its threshold after one reset, or a threshold
+    below 0, makes it reset twice or not at all.
     """
 
     def __init__(self, spec: NeuronSpec) -> None:
@@ -34,6 +36,11 @@ class _SameStepLeaky(Leaky):  # type: ignore[misc]  # snnTorch is untyped
 
 
 def _resets_alike(spec: NeuronSpec) -> bool:
+    """Whether `Leaky` computes the spec.
+
+    It stores the membrane of the spike and sets it to zero at the start of the next step, where it evaluates the very
+    same spike once more; so the delay cannot be seen in the spikes. It detaches that, and clamps beta.
+    """
     bounded = spec.decay.transform == "sigmoid" or not (spec.decay.learned or spec.decay.jitter)
     return spec.reset == "zero" and spec.detach_reset and bounded
 
@@ -51,6 +58,7 @@ class SnnTorchLayer(SpikingLayer):
         super().__init__(spec, shape, generator=generator)
         native = _resets_alike(spec)
         leaky = Leaky(beta=0.0, reset_mechanism="zero") if native else _SameStepLeaky(spec)
+        leaky.spike_grad = None
         # In a tuple it is no submodule: the state_dict holds the spec's parameters alone, as in every framework.
         self._leaky = (_unlisted(leaky),)
 
@@ -61,30 +69,34 @@ class SnnTorchLayer(SpikingLayer):
         if spec.decay_input:
             currents = (1 - a) * currents
         extra = () if type(leaky) is Leaky else (theta.detach() if spec.detach_reset else theta,)
-        leaky.beta, leaky.threshold, leaky.spike_grad = a, theta.detach(), spike_function(spec, theta)
+        # A view, because a Parameter would be registered as one of Leaky's own.
+        leaky.beta, leaky.threshold, leaky.spike_grad = a.view_as(a), theta.detach(), spike_function(spec, theta)
         try:
             mem, out = torch.zeros_like(currents[0]), []
             for x in currents.unbind():
                 spikes, mem = leaky(x, mem, *extra)
                 out.append(spikes)
         finally:
-            # What it was lent belongs to this pass's graph: it must not outlive it, nor be copied or pickled.
-            leaky.beta = leaky.threshold = leaky.mem = leaky.reset = leaky.graded_spikes_factor.detach()
+            # What it was lent belongs to this pass's graph: it must not outlive the pass, nor be copied or pickled.
+            leaky.beta = leaky.threshold = leaky.mem = leaky.reset = torch.zeros(())
             leaky.spike_grad = None
         return torch.stack(out)
 
 
 class _NativeLeaky(nn.Module):
+    """A loop over `Leaky` with its defaults; subtracts, a step late."""
+
     def __init__(self) -> None:
         super().__init__()
         self.neuron = _unlisted(Leaky(beta=0.95))
 
     def forward(self, currents: Tensor) -> Tensor:
+        """Spikes of every step."""
         mem, out = torch.zeros_like(currents[0]), []
         for x in currents.unbind():
             spikes, mem = self.neuron(x, mem)
             out.append(spikes)
-        self.neuron.mem = self.neuron.mem.new_zeros(0)
+        self.neuron.mem = torch.zeros(())  # not the graph of this pass
         return torch.stack(out)
 
 

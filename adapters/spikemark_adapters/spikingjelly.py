@@ -1,7 +1,8 @@
-"""SpikingJelly: its LIF or PLIF multi-step function where that computes the spec, else a node with the spec's charge."""
+"""SpikingJelly: its LIF or PLIF multi-step function where that computes the spec, else a node of its kind."""
 
 from __future__ import annotations
 
+import logging
 import math
 from importlib.metadata import version
 from typing import Any, Literal
@@ -13,6 +14,9 @@ from torch import Tensor, nn
 from spikemark.adapter import Adapter, Route, SpikingLayer
 from spikemark.neurons import Learnable, NeuronSpec
 from spikemark_adapters.surrogates import spike_function
+
+# Without Triton, torch warns at the first call of SpikingJelly's operators; there is nothing to be done about it.
+logging.getLogger("torch._library.triton").setLevel(logging.ERROR)
 
 
 def _constant(learnable: Learnable) -> bool:
@@ -33,24 +37,26 @@ def _step_function(spec: NeuronSpec) -> Literal["lif", "plif"] | None:
 
 def _own_surrogate(spec: NeuronSpec) -> surrogate.SurrogateFunctionBase | None:
     """SpikingJelly's surrogate of the same formula, which its fused kernels know; it fires at the threshold."""
-    name, alpha = spec.surrogate.name, spec.surrogate.alpha
     if not spec.fires_at_threshold or spec.surrogate.relative or spec.surrogate.scale != 1:
         return None
-    if name == "superspike":
-        return surrogate.SuperSpike(1.0) if alpha == 1 else None
+    alpha = spec.surrogate.alpha
     own = {
         "atan": surrogate.ATan(alpha),
         "sigmoid": surrogate.Sigmoid(alpha),
         "triangle": surrogate.PiecewiseQuadratic(1 / alpha),
         "rectangle": surrogate.Rect(1 / alpha),
     }
-    return own[name]
+    return own.get(spec.surrogate.name)
+
+
+def _v_reset(spec: NeuronSpec) -> float | None:
+    return 0.0 if spec.reset == "zero" else None
 
 
 class _Node(neuron.BaseNode):  # type: ignore[misc]  # SpikingJelly is untyped
     """A node in SpikingJelly's explicit-state form: the spec's charge, the given spike, SpikingJelly's reset.
 
-    Decay and thresholds are arguments, because `BaseNode` insists on a threshold that is a float.
+    Decay and thresholds are arguments, because `BaseNode` insists on a threshold that is a float (the first value).
     """
 
     def multi_step_functional_forward(
@@ -73,7 +79,6 @@ class _FunctionLayer(SpikingLayer):
     def __init__(self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None) -> None:
         super().__init__(spec, shape, generator=generator)
         self._plif = _step_function(spec) == "plif"
-        self._v_reset = 0.0 if spec.reset == "zero" else None
         # With a constant threshold the framework gets what its own nodes pass: a float, and its own surrogate.
         self._constant = float(self.threshold) if _constant(spec.threshold) else None
         self._surrogate = _own_surrogate(spec) if self._constant is not None else None
@@ -82,12 +87,12 @@ class _FunctionLayer(SpikingLayer):
         """See `SpikingLayer.spikes`."""
         spec = self.spec
         function = functional.plif_multi_step if self._plif else functional.lif_multi_step
-        leak = -self.raw_decay if self._plif else 1 / (1 - spec.decay.init)
+        leak = -self.get_parameter_or_buffer("decay") if self._plif else 1 / (1 - spec.decay.init)
         theta = self.threshold
         spike = self._surrogate or spike_function(spec, theta)
         fixed = theta.detach() if self._constant is None else self._constant
         v = torch.zeros_like(currents[0])
-        result = function(currents, v, leak, spec.decay_input, fixed, self._v_reset, spike, spec.detach_reset)
+        result = function(currents, v, leak, spec.decay_input, fixed, _v_reset(spec), spike, spec.detach_reset)
         spikes: Tensor = result[0]
         return spikes
 
@@ -97,8 +102,7 @@ class _NodeLayer(SpikingLayer):
 
     def __init__(self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None) -> None:
         super().__init__(spec, shape, generator=generator)
-        v_reset = 0.0 if spec.reset == "zero" else None
-        self._node = _Node(v_reset=v_reset, detach_reset=spec.detach_reset, step_mode="m")
+        self._node = _Node(float(spec.threshold.init), _v_reset(spec), detach_reset=spec.detach_reset, step_mode="m")
 
     def spikes(self, currents: Tensor) -> Tensor:
         """See `SpikingLayer.spikes`."""
@@ -116,15 +120,8 @@ class _NodeLayer(SpikingLayer):
         return spikes
 
 
-class _NativeLIF(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.neuron = neuron.LIFNode(step_mode="m")
-
-    def forward(self, currents: Tensor) -> Tensor:
-        spikes: Tensor = self.neuron(currents)
-        self.neuron.reset()
-        return spikes
+def _forget(node: neuron.LIFNode, inputs: tuple[Tensor, ...], spikes: Tensor) -> None:
+    node.reset()
 
 
 class SpikingJellyAdapter(Adapter):
@@ -154,5 +151,7 @@ class SpikingJellyAdapter(Adapter):
         return layer(spec, shape, generator=generator)
 
     def native(self, shape: tuple[int, ...]) -> nn.Module:
-        """See `Adapter.native`; `LIFNode` in multi-step mode."""
-        return _NativeLIF()
+        """See `Adapter.native`; `LIFNode` in multi-step mode, reset after every call."""
+        node: nn.Module = neuron.LIFNode(step_mode="m")
+        node.register_forward_hook(_forget)
+        return node

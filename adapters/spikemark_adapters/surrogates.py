@@ -38,10 +38,6 @@ def derivative(surrogate: Surrogate, z: Tensor) -> Tensor:
             return z.abs().lt_(alpha / 2).mul_(scale / alpha)
 
 
-def _step(shift: Tensor, fires_at_threshold: bool) -> Tensor:
-    return (shift >= 0 if fires_at_threshold else shift > 0).to(shift.dtype)
-
-
 def spike_function(spec: NeuronSpec, threshold: Tensor) -> Callable[[Tensor], Tensor]:
     """The spike ``H(u - theta)`` with the spec's surrogate gradient, as a function of ``u - threshold.detach()``.
 

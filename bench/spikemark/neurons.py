@@ -41,9 +41,12 @@ def _require_choice(value: object, choices: tuple[str, ...], name: str) -> None:
     _require(value in choices, name, f"{value!r} is not one of {', '.join(choices)}")
 
 
-def _require_number(value: object, name: str) -> None:
+def _require_number(instance: object, name: str) -> None:
+    """Insist on a finite number, and keep it as a float, so that equal specs also have equal JSON."""
+    value = getattr(instance, name)
     number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     _require(number, name, f"{value!r} is not a finite number")
+    object.__setattr__(instance, name, float(value))
 
 
 def _require_flag(value: object, name: str) -> None:
@@ -67,7 +70,7 @@ class Learnable:
     jitter: float = 0.0
 
     def __post_init__(self) -> None:
-        _require_number(self.init, "init")
+        _require_number(self, "init")
         _require_choice(self.scope, get_args(Scope), "scope")
         _require_choice(self.transform, get_args(Transform), "transform")
         low, high = _TRANSFORM_RANGE[self.transform]
@@ -76,7 +79,7 @@ class Learnable:
             "init",
             f"{self.init} lies outside the range ({low}, {high}) of the transform {self.transform!r}",
         )
-        _require_number(self.jitter, "jitter")
+        _require_number(self, "jitter")
         _require(self.jitter >= 0, "jitter", f"{self.jitter} is negative")
 
     @property
@@ -108,7 +111,7 @@ class Surrogate:
     def __post_init__(self) -> None:
         _require_choice(self.name, get_args(SurrogateName), "name")
         for key in ("alpha", "scale"):
-            _require_number(getattr(self, key), key)
+            _require_number(self, key)
             _require(getattr(self, key) > 0, key, f"{getattr(self, key)} is not positive")
         _require_flag(self.relative, "relative")
 
@@ -165,14 +168,12 @@ class NeuronSpec:
         """
         parts: dict[str, Any] = dict(_known("neuron spec", data, cls))
         for key, kind in (("decay", Learnable), ("threshold", Learnable), ("surrogate", Surrogate)):
+            fields = _known(key, parts[key], kind)
             try:
-                parts[key] = kind(**_known(key, parts[key], kind))
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"{key}.{error}" if isinstance(error, ValueError) else f"{key}: {error}") from None
-        try:
-            return cls(**parts)
-        except TypeError as error:
-            raise ValueError(f"neuron spec: {error}") from None
+                parts[key] = kind(**fields)
+            except ValueError as error:
+                raise ValueError(f"{key}.{error}") from None
+        return cls(**parts)
 
     def to_json(self) -> str:
         """The dynamics as JSON with sorted keys; equal specs give equal text."""
