@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from spikemark.errors import InputError
+from spikemark.regression import commands
 
 app = typer.Typer(
     help="Benchmark spiking neural networks across frameworks on identical work.",
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Data sets: what there is, fetch, verify.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+commands.register(app)
 
 DataDir = Annotated[
     Path | None,

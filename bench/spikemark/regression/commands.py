@@ -1,0 +1,167 @@
+"""The commands `compare`, `ab` and `history`: options and output; the work is done by the other modules."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spikemark.errors import InputError
+
+if TYPE_CHECKING:
+    from spikemark.regression.compare import Comparison
+    from spikemark.regression.verdicts import Limits
+
+history_app = typer.Typer(help="How numbers of one branch moved, commit by commit.", no_args_is_help=True)
+
+
+class Format(StrEnum):
+    """How a comparison is written."""
+
+    text = "text"
+    markdown = "markdown"
+    json = "json"
+    github = "github"
+
+
+Threshold = Annotated[str, typer.Option(help="Most growth of time or memory that passes, such as 5%.")]
+Margin = Annotated[str, typer.Option(help="Most loss of accuracy that passes, in points, such as 0.5%.")]
+Instructions = Annotated[str, typer.Option(help="Most growth of instruction counts that passes.")]
+Metrics = Annotated[str | None, typer.Option(help="Comma-separated metrics to look at; the usual ones when left out.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to write the verdicts.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command("compare")(compare_command)
+    app.command("ab")(ab_command)
+    app.add_typer(history_app, name="history")
+
+
+def compare_command(
+    base: Annotated[Path, typer.Argument(help="Results folder, or pytest-benchmark JSON with raw data.")],
+    head: Annotated[Path, typer.Argument(help="The same, of the change.")],
+    threshold: Threshold = "5%",
+    metrics: Metrics = None,
+    format_: FormatOption = Format.text,
+    margin: Margin = "0.5%",
+    instructions: Instructions = "1%",
+    noise: Annotated[Path | None, typer.Option(help="Noise floors; those stored with BASE when left out.")] = None,
+    same_code: Annotated[
+        bool, typer.Option("--same-code", help="Both sides are runs of one commit: store their spread with BASE.")
+    ] = False,
+) -> None:
+    """Judge HEAD against BASE: exit status 1 when something became worse."""
+    from spikemark.regression.compare import compare
+    from spikemark.regression.floors import floors_path, measure_floors, read_floors, write_floors
+    from spikemark.regression.sources import read_side
+
+    limits = _limits(threshold, margin, instructions)
+    before, after = read_side(base), read_side(head)
+    path = noise or floors_path(base)
+    if same_code:
+        floors = measure_floors([before, after])
+        write_floors(path, floors, before.machine)
+        typer.echo(f"noise floors of {len(floors)} series in {path}")
+        return
+    if noise is not None and not noise.exists():
+        raise InputError(f"--noise {noise} does not exist")
+    floors = read_floors(path, before.machine)
+    show(compare(before, after, limits, metrics=_names(metrics), floors=floors), format_)
+
+
+def ab_command(
+    base_ref: Annotated[str, typer.Argument(help="Git commit, branch or tag.")],
+    head_ref: Annotated[str, typer.Argument(help="The change.")],
+    suite: Annotated[str, typer.Option(help="Suite whose frameworks and neurons are watched.")] = "smoke",
+    threshold: Threshold = "5%",
+    metrics: Metrics = None,
+    format_: FormatOption = Format.text,
+    margin: Margin = "0.5%",
+    instructions: Instructions = "1%",
+    budget: Annotated[float, typer.Option(min=1, help="Seconds of measuring on each side, at most.")] = 60.0,
+    repository: Annotated[Path, typer.Option(help="Where both refs are.")] = Path(),
+    command: Annotated[
+        str | None, typer.Option(help="Measure with this command instead; {order} and {out} are files, see the docs.")
+    ] = None,
+) -> None:
+    """Measure two commits against each other on this machine, interleaved; exit status 1 for a regression."""
+    from spikemark.regression.ab import Plan, run_ab
+
+    limits = _limits(threshold, margin, instructions)
+    plan = Plan(repository, base_ref, head_ref, suite, limits, budget, _names(metrics), command)
+    show(run_ab(plan, lambda line: typer.echo(line, err=True)), format_)
+
+
+@history_app.command("add")
+def history_add(
+    results: Annotated[Path, typer.Argument(help="Results folder or pytest-benchmark JSON of one commit.")],
+    commit: Annotated[str, typer.Option(help="The commit that was measured.")],
+    history: Annotated[Path, typer.Option(help="Folder of the history.")] = Path("history"),
+) -> None:
+    """Append one line to the file of every series."""
+    from spikemark.regression.history import add
+    from spikemark.regression.sources import read_side
+
+    count = add(history, read_side(results), commit)
+    typer.echo(f"{count} series of {commit} added to {history}")
+
+
+@history_app.command("show")
+def history_show(
+    history: Annotated[Path, typer.Option(help="Folder of the history.")] = Path("history"),
+    out: Annotated[Path | None, typer.Option(help="Write an HTML page there.")] = None,
+) -> None:
+    """List every series with its change points, and write the trend page."""
+    from spikemark.regression.history import load
+    from spikemark.regression.trends import summary, trend_page
+    from spikemark.results import write_atomically
+
+    series = load(history)
+    typer.echo(summary(series))
+    if out is not None:
+        write_atomically(out, trend_page(series))
+        typer.echo(str(out))
+
+
+def show(comparison: Comparison, format_: Format) -> None:
+    """Write the comparison; add it to the job's summary on GitHub; exit with 1 when it did not pass."""
+    from spikemark.regression.render import RENDERERS, as_markdown
+
+    typer.echo(RENDERERS[format_.value](comparison))
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if format_ is Format.github and summary:
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(as_markdown(comparison))
+    if not comparison.passed:
+        raise typer.Exit(1)
+
+
+def _limits(threshold: str, margin: str, instructions: str) -> Limits:
+    from spikemark.regression.verdicts import Limits
+
+    try:
+        return Limits(
+            _fraction("threshold", threshold), _fraction("margin", margin), _fraction("instructions", instructions)
+        )
+    except ValueError as error:
+        raise InputError(f"--{error}") from None
+
+
+def _fraction(option: str, text: str) -> float:
+    """A fraction from "5%" or "0.05"."""
+    number, percent, rest = text.strip().partition("%")
+    try:
+        value = float(number)
+    except ValueError:
+        value = float("nan")
+    if rest or value != value:
+        raise InputError(f"--{option} {text}: expected a percentage such as 5%, or a fraction such as 0.05")
+    return value / 100 if percent else value
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()

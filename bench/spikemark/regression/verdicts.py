@@ -1,0 +1,235 @@
+"""Judges one number: what may be said of HEAD against BASE, and whether it is a regression.
+
+Deterministic numbers differ or do not. Scores are paired over seeds and tested against a margin. Costs are noisy: a
+verdict needs the whole interval of their ratio on one side of the threshold. What cannot be told is "undecided", with
+the effect that could have been seen. `docs/regression.md` has the reasons and the measured error rates.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from spikemark.regression.ratios import FEWEST_VALUES, Ratio, median_ratio
+from spikemark.regression.series import METRICS, Series
+from spikemark.statistics import ALPHA, POWER, Difference, holm, minimum_detectable_effect, paired_difference
+
+Verdict = Literal["slower", "faster", "worse", "better", "same", "undecided"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much change passes.
+
+    Attributes:
+        threshold: for costs, as a fraction: 0.05 lets 5 % more time pass.
+        margin: for scores, in their unit: 0.005 is half a point of accuracy.
+        instructions: growth of instruction counts that is listed but passes, as a fraction.
+        alpha: two-sided chance of a false alarm, shared by all noisy benchmarks of a comparison.
+
+    Raises:
+        ValueError: a limit is out of its range.
+    """
+
+    threshold: float = 0.05
+    margin: float = 0.005
+    instructions: float = 0.01
+    alpha: float = ALPHA
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 10:
+            raise ValueError(f"threshold: {self.threshold:g} lies outside 0 % to 1000 %")
+        if not 0 < self.margin < 1:
+            raise ValueError(f"margin: {self.margin:g} lies outside 0 to 1")
+        if not self.instructions >= 0:
+            raise ValueError(f"instructions: {self.instructions:g} is negative")
+
+
+@dataclass(frozen=True)
+class Floor:
+    """How far two runs of the same code lie apart on this machine, measured by A/A runs.
+
+    Attributes:
+        deviation: standard deviation of the logarithm of a run's median.
+        runs: how many runs it was measured with.
+    """
+
+    deviation: float
+    runs: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The verdict on one number.
+
+    Attributes:
+        benchmark: whose number.
+        label: which number.
+        unit: of `base` and `head`.
+        kind: "exact", "score" or "cost".
+        verdict: what may be said of HEAD.
+        regression: whether it makes the comparison fail.
+        base: BASE's typical value.
+        head: HEAD's.
+        change: relative to BASE; for scores, the difference.
+        low: lower end of the 95 % interval of `change`; NaN where there is none.
+        high: upper end.
+        detectable: for "undecided", the smallest change (in the unit of `change`) found in 80 of 100 such comparisons.
+        note: what else must be known.
+    """
+
+    benchmark: str
+    label: str
+    unit: str
+    kind: str
+    verdict: Verdict
+    regression: bool
+    base: float
+    head: float
+    change: float
+    low: float = math.nan
+    high: float = math.nan
+    detectable: float = math.nan
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A noisy number before the verdict, which depends on how many others are judged with it.
+
+    Attributes:
+        finding: everything but the verdict.
+        p_worse: one-sided, of "not worse by more than what passes".
+        p_better: likewise.
+        inside: whether the interval lies wholly within what passes.
+        more: whether more is better.
+        timed: whether the verdict is called slower or faster.
+    """
+
+    finding: Finding
+    p_worse: float
+    p_better: float
+    inside: bool
+    worse: Verdict
+    better: Verdict
+
+
+def judge_exact(base: Series, head: Series, limits: Limits) -> Finding:
+    """A deterministic number: any difference, in any place that both sides have, is a finding."""
+    metric = METRICS[base.metric]
+    shared = [place for place in base.exact if place in head.exact]
+    differing = [place for place in shared if base.exact[place] != head.exact[place]]
+    totals = [place for place in shared if not place[1]] or shared
+    before, after = (sum(side.exact[place] for place in totals) / len(totals) for side in (base, head))
+    change = (after - before) / abs(before) if before else math.copysign(math.inf, after) if after else 0.0
+    worse, better = _words(base)
+    verdict: Verdict = "same"
+    if differing:
+        # Layers may move while their total stands still; that too is a change for the worse until someone says not.
+        grown = after >= before
+        verdict = better if grown == metric.more else worse
+    passes = base.metric == "instructions" and change <= limits.instructions
+    places = "" if len(differing) < 2 else f"differs in {len(differing)} of {len(shared)} places"
+    return Finding(
+        base.benchmark, base.label, base.unit, "exact", verdict, verdict == worse and not passes, before, after, change,
+        change, change, note=places,
+    )  # fmt: skip
+
+
+def weigh_score(base: Series, head: Series, limits: Limits) -> Evidence:
+    """Accuracy: worse when a loss is certain and a loss beyond the margin is not excluded (non-inferiority).
+
+    Raises:
+        ValueError: the sides have no seed in common.
+    """
+    scores = [dict(side.scores) for side in (head, base)]
+    if len({np.size(score) for side in scores for score in side.values()}) > 1:
+        scores = [{seed: float(np.mean(score)) for seed, score in side.items()} for side in scores]
+    difference = paired_difference(*scores)
+    shared = sorted(set(base.scores) & set(head.scores))
+    before, after = (float(np.mean([np.mean(side.scores[s]) for s in shared])) for side in (base, head))
+    equal = all(np.array_equal(scores[0][s], scores[1][s]) for s in shared)
+    low, high, half = difference.low, difference.high, difference.p / 2
+    if equal or (len(shared) > 1 and not difference.error > 0 and difference.value != 0):
+        # No spread at all: nothing for a test to work with, and nothing for it to doubt.
+        low = high = difference.value
+        half = 1.0 if equal else 0.0
+    inside = low > -limits.margin and high < limits.margin
+    p_worse = half if difference.value < 0 and not low > -limits.margin else 1.0
+    p_better = half if difference.value > 0 else 1.0
+    finding = Finding(
+        base.benchmark, base.label, base.unit, "score", "undecided", False, before, after, difference.value, low, high,
+        detectable=_seen(difference), note="one seed" if len(shared) == 1 and not equal else "",
+    )  # fmt: skip
+    return Evidence(finding, p_worse, p_better, inside, "worse", "better")
+
+
+def weigh_cost(
+    base: Series, head: Series, limits: Limits, *, paired: bool = False, floor: Floor | None = None
+) -> Evidence:
+    """Time or memory: the ratio of medians with its interval.
+
+    With enough runs on both sides a run's median is one value; otherwise all repeats of all runs are the values, which
+    do not show how runs differ: that is what `floor` adds.
+    """
+    samples, between, note = [head.runs, base.runs], 0.0, ""
+    if min(len(side) for side in samples) >= FEWEST_VALUES:
+        values = [[float(np.median(run)) for run in side] for side in samples]
+    else:
+        paired = False
+        values = [[value for run in side for value in run] for side in samples]
+        if floor is not None:
+            between = floor.deviation * math.sqrt(sum(1 / len(side) for side in samples))
+        else:
+            note = "runs may differ by more: no noise floor is known"
+    ratio = median_ratio(*values, paired=paired, between=between, degrees=floor.runs - 1 if floor else 0)
+    before, after = (float(np.median(side)) for side in reversed(values))
+    if not ratio.draws.size:
+        note = f"fewer than {FEWEST_VALUES} values on a side, and no noise floor is known"
+    limit = 1 + limits.threshold
+    p_more, p_less = ratio.p_beyond(limit), ratio.p_beyond(1 / limit)
+    more_is_better = METRICS[base.metric].more
+    finding = Finding(
+        base.benchmark, base.label, base.unit, "cost", "undecided", False, before, after,
+        ratio.value - 1, ratio.low - 1, ratio.high - 1, detectable=_detectable(ratio, limit, limits.alpha), note=note,
+    )  # fmt: skip
+    worse, better = _words(base)
+    return Evidence(
+        finding, p_less if more_is_better else p_more, p_more if more_is_better else p_less,
+        1 / limit < ratio.low and ratio.high < limit, worse, better,
+    )  # fmt: skip
+
+
+def decide(evidence: list[Evidence], limits: Limits) -> list[Finding]:
+    """Verdicts on the noisy numbers of one comparison; together they raise a false alarm with probability `alpha`.
+
+    Holm's correction is over all of them. A number is "same" when its interval lies within what passes.
+    """
+    corrected = holm([2 * min(item.p_worse, item.p_better, 0.5) for item in evidence])
+    findings = []
+    for item, p in zip(evidence, corrected, strict=True):
+        verdict: Verdict = "same" if item.inside else "undecided"
+        if p < limits.alpha:
+            verdict = item.worse if item.p_worse < item.p_better else item.better
+        detectable = item.finding.detectable if verdict == "undecided" else math.nan
+        findings.append(replace(item.finding, verdict=verdict, regression=verdict == item.worse, detectable=detectable))
+    return findings
+
+
+def _words(series: Series) -> tuple[Verdict, Verdict]:
+    return ("slower", "faster") if METRICS[series.metric].timed else ("worse", "better")
+
+
+def _seen(difference: Difference) -> float:
+    return math.nan if math.isnan(difference.error) else minimum_detectable_effect(difference)
+
+
+def _detectable(ratio: Ratio, limit: float, alpha: float) -> float:
+    if not ratio.error > 0:
+        return math.nan
+    quantiles = stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER)
+    return limit * math.exp(float(quantiles) * ratio.error) - 1

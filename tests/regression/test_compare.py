@@ -1,0 +1,241 @@
+"""Verdicts on records and pytest-benchmark files."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from made_records import accuracy_record, record, row
+
+from spikemark.errors import InputError
+from spikemark.regression.compare import compare
+from spikemark.regression.floors import floors_path, measure_floors, read_floors, write_floors
+from spikemark.regression.series import Side
+from spikemark.regression.sources import read_side, records_side
+from spikemark.regression.verdicts import Limits
+
+
+def sides(base, head):
+    return records_side("base", base), records_side("head", head)
+
+
+def verdicts(comparison):
+    return {(f.benchmark, f.label): f.verdict for f in comparison.findings}
+
+
+def test_equal_records_are_the_same():
+    records = [record(measurements=[row("macs", 1000.0), row("acs", 7.0), row("accuracy", 0.9, split="test")])]
+    comparison = compare(*sides(records, records))
+    assert comparison.passed
+    assert set(verdicts(comparison).values()) == {"same"}
+
+
+def test_one_counted_operation_is_found():
+    base = [record(measurements=[row("macs", 100_000.0), row("acs", 1.0)])]
+    head = [record(measurements=[row("macs", 100_001.0), row("acs", 1.0)])]
+    comparison = compare(*sides(base, head))
+    assert [f.label for f in comparison.regressions] == ["macs"]
+    assert comparison.regressions[0].change == pytest.approx(1e-5)
+    assert compare(*sides(head, base)).findings[0].verdict == "better"
+
+
+def test_one_spike_in_a_hundred_thousand_is_found():
+    base, head = (
+        [record(measure="conformance", measurements=[row("differing_spikes", n), row("compared_spikes", 1e5)])]
+        for n in (0.0, 1.0)
+    )
+    found = compare(*sides(base, head)).regressions
+    assert [f.label for f in found] == ["differing_spikes"]
+    assert math.isinf(found[0].change)
+
+
+def test_layers_that_trade_operations_are_a_finding():
+    base = [record(measurements=[row("macs", 10.0), row("macs", 4.0, layer="a"), row("macs", 6.0, layer="b")])]
+    head = [record(measurements=[row("macs", 10.0), row("macs", 5.0, layer="a"), row("macs", 5.0, layer="b")])]
+    finding = compare(*sides(base, head)).findings[0]
+    assert finding.verdict == "worse"
+    assert finding.note == "differs in 2 of 3 places"
+
+
+def _predictions(rng, seeds, samples, rate):
+    return {seed: rng.random(samples) < rate for seed in range(seeds)}
+
+
+def test_a_point_of_accuracy_over_five_seeds_is_found():
+    rng = np.random.default_rng(0)
+    before = _predictions(rng, 5, 1000, 0.95)
+    after = {seed: correct.copy() for seed, correct in before.items()}
+    for correct in after.values():
+        right = np.flatnonzero(correct)
+        correct[rng.choice(right, 10 + rng.integers(-2, 3), replace=False)] = False
+    comparison = compare(*sides(*([accuracy_record(seed, c) for seed, c in side.items()] for side in (before, after))))
+    assert [f.verdict for f in comparison.regressions] == ["worse"]
+    assert comparison.regressions[0].change == pytest.approx(-0.01, abs=0.002)
+
+
+def test_a_loss_within_the_margin_passes_and_noise_is_undecided():
+    shifts = {"certain": [-0.002, -0.0021, -0.0019, -0.002, -0.002], "noisy": [-0.03, 0.03, -0.02, 0.025, -0.01]}
+    for kind, verdict in (("certain", "same"), ("noisy", "undecided")):
+        base, head = (
+            [
+                record(seed=s, measurements=[row("accuracy", 0.9 + on * shift, split="test")])
+                for s, shift in enumerate(shifts[kind])
+            ]
+            for on in (0, 1)
+        )
+        finding = compare(*sides(base, head)).findings[0]
+        assert (finding.verdict, finding.regression) == (verdict, False)
+        assert (finding.detectable > 0.01) == (verdict == "undecided")
+
+
+def test_robustness_is_judged_by_noise_over_severities():
+    def run(drop):
+        return [
+            record(
+                seed=s,
+                measurements=[
+                    row("accuracy", 0.9 - 0.1 * k - drop * (noise == "blur"), split="test", noise=noise, severity=k)
+                    for noise in ("blur", "gaussian")
+                    for k in range(4)
+                ],
+            )
+            for s in range(5)
+        ]
+
+    comparison = compare(*sides(run(0.0), run(0.05)))
+    assert [f.label for f in comparison.regressions] == ["accuracy under blur"]
+
+
+def test_missing_new_and_failed_are_listed():
+    fine = record(measurements=[row("macs", 1.0)])
+    gone = record("norse", measurements=[row("macs", 1.0)])
+    added = record("fused", measurements=[row("macs", 1.0)])
+    broken = record(seed=1, status="failed", error="ValueError: no\nTraceback", measurements=[])
+    comparison = compare(*sides([fine, gone, record(seed=1, measurements=[row("macs", 1.0)])], [fine, added, broken]))
+    assert comparison.missing == ["norse mlp-lif digits"]
+    assert comparison.new == ["fused mlp-lif digits"]
+    assert comparison.newly_failed == {"snntorch mlp-lif digits seed 1": "failed: ValueError: no"}
+    assert not comparison.passed
+
+
+def test_what_failed_before_is_no_regression():
+    broken = record(seed=1, status="timeout", error="too slow", measurements=[])
+    fine = record(measurements=[row("macs", 1.0)])
+    assert compare(*sides([fine, broken], [fine, broken])).passed
+
+
+@pytest.mark.parametrize(
+    ("slowdown", "verdict"), [(1.0, "same"), (1.2, "slower"), (0.8, "faster"), (1.05, "undecided")]
+)
+def test_pytest_benchmark_files(benchmark_json, slowdown, verdict):
+    base = benchmark_json("base.json", {"test_a": 1e-3, "test_b": 2e-3})
+    head = benchmark_json("head.json", {"test_a": 1e-3 * slowdown, "test_b": 2e-3}, seed=1)
+    comparison = compare(read_side(base), read_side(head))
+    assert verdicts(comparison) == {("test_a", "time"): verdict, ("test_b", "time"): "same"}
+    assert comparison.passed == (verdict != "slower")
+    if verdict == "undecided":
+        assert comparison.findings[0].detectable > 0.05
+
+
+def test_more_is_better_for_rates():
+    def run(rate):
+        values = [rate * (1 + 0.001 * i) for i in range(20)]
+        return [record(measure="throughput", measurements=[row("samples_per_second", rate, values=values)])]
+
+    assert compare(*sides(run(100.0), run(80.0))).findings[0].verdict == "slower"
+    assert compare(*sides(run(100.0), run(125.0))).findings[0].verdict == "faster"
+
+
+def test_machines_are_not_mixed(benchmark_json):
+    base = benchmark_json("base.json", {"test_a": 1e-3})
+    head = benchmark_json("head.json", {"test_a": 2e-3}, cpu="another cpu")
+    comparison = compare(read_side(base), read_side(head))
+    assert comparison.findings[0].verdict == "undecided"
+    assert "different machines" in comparison.warnings[0]
+
+
+def test_false_alarms_are_shared_by_all_benchmarks():
+    rng = np.random.default_rng(5)
+    alarms = 0
+    for _ in range(40):
+        base, head = Side("base"), Side("head")
+        for number in range(10):
+            for side in (base, head):
+                runs = [(value,) for value in np.exp(0.1 * rng.standard_normal(12))]
+                side.place(f"benchmark {number}", "time", "time", "s").runs.extend(runs)
+        alarms += not compare(base, head, Limits(threshold=0.001)).passed
+    assert alarms <= 4
+
+
+def test_noise_floors_are_stored_and_widen_the_interval(benchmark_json, tmp_path):
+    for run in range(5):
+        benchmark_json(f"aa/{run}.json", {"test_a": 1e-3 * (1 + 0.1 * (run % 3))}, seed=run)
+    base = benchmark_json("base.json", {"test_a": 1e-3})
+    head = benchmark_json("head.json", {"test_a": 1.15e-3}, seed=9)
+    before, after = read_side(base), read_side(head)
+    assert not compare(before, after).passed
+    path = floors_path(base)
+    write_floors(path, measure_floors([read_side(tmp_path / "aa")]), before.machine)
+    floors = read_floors(path, before.machine)
+    assert floors["test_a", "time"].runs == 5
+    finding = compare(before, after, floors=floors).findings[0]
+    assert finding.verdict == "undecided"
+    assert finding.low < 0 < finding.high
+    assert read_floors(path, "another machine") == {}
+    path.write_text("{torn")
+    with pytest.raises(InputError, match="line 1: not a noise floor"):
+        read_floors(path, before.machine)
+
+
+def test_two_runs_are_no_noise_floor(benchmark_json):
+    sides_ = [read_side(benchmark_json(f"{n}.json", {"test_a": 1e-3})) for n in range(2)]
+    with pytest.raises(InputError, match="at least 3 runs"):
+        measure_floors(sides_)
+
+
+def test_different_suites_and_settings_are_refused():
+    fine = [record(measurements=[row("macs", 1.0)])]
+    other = [record(measurements=[row("macs", 1.0)], cell={"settings": {"training": {"epochs": 3}}})]
+    with pytest.raises(InputError, match=r"settings\.training\.epochs is 2 in BASE, 3 in HEAD"):
+        compare(*sides(fine, other))
+    with pytest.raises(InputError, match="suite 'smoke', head of 'quick'"):
+        compare(*sides(fine, [record(measurements=[row("macs", 1.0)], suite="quick")]))
+
+
+def test_nothing_in_common_is_an_error():
+    first, second = ([record(f, measurements=[row("macs", 1.0)])] for f in ("norse", "snntorch"))
+    with pytest.raises(InputError, match="nothing was compared"):
+        compare(*sides(first, second))
+    with pytest.raises(InputError, match="with time; nothing was compared"):
+        compare(*sides(first, first), metrics=["time"])
+    with pytest.raises(InputError, match="did you mean 'accuracy'"):
+        compare(*sides(first, first), metrics=["acuracy"])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"schema": 1, "key"', "truncated or not JSON"),
+        ("[]", "neither a record nor a pytest-benchmark file"),
+        ("{}", "neither a spikemark record nor a pytest-benchmark file"),
+        (json.dumps(record(schema=99)), "schema 99; this version reads"),
+        (json.dumps({"benchmarks": [{"fullname": "test_a", "stats": {"mean": 1.0}}]}), "test_a has no raw data"),
+    ],
+)
+def test_files_of_another_form_are_refused_and_left_alone(tmp_path, content, message):
+    path = tmp_path / "x.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_side(tmp_path)
+    assert path.read_text() == content
+
+
+def test_empty_and_mixed_folders_are_refused(tmp_path, folder, benchmark_json):
+    with pytest.raises(InputError, match="holds no records"):
+        read_side(tmp_path)
+    with pytest.raises(InputError, match="does not exist"):
+        read_side(tmp_path / "nowhere")
+    path = folder("mixed", record(measurements=[row("macs", 1.0)]))
+    benchmark_json("mixed/b.json", {"test_a": 1.0})
+    with pytest.raises(InputError, match="mixes"):
+        read_side(path)
