@@ -137,10 +137,47 @@ def conformance(
     adapter: Annotated[str | None, typer.Option(help="One adapter; all that are installed when left out.")] = None,
 ) -> None:
     """Prove that adapters compute the spikes and gradients of the float64 oracle."""
-    from spikemark.adapter import adapter_names, get_adapter
+    from rich.console import Console
+    from rich.progress import Progress
 
-    names = [get_adapter(adapter).name] if adapter else [n for n in adapter_names() if n != "reference"]
-    raise typer.Exit(_conformance(names))
+    from spikemark.adapter import MissingFramework, adapter_names, get_adapter
+    from spikemark.measures.conformance import ConformanceRow, conformance_table
+
+    rows: list[ConformanceRow] = []
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        for name in (adapter,) if adapter else adapter_names():
+            try:
+                get_adapter(name)
+            except MissingFramework as error:
+                if adapter:
+                    raise
+                typer.echo(f"left out: {error}", err=True)
+                continue
+            task = progress.add_task(name, total=None)
+            rows += conformance_table(
+                name, lambda done, total, task=task: progress.update(task, completed=done, total=total)
+            )
+    columns = [
+        "adapter", "neuron or dynamics", "route", "specs", "unsupported", "spikes compared", "at threshold",
+        "differing", "gradient error f32", "f64", "verdict",
+    ]  # fmt: skip
+    lines = [
+        [
+            row.adapter, row.subject, ", ".join(row.routes), row.specs, len(row.unsupported),
+            f"{row.compared_spikes:,}", f"{row.spikes_at_threshold:,}", row.differing_spikes,
+            *(f"{row.gradient_error(dtype):.1e}" if row.results else "-" for dtype in ("float32", "float64")),
+            "ok" if row.passed else "unsupported" if not row.results else "FAILED",
+        ]
+        for row in rows
+    ]  # fmt: skip
+    _rows("conformance with the float64 oracle", columns, lines)
+    for reason in sorted({reason for row in rows for reason in row.unsupported}):
+        typer.echo(f"unsupported: {reason}")
+    mismatches = sum(row.differing_spikes for row in rows)
+    failed = [row for row in rows if row.results and not row.passed]
+    typer.echo(f"{mismatches} mismatches in {sum(row.compared_spikes for row in rows):,} spikes; {len(failed)} rows failed")
+    if failed or not any(row.results for row in rows):
+        raise typer.Exit(1)
 
 
 @app.command("list")
