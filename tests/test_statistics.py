@@ -127,6 +127,21 @@ def test_seeds_that_agree_by_luck_prove_nothing(lucky):
     assert difference.low <= 0
 
 
+@pytest.mark.parametrize(("differing", "p"), [(4, 2 / 16), (5, 2 / 32), (6, 2 / 64)])
+def test_few_samples_that_differ_are_judged_as_by_the_sign_test(differing, p):
+    first = np.zeros((3, 300))
+    first[:, :differing] = 1
+    difference = paired_difference(by_seed(first), by_seed(np.zeros((3, 300))))
+    assert difference.p == pytest.approx(p, abs=0.006)
+    assert (difference.low <= 0) == (p > 0.05)
+
+
+def test_all_right_is_not_certainty():
+    interval = mean_interval(by_seed([np.ones(300)] * 3), bounds=(0, 1))
+    assert (interval.value, interval.high) == (1, 1)
+    assert interval.low == pytest.approx(stats.beta.ppf(0.025, 300.5, 0.5), abs=0.004)  # Jeffreys' interval
+
+
 def test_equal_differences_of_single_numbers_prove_nothing():
     """They are equal up to rounding only, which a t test would take for great precision."""
     difference = paired_difference(by_seed([0.913, 0.923, 0.903]), by_seed([0.91, 0.92, 0.90]))

@@ -12,9 +12,9 @@ This module knows nothing of records, networks or metrics.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -76,7 +76,7 @@ def mean_interval(runs: Runs, *, bounds: tuple[float, float] = (-math.inf, math.
     matrix = _matrix(runs)
     if len(matrix) < 2:
         return Interval(float(matrix.mean()), math.nan, math.nan, len(matrix))
-    spread = _Spread(matrix)
+    spread = _Spread(matrix, partial(_bootstrap, bounds=bounds))
     low, high = spread.interval()
     return Interval(spread.value, max(low, bounds[0]), min(high, bounds[1]), len(matrix))
 
@@ -97,7 +97,7 @@ def paired_difference(first: Runs, second: Runs) -> Difference:
     matrix = matrix[: len(shared)] - matrix[len(shared) :]
     if len(shared) < 2:
         return Difference(float(matrix.mean()), math.nan, math.nan, 1, p=1.0, error=math.nan, degrees=0.0)
-    spread = _Spread(matrix)
+    spread = _Spread(matrix, _sign_flips)
     error, degrees = spread.error()
     if error == 0:  # every seed and sample says the same, which few of them may do by luck
         return Difference(spread.value, math.nan, math.nan, len(shared), p=1.0, error=error, degrees=degrees)
@@ -199,6 +199,29 @@ def _student(degrees: int) -> Floats:
     return np.random.default_rng(1).permutation(quantiles)
 
 
+def _bootstrap(columns: Floats, bounds: tuple[float, float]) -> tuple[Floats, float]:
+    """Deviations of the mean when samples are drawn anew, and the standard deviation of one sample.
+
+    Where the mean is bounded, half an imaginary sample stands at each bound: 300 right of 300 is not certainty.
+    """
+    levels, counts = np.unique(columns, return_counts=True)  # few, so drawing how often each comes up is quick
+    if all(map(math.isfinite, bounds)):
+        levels, counts = np.append(levels, bounds), np.append(counts.astype(float), [0.5, 0.5])
+    draws = np.random.default_rng(0).multinomial(columns.size, counts / counts.sum(), size=DRAWS)
+    return draws @ levels / columns.size - columns.mean(), float(columns.std(ddof=1))
+
+
+def _sign_flips(columns: Floats) -> tuple[Floats, float]:
+    """Deviations of the mean when first and second change places in random samples, and the samples' root mean square.
+
+    This is the wild bootstrap under "no difference". It knows what drawing samples anew does not: that all of 4
+    samples that differ favour the same side in 1 of 8 cases by chance alone.
+    """
+    sizes, counts = np.unique(np.abs(columns), return_counts=True)
+    draws = 2 * np.random.default_rng(0).binomial(counts, 0.5, size=(DRAWS, counts.size)) - counts
+    return draws @ sizes / columns.size, math.sqrt(float((columns**2).mean()))
+
+
 class _Spread:
     """Chance around the mean of ``[seeds, samples]`` (both at random, crossed), for at least two seeds.
 
@@ -207,23 +230,20 @@ class _Spread:
     and last term. The samples' means show ``c + e/S``; `share` is the part of that which is c.
     """
 
-    def __init__(self, matrix: Floats) -> None:
+    def __init__(self, matrix: Floats, resample: Callable[[Floats], tuple[Floats, float]]) -> None:
         self.seeds, self.samples = matrix.shape
         rows, columns = matrix.mean(axis=1), matrix.mean(axis=0)
         self.value = float(matrix.mean())
         self.seed_error = _spread_of(rows) / math.sqrt(self.seeds)
         self.sample_error, self.share = 0.0, 0.0
         self.views: Floats | None = None
-        if self.samples == 1 or (spread := _spread_of(columns)) == 0:
+        if self.samples == 1:
             return
         rest = matrix - rows[:, None] - columns + self.value
         noise = float((rest**2).sum()) / ((self.seeds - 1) * (self.samples - 1))
+        resampled, spread = resample(columns)
         self.sample_error = spread / math.sqrt(self.samples)
-        self.share = max(0.0, 1 - noise / self.seeds / spread**2)
-        # Columns take few distinct values, so drawing how often each comes up is drawing the samples.
-        levels, counts = np.unique(columns, return_counts=True)
-        draws = np.random.default_rng(0).multinomial(self.samples, counts / self.samples, size=DRAWS)
-        resampled = draws @ levels / self.samples - self.value
+        self.share = max(0.0, 1 - noise / self.seeds / spread**2) if spread > 0 else 0.0
         student = self.seed_error * _student(self.seeds - 1)
         # Seeds that agree by luck must not hide the chance of the samples: both views count, and the wider one wins.
         self.views = self.value + np.stack([student + math.sqrt(self.share) * resampled, resampled])
@@ -238,7 +258,8 @@ class _Spread:
     def p(self) -> float:
         if self.views is None:
             return float(2 * stats.t.sf(abs(self.value) / self.seed_error, self.seeds - 1))
-        tails = np.minimum((self.views <= 0).mean(axis=1), (self.views >= 0).mean(axis=1))
+        rounding = 1e-12 * abs(self.value)
+        tails = np.minimum((self.views <= rounding).mean(axis=1), (self.views >= -rounding).mean(axis=1))
         return min(1.0, 2 * float(tails.max()) + 1 / DRAWS)
 
     def error(self) -> tuple[float, float]:

@@ -141,7 +141,7 @@ class Cells:
             sizes = sorted({r["correct"].partition(":")[0] for r in self.where(dataset=dataset) if "correct" in r})
             if len(sizes) > 1:
                 raise ResultsError(
-                    f"the records of {dataset} have test sets of different sizes ({', '.join(sizes)}), so they come from "
+                    f"the records of {dataset} have test sets of different sizes ({', '.join(sizes)}), so they are of "
                     "different versions of the suite; keep these in separate folders"
                 )
 

@@ -58,6 +58,6 @@ def _entry(entry: Entry) -> str:
 def plain(text: str) -> str:
     """Text without meaning to Markdown or HTML: what records hold is shown, never obeyed."""
     shown = escape(" ".join(text.split()), quote=False)
-    for character in "\\`|*":
+    for character in "\\`*":
         shown = shown.replace(character, f"\\{character}")
-    return shown.replace("](", "]\\(")
+    return shown.replace("](", "]\\(").replace("|", "&#124;")  # tables split at pipes even where they are escaped

@@ -1,0 +1,258 @@
+"""The files of a report: same bytes for the same records, nothing lost, nothing obeyed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import random
+import re
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+
+import matplotlib as mpl
+import pytest
+from synthetic_records import (
+    accuracy_record,
+    conformance_record,
+    make_record,
+    suite_of,
+    throughput_record,
+    train_record,
+)
+
+from spikemark.report import write_report
+from spikemark.results import ResultsError, load_records, write_record
+
+SMALL = {"seeds": 2, "frameworks": ("reference", "norse"), "neurons": ("lif", "stl")}
+HOSTILE = "<script>alert('x')</script>|`$\\frac$"
+
+
+def contents(paths):
+    return {path.name: path.read_bytes() for path in paths}
+
+
+def test_files_are_named_after_the_suite(results, tmp_path):
+    paths = write_report(results(suite_of(**SMALL)), tmp_path / "reports")
+    assert [path.name for path in paths] == [
+        "quick-energy-digits-mlp.svg",
+        "quick-noise-digits-mlp.svg",
+        "quick-throughput-digits-mlp.svg",
+        "quick.csv",
+        "quick.html",
+        "quick.md",
+    ]
+    assert sorted((tmp_path / "reports").iterdir()) == paths
+
+
+def test_same_records_give_the_same_bytes(results, tmp_path, monkeypatch):
+    records = suite_of(**SMALL)
+    first = contents(write_report(results(records), tmp_path / "first"))
+    random.Random(1).shuffle(records)
+    again = results(records, "elsewhere/deeper")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    monkeypatch.setitem(mpl.rcParams, "lines.linewidth", 9)
+    assert contents(write_report(again, tmp_path / "second")) == first
+    assert not any(str(tmp_path).encode() in text for text in first.values())
+
+
+def test_a_report_is_replaced_by_the_next(results, tmp_path):
+    folder = results([accuracy_record("norse", "lif", seed, [1, 0, 1]) for seed in range(2)])
+    before = contents(write_report(folder, tmp_path / "out"))
+    write_record(folder, accuracy_record("norse", "lif", 7, [1, 1, 1]))
+    assert contents(write_report(folder, tmp_path / "out"))["quick.csv"] != before["quick.csv"]
+
+
+class Scripts(HTMLParser):
+    """Counts elements, and keeps what a browser would show as text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.shown, self.stack = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.stack.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag in self.stack:
+            while self.stack.pop() != tag:
+                pass
+
+    def handle_data(self, data):
+        if "script" not in self.stack and "style" not in self.stack:
+            self.shown.append(data)
+
+
+def hostile_records():
+    records = []
+    for number in range(2):
+        strange = {"system": HOSTILE, "neuron": HOSTILE, "dataset": HOSTILE, "framework": HOSTILE}
+        train = train_record("reference", "lif", number, cell=strange)
+        for row in train["measurements"]:
+            row.update({name: row[name] + HOSTILE for name in ("noise", "layer") if name in row})
+        train["environment"] = {HOSTILE: HOSTILE}
+        train["cell"]["route"] = {"kind": HOSTILE, "why": HOSTILE}
+        train["suite"] = f"../{HOSTILE}"
+        train["key"] = f"{number}"
+        records.append(train)
+        failed = make_record("train", "norse", "lif", number, status="failed", error=HOSTILE, suite=f"../{HOSTILE}")
+        records.append(failed)
+    return records
+
+
+def test_hostile_strings_are_shown_and_never_obeyed(tmp_path):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    for number, record in enumerate(hostile_records()):
+        (folder / f"{number}.json").write_text(json.dumps(record))
+    paths = write_report(folder, tmp_path / "out")
+    assert all(path.parent == tmp_path / "out" for path in paths)
+    by_suffix = {path.suffix: path.read_text() for path in paths}
+    page = Scripts(by_suffix[".html"])
+    # Ours: the sorting, plotly, the charts' data, the drawing.
+    assert page.tags.count("script") == 4
+    assert sum(text.count(HOSTILE) for text in page.shown) > 10
+    charts = re.search(r'<script id="charts".*?>(.*?)</script>', by_suffix[".html"], re.DOTALL)
+    assert charts is not None
+    assert "<" not in charts[1]
+    assert json.loads(charts[1])[0]["data"]
+    assert "<script" not in by_suffix[".md"]
+    assert len({line.count("|") for line in table_of(by_suffix[".md"], "Accuracy under noise")}) == 1
+    for path in paths:
+        if path.suffix == ".svg":
+            ET.fromstring(path.read_text())
+            assert "<script" not in path.read_text()
+
+
+def table_of(markdown: str, title: str) -> list[str]:
+    """The rows of the first table after `title`."""
+    lines = markdown[markdown.index(title) :].splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("|"))
+    end = next(i for i in range(start, len(lines)) if not lines[i].startswith("|"))
+    return lines[start:end]
+
+
+@pytest.fixture
+def troubled(results):
+    """A suite in which cells went wrong in every way."""
+    kinds = ("reference", "norse")
+    records = [train_record(f, "lif", s) for f in kinds for s in range(2)] + [throughput_record("reference", "lif")]
+    records += [
+        make_record("train", "norse", "lif", 2, status="diverged", error="loss is NaN in epoch 3"),
+        make_record("train", "norse", "stl", 0, status="timeout", error="no result after 300 s"),
+        make_record("train", "norse", "stl", 1, status="failed", error="MemoryError: boom\nTraceback: /home/somebody"),
+        make_record("train", "norse", "diet", 0, status="failed", error="Unsupported: surrogate.relative, since ..."),
+        make_record("throughput", "norse", "lif", 0, status="failed", error=None),
+        conformance_record("norse", "lif", measurements=[], status="timeout", error="too slow"),
+    ]
+    return results(records)
+
+
+def test_cells_without_a_result_are_listed_with_their_error(troubled, tmp_path):
+    write_report(troubled, tmp_path / "out")
+    text = (tmp_path / "out" / "quick.md").read_text()
+    listed = "\n".join(table_of(text, "6 of 11 cells have no result"))
+    for expected in (
+        "loss is NaN in epoch 3",
+        "no result after 300 s",
+        "MemoryError: boom",
+        "unsupported",
+        "surrogate.relative",
+        "no error was recorded",
+        "too slow",
+    ):
+        assert expected in listed
+    assert "/home/somebody" not in text
+    page = (tmp_path / "out" / "quick.html").read_text()
+    assert "MemoryError: boom" in page
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out" / "quick.csv").read_text())))
+    counted = {(row["framework"], row["system"], row["status"]): row["n"] for row in rows if row["status"] != "ok"}
+    assert counted["norse", "mlp-lif", "diverged"] == "1"
+    assert counted["norse", "mlp-diet", "unsupported"] == "1"
+
+
+def test_tables_count_what_they_lack(troubled, tmp_path):
+    write_report(troubled, tmp_path / "out")
+    text = (tmp_path / "out" / "quick.md").read_text()
+    accuracy = table_of(text, "Test accuracy, best-validation epoch")
+    assert "(1 diverged)" in accuracy[2]
+    assert "1 failed, 1 timeout" in accuracy[3]
+    assert "not run" in accuracy[3]
+    assert "1 unsupported" in accuracy[4]
+    assert "1 timeout" in "\n".join(table_of(text, "### Conformance"))
+
+
+def test_one_folder_a_suite(results, tmp_path):
+    results([accuracy_record("reference", "lif", 0, [1, 0])], "results/quick")
+    results([accuracy_record("reference", "lif", 0, [1], suite="Standard 2")], "results/standard")
+    names = {path.name for path in write_report(tmp_path / "results", tmp_path / "out")}
+    assert {"quick.md", "standard-2.md"} <= names
+
+
+def test_two_folders_with_one_suite_are_not_mixed(results, tmp_path):
+    results([accuracy_record("reference", "lif", 0, [1, 0])], "results/a")
+    results([accuracy_record("reference", "lif", 1, [1, 1])], "results/b")
+    with pytest.raises(ResultsError, match="both hold a suite 'quick'"):
+        write_report(tmp_path / "results", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_cell_run_again_counts_once(results, tmp_path):
+    older = accuracy_record("reference", "lif", 0, [0, 0], started="2026-01-01T00:00:00+00:00")
+    folder = results(
+        [older, accuracy_record("reference", "lif", 0, [1, 0]), accuracy_record("reference", "lif", 1, [1, 1])]
+    )
+    assert len(load_records(folder)) == 3
+    write_report(folder, tmp_path / "out")
+    text = (tmp_path / "out" / "quick.md").read_text()
+    assert "2 cells (2 ok)" in text
+    assert "1 older records of cells that were run again are left out" in text
+    assert "n = 2 seeds" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"measurements": [{"metric": "accuracy", "value": float("nan"), "unit": "1"}]}, "accuracy is nan"),
+        ({"measurements": [{"metric": "accuracy", "value": "high", "unit": "1"}]}, "accuracy is 'high'"),
+        ({"cell": {"seed": "first"}}, "cell.seed is 'first'"),
+        ({"correct": "8:/w=="}, r"different sizes \(2, 8\)"),
+    ],
+)
+def test_records_that_make_no_sense_are_named(tmp_path, changes, message):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    records = [
+        accuracy_record("reference", "lif", 0, [1, 0]),
+        accuracy_record("reference", "lif", 1, [1, 1], **changes),
+    ]
+    for number, record in enumerate(records):
+        (folder / f"{number}.json").write_text(json.dumps(record))
+    with pytest.raises(ResultsError, match=message):
+        write_report(folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_measurement_held_twice_is_named(results, tmp_path):
+    record = train_record("reference", "lif", 0)
+    record["measurements"].append({"metric": "accuracy", "value": 0.5, "unit": "fraction", "split": "test"})
+    with pytest.raises(ResultsError, match=rf"record {record['key']} holds accuracy .* 2 times"):
+        write_report(results([record]), tmp_path / "out")
+
+
+def test_no_records_is_an_error(tmp_path):
+    with pytest.raises(ResultsError, match="does not exist"):
+        write_report(tmp_path / "nowhere", tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ResultsError, match="holds no records"):
+        write_report(tmp_path / "empty", tmp_path / "out")
+
+
+def test_only_failures_still_make_a_report(results, tmp_path):
+    folder = results([make_record("train", "norse", "lif", 0, status="failed", error="ValueError: no")])
+    text = next(p for p in write_report(folder, tmp_path / "out") if p.suffix == ".md").read_text()
+    assert "ValueError: no" in text
+    assert "plotly" not in (tmp_path / "out" / "quick.html").read_text().lower()
