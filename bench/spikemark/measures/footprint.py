@@ -28,6 +28,10 @@ from spikemark.measures.machine import synchronizer
 
 Run = Callable[[], object]
 
+# With a fixed threshold glibc gives every larger tensor back when it is freed. Left to itself it keeps some, depending
+# on the order of sizes, and the peak of one and the same work was seen to differ by half from run to run.
+_MALLOC = {"MALLOC_MMAP_THRESHOLD_": "65536"}
+
 
 class FootprintError(RuntimeError):
     """The work failed in its fresh process; the message holds the traceback."""
@@ -133,9 +137,8 @@ class _Helper:
         self._connection, theirs = Pipe()
         program = f"from spikemark.measures.footprint import serve; serve({theirs.fileno()})"
         path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": path}, pass_fds=[theirs.fileno()]
-        )
+        environment = os.environ | _MALLOC | {"PYTHONPATH": path}
+        self._process = subprocess.Popen([sys.executable, "-c", program], env=environment, pass_fds=[theirs.fileno()])
         theirs.close()
         atexit.register(self.close)
         return self._connection
