@@ -78,8 +78,12 @@ class DaskPool:
         import dask
         from distributed import Client, LocalCluster
 
-        # A cell that kills its worker must not be given to the next one.
-        dask.config.set({"distributed.scheduler.allowed-failures": 0})
+        # A cell that kills its worker must not be given to the next one. Workers keep malloc's own thresholds: dask's
+        # default of trimming at 64 KiB makes every tensor a fresh mapping, and page faults take over half of the time.
+        one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+        dask.config.set(
+            {"distributed.scheduler.allowed-failures": 0, "distributed.nanny.pre-spawn-environ": one_thread}
+        )
         self._cluster = None
         if scheduler is None:
             for name in ("distributed", "distributed.nanny", "distributed.worker", "distributed.core"):
