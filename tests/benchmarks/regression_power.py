@@ -31,11 +31,11 @@ def slowed(work, share):
     """The same work, slower by `share` in every call, whatever a call happens to take."""
 
     def slow():
-        start = time.perf_counter()
+        start = time.thread_time()
         work()
-        now = time.perf_counter()
+        now = time.thread_time()
         end = now + share * (now - start)
-        while time.perf_counter() < end:
+        while time.thread_time() < end:
             pass
 
     return slow
@@ -54,11 +54,11 @@ def visit(out: Path) -> None:
     out.write_text(json.dumps({"values": timed, "measuring": took}))
 
 
-def measure(visits: int) -> None:
+def measure(visits: int, with_rival: bool) -> None:
     POOL.parent.mkdir(parents=True, exist_ok=True)
     done = len(POOL.read_text().splitlines()) if POOL.exists() else 0
     # A session of its own, so that Linux's autogroup gives it a share of its own, as another tenant would have.
-    rival = subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True)
+    rival = subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True) if with_rival else None
     part = POOL.with_suffix(".part")
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
     try:
@@ -66,24 +66,33 @@ def measure(visits: int) -> None:
             started, load = datetime.now(UTC).isoformat(timespec="seconds"), os.getloadavg()[0]
             begin = time.perf_counter()
             subprocess.run([sys.executable, "-P", __file__, "visit", str(part)], env=environment, check=True)
-            line = {"index": index, "started": started, "load": load, "wall": time.perf_counter() - begin}
+            line = {
+                "index": index,
+                "started": started,
+                "load": load,
+                "rival": with_rival,
+                "wall": time.perf_counter() - begin,
+            }
             with POOL.open("a") as file:
                 file.write(json.dumps(line | json.loads(part.read_text())) + "\n")
     finally:
-        rival.kill()
-        rival.wait()
+        if rival is not None:
+            rival.kill()
+            rival.wait()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("measure").add_argument("--visits", type=int, default=200)
+    measuring = commands.add_parser("measure")
+    measuring.add_argument("--visits", type=int, default=200)
+    measuring.add_argument("--no-rival", action="store_true", help="where other work loads the machine already")
     commands.add_parser("visit").add_argument("out", type=Path)
     arguments = parser.parse_args()
     if arguments.command == "visit":
         visit(arguments.out)
     else:
-        measure(arguments.visits)
+        measure(arguments.visits, not arguments.no_rival)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ Threshold = Annotated[str, typer.Option(help="Most growth of time or memory that
 Margin = Annotated[str, typer.Option(help="Most loss of accuracy that passes, in points, such as 0.5%.")]
 Instructions = Annotated[str, typer.Option(help="Most growth of instruction counts that passes.")]
 Metrics = Annotated[str | None, typer.Option(help="Comma-separated metrics to look at; the usual ones when left out.")]
+MarkdownFile = Annotated[Path | None, typer.Option("--markdown", help="Also write Markdown for a comment there.")]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to write the verdicts.")]
 
 
@@ -49,6 +50,7 @@ def compare_command(
     format_: FormatOption = Format.text,
     margin: Margin = "0.5%",
     instructions: Instructions = "1%",
+    markdown: MarkdownFile = None,
     noise: Annotated[Path | None, typer.Option(help="Noise floors; those stored with BASE when left out.")] = None,
     same_code: Annotated[
         bool, typer.Option("--same-code", help="Both sides are runs of one commit: store their spread with BASE.")
@@ -70,7 +72,7 @@ def compare_command(
     if noise is not None and not noise.exists():
         raise InputError(f"--noise {noise} does not exist")
     floors = read_floors(path, before.machine)
-    show(compare(before, after, limits, metrics=_names(metrics), floors=floors), format_)
+    show(compare(before, after, limits, metrics=_names(metrics), floors=floors), format_, markdown)
 
 
 def ab_command(
@@ -84,6 +86,7 @@ def ab_command(
     instructions: Instructions = "1%",
     budget: Annotated[float, typer.Option(min=1, help="Seconds of measuring on each side, at most.")] = 60.0,
     repository: Annotated[Path, typer.Option(help="Where both refs are.")] = Path(),
+    markdown: MarkdownFile = None,
     command: Annotated[
         str | None, typer.Option(help="Measure with this command instead; {order} and {out} are files, see the docs.")
     ] = None,
@@ -93,7 +96,7 @@ def ab_command(
 
     limits = _limits(threshold, margin, instructions)
     plan = Plan(repository, base_ref, head_ref, suite, limits, budget, _names(metrics), command)
-    show(run_ab(plan, lambda line: typer.echo(line, err=True)), format_)
+    show(run_ab(plan, lambda line: typer.echo(line, err=True)), format_, markdown)
 
 
 @history_app.command("add")
@@ -127,11 +130,13 @@ def history_show(
         typer.echo(str(out))
 
 
-def show(comparison: Comparison, format_: Format) -> None:
+def show(comparison: Comparison, format_: Format, markdown: Path | None = None) -> None:
     """Write the comparison; add it to the job's summary on GitHub; exit with 1 when it did not pass."""
     from spikemark.regression.render import RENDERERS, as_markdown
 
     typer.echo(RENDERERS[format_.value](comparison))
+    if markdown is not None:
+        markdown.write_text(as_markdown(comparison), encoding="utf-8")
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if format_ is Format.github and summary:
         with Path(summary).open("a", encoding="utf-8") as file:

@@ -1,0 +1,250 @@
+"""Two commits of a tiny project against each other: real worktrees and installations, a made-up measurement."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from spikemark.errors import InputError
+from spikemark.regression.ab import Plan, _take_turns, clear, layer_cases, looks, relative_to_yardstick, run_ab
+from spikemark.regression.series import Side
+from spikemark.regression.verdicts import Limits
+from spikemark.regression.visit import YARDSTICK, time_in_turns
+from spikemark.regression.worktrees import Checkout, _terminated_as_interrupted
+
+# Reads the pace of the installed commit, and numbers its visits so that the noise of each is its own.
+MEASURE = """
+import json, pathlib, random, sys
+import tinyproject
+counter = pathlib.Path(sys.argv[2])
+visit = int(counter.read_text()) if counter.exists() else 0
+counter.write_text(str(visit + 1))
+rng = random.Random(visit)
+values = [tinyproject.PACE * rng.lognormvariate(0, 0.02) for _ in range(5)]
+steady = [1.0 * rng.lognormvariate(0, 0.02) for _ in range(5)]
+pathlib.Path(sys.argv[1]).write_text(json.dumps({"values": {"pace": values, "steady": steady}, "measuring": 1.0}))
+"""
+
+# A build backend of one function, since importing setuptools twice a test takes longer than the test.
+BACKEND = """
+import pathlib, zipfile
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    name, info = "tinyproject-1-py3-none-any.whl", "tinyproject-1.dist-info/"
+    with zipfile.ZipFile(pathlib.Path(folder) / name, "w") as wheel:
+        wheel.writestr("tinyproject.py", pathlib.Path("tinyproject.py").read_text())
+        wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\\nName: tinyproject\\nVersion: 1\\n")
+        wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(info + "RECORD", "")
+    return name
+"""
+
+
+def git(folder, *arguments):
+    command = ["git", "-c", "user.name=t", "-c", "user.email=t@t", "-C", str(folder), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def commit(folder, text, message):
+    (folder / "tinyproject.py").write_text(text)
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "--allow-empty", "-m", message)
+    return git(folder, "rev-parse", "HEAD")
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """Branches: main, empty (the same code), slow (10 % slower), broken (does not install)."""
+    folder = tmp_path_factory.mktemp("tiny")
+    git(folder, "init", "-q", "-b", "main")
+    (folder / "pyproject.toml").write_text(
+        textwrap.dedent("""
+            [build-system]
+            requires = []
+            build-backend = "backend"
+            backend-path = ["."]
+            [project]
+            name = "tinyproject"
+            version = "1"
+            dependencies = ["numpy"]
+        """)
+    )
+    (folder / "backend.py").write_text(BACKEND)
+    commit(folder, "PACE = 1.0\n", "main")
+    git(folder, "branch", "empty")
+    git(folder, "checkout", "-q", "-b", "slow")
+    commit(folder, "PACE = 1.1\n", "slow")
+    git(folder, "checkout", "-q", "-b", "broken", "main")
+    (folder / "backend.py").write_text("raise RuntimeError")
+    commit(folder, "PACE = 1.0\n", "broken")
+    git(folder, "checkout", "-q", "main")
+    return folder
+
+
+def plan(repository, tmp_path, base="main", head="slow", **changes):
+    script = tmp_path / "measure.py"
+    script.write_text(MEASURE)
+    command = f"{{python}} -P {script} {{out}} {tmp_path / 'counter'}"
+    return Plan(repository, base, head, "smoke", Limits(), **({"command": command, "metrics": ("time",)} | changes))
+
+
+def worktrees(repository):
+    return git(repository, "worktree", "list").splitlines()
+
+
+def test_a_slower_commit_is_found_and_an_equal_one_passes(repository, tmp_path):
+    said = []
+    comparison = run_ab(plan(repository, tmp_path), said.append)
+    assert [(f.benchmark, f.verdict) for f in comparison.regressions] == [("pace", "slower")]
+    assert comparison.regressions[0].change == pytest.approx(0.1, abs=0.03)
+    assert len(said) == 1  # clear at the first look
+    assert int((tmp_path / "counter").read_text()) == 20
+    assert len(worktrees(repository)) == 1
+
+    comparison = run_ab(plan(repository, tmp_path, head="empty"), said.append)
+    assert comparison.passed
+    assert {f.verdict for f in comparison.findings} == {"same"}
+
+
+@pytest.fixture
+def local_plan(tmp_path):
+    """A plan whose visits need no environment: both sides are this interpreter, and one is slower."""
+    script = tmp_path / "measure.py"
+    script.write_text(MEASURE.replace("import tinyproject", "class tinyproject: PACE = 1.0"))
+    command = f"{{python}} -P {script} {{out}} {tmp_path / 'counter'}"
+    pair = tuple(Checkout(ref, "0" * 40, tmp_path, Path(sys.executable)) for ref in ("main", "slow"))
+    return Plan(tmp_path, "main", "slow", "smoke", Limits(), 3.0, ("time",), command), pair
+
+
+def test_the_budget_ends_it(local_plan, tmp_path):
+    plan, pair = local_plan
+    comparison = _take_turns(plan, pair, (Side("main"), Side("slow")), [], lambda line: None)
+    assert int((tmp_path / "counter").read_text()) == 6
+    assert {f.verdict for f in comparison.findings} == {"undecided"}
+    assert not clear(comparison)
+
+
+def test_a_ref_that_does_not_install_leaves_no_worktree(repository, tmp_path):
+    with pytest.raises(InputError, match="broken does not install"):
+        run_ab(plan(repository, tmp_path, base="broken"), lambda line: None)
+    assert len(worktrees(repository)) == 1
+
+
+@pytest.mark.parametrize("ref", ["nowhere", "--help"])
+def test_a_ref_that_does_not_exist(repository, tmp_path, ref):
+    with pytest.raises(InputError, match=f"there is no commit '{ref}'"):
+        run_ab(plan(repository, tmp_path, head=ref), lambda line: None)
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("{python} -c 1", "measuring main gave no result"),
+        ("{python} -c 1/0", "measuring main failed with status 1: ZeroDivisionError"),
+        ("/nowhere/python", "measuring main: cannot run /nowhere/python"),
+    ],
+)
+def test_a_visit_that_fails(local_plan, command, message):
+    plan, pair = local_plan
+    with pytest.raises(InputError, match=message):
+        _take_turns(replace(plan, command=command), pair, (Side("main"), Side("slow")), [], lambda line: None)
+
+
+def test_a_dirty_worktree_is_refused(repository, tmp_path):
+    source = repository / "tinyproject.py"
+    before = source.read_text()
+    source.write_text("PACE = 3.0\n")
+    try:
+        with pytest.raises(InputError, match=r"uncommitted changes in .* \(tinyproject\.py\)"):
+            run_ab(plan(repository, tmp_path), lambda line: None)
+    finally:
+        source.write_text(before)
+
+
+def test_outside_a_repository(tmp_path):
+    with pytest.raises(InputError, match="is not in a git repository"):
+        run_ab(plan(tmp_path, tmp_path), lambda line: None)
+
+
+def test_worktrees_are_gone_after_an_interrupt(repository, tmp_path):
+    started = tmp_path / "started"
+    slow = f"import pathlib, time; pathlib.Path(r'{started}').touch(); time.sleep(60)"
+    (tmp_path / "slow.py").write_text(slow)
+    arguments = ["ab", "main", "slow", "--repository", str(repository), "--metrics", "time"]
+    arguments += ["--command", f"{{python}} {tmp_path / 'slow.py'}"]
+    start = f"import sys; from spikemark.cli import main; sys.argv[1:] = {arguments!r}; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", start], stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path)}
+    )
+    deadline = time.monotonic() + 60
+    while not started.exists():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert len(worktrees(repository)) == 3
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 130
+    assert len(worktrees(repository)) == 1
+    assert not list(tmp_path.glob("spikemark-*"))
+
+
+def test_a_cancelled_job_counts_as_interrupted():
+    before = signal.getsignal(signal.SIGTERM)
+    with _terminated_as_interrupted(), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_looks_are_few():
+    assert [n for n in range(1, 101) if looks(n)] == [10, 15, 22, 33, 49, 73]
+
+
+def test_the_yardstick_takes_the_machine_out():
+    calm = {YARDSTICK: [1.0, 1.0], "case": [3.0, 3.0]}
+    busy = {YARDSTICK: [2.0, 4.0], "case": [6.0, 12.0]}
+    assert relative_to_yardstick(calm, 1.0) == relative_to_yardstick(busy, 1.0) == {"case": 3.0}
+
+
+def test_turns_visit_everybody_as_often():
+    calls = []
+    timed = time_in_turns({name: lambda name=name: calls.append(name) for name in "abc"}, 0.02)
+    rounds = {name: len(values) for name, values in timed.items()}
+    assert len(set(rounds.values())) == 1
+    assert rounds["a"] >= 3
+    assert all(value > 0 for values in timed.values() for value in values)
+
+
+def test_cases_of_a_suite():
+    from spikemark.suite import load_suite
+
+    names = [case["name"] for case in layer_cases(load_suite("smoke"))]
+    assert names == [
+        "reference lif forward",
+        "reference lif forward+backward",
+        "reference stl forward",
+        "reference stl forward+backward",
+    ]
+
+
+def test_the_visit_script_times_and_reports_what_a_commit_cannot_run(tmp_path):
+    from spikemark.regression import visit
+
+    size = {"neuron": "lif", "phase": "forward", "steps": 2, "batch": 2, "shape": [4]}
+    cases = [
+        size | {"name": "one", "framework": "reference"},
+        size | {"name": "two", "framework": "reference", "neuron": "unheard-of"},
+    ]
+    order, out = tmp_path / "order.json", tmp_path / "out.json"
+    order.write_text(json.dumps({"cases": cases, "seconds": 0.02}))
+    visit.main(order, out)
+    seen = json.loads(out.read_text())
+    assert set(seen["values"]) == {YARDSTICK, "one"}
+    assert "unheard-of" in seen["failed"]["two"]
+    assert Path(visit.__file__).name == "visit.py"

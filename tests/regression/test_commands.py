@@ -1,0 +1,109 @@
+"""`compare` and `history` on the command line: exit status, formats, one line for what is wrong."""
+
+import json
+import sys
+
+import pytest
+from made_records import record, row
+
+from spikemark import cli
+from spikemark.regression.render import MARK
+
+
+@pytest.fixture
+def spikemark(capsys, monkeypatch):
+    """Call the entry point in this process; gives exit status, standard output and standard error."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["spikemark", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        out, err = capsys.readouterr()
+        return exit_.value.code or 0, out, err
+
+    return call
+
+
+@pytest.fixture
+def pair(benchmark_json):
+    base = benchmark_json("base.json", {"test_a|x": 1e-3, "test_b": 1e-3})
+    return base, benchmark_json("head.json", {"test_a|x": 1.3e-3, "test_b": 1e-3}, seed=1)
+
+
+def test_exit_status(spikemark, pair):
+    base, head = pair
+    assert spikemark("compare", base, base)[0] == 0
+    code, out, _ = spikemark("compare", base, head)
+    assert code == 1
+    assert out.splitlines()[2].startswith("SLOWER")
+    assert out.strip().splitlines()[-1].startswith("REGRESSION (1):")
+    assert spikemark("compare", base, head, "--threshold", "50%")[0] == 0
+    assert spikemark("compare", base, head, "--threshold", "0.05")[0] == 1
+
+
+def test_markdown_is_marked_and_escapes_bars(spikemark, pair):
+    _, out, _ = spikemark("compare", *pair, "--format", "markdown")
+    assert out.startswith(MARK)
+    assert "test_a\\|x" in out
+    assert "<details>" in out
+
+
+def test_json_has_no_nan(spikemark, pair):
+    _, out, _ = spikemark("compare", *pair, "--format", "json")
+    data = json.loads(out, parse_constant=lambda name: pytest.fail(name))
+    assert data["passed"] is False
+    assert data["findings"][0]["verdict"] == "slower"
+    assert data["findings"][0]["detectable"] is None
+
+
+def test_github_annotates_and_adds_to_the_summary(spikemark, pair, tmp_path, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    _, out, _ = spikemark("compare", *pair, "--format", "github")
+    assert out.startswith("::error title=Spikemark")
+    assert "time is slower" in out
+    assert (tmp_path / "summary.md").read_text().startswith(MARK)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["compare", "/nowhere", "."], "/nowhere does not exist"),
+        (["compare", "BASE", "BASE", "--threshold", "lots"], "--threshold lots: expected a percentage"),
+        (["compare", "BASE", "BASE", "--threshold", "0%"], "--threshold: 0 lies outside"),
+        (["compare", "BASE", "BASE", "--threshold", "nan"], "--threshold nan: expected a percentage"),
+        (["compare", "BASE", "BASE", "--metrics", "tim"], "did you mean 'time'"),
+        (["compare", "BASE", "BASE", "--noise", "/nowhere"], "--noise /nowhere does not exist"),
+        (["compare", "BASE", "BASE", "--same-code"], "needs at least 3 runs"),
+        (["history", "show", "--history", "/nowhere"], "/nowhere holds no history"),
+        (["ab", "HEAD", "HEAD", "--suite", "smok"], "did you mean 'smoke'"),
+    ],
+)
+def test_wrong_requests_are_one_line_and_exit_with_2(spikemark, pair, arguments, message):
+    code, out, err = spikemark(*[pair[0] if part == "BASE" else part for part in arguments])
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_records_and_history(spikemark, folder, tmp_path):
+    base = folder("base", record(measurements=[row("macs", 5.0)]))
+    head = folder("head", record(measurements=[row("macs", 6.0)]))
+    code, out, _ = spikemark("compare", base, head)
+    assert code == 1
+    assert "+20.00 %" in out
+    for name, commit in ((base, "aaa"), (head, "bbb")):
+        assert spikemark("history", "add", name, "--commit", commit, "--history", tmp_path / "h")[0] == 0
+    page = tmp_path / "page.html"
+    code, out, _ = spikemark("history", "show", "--history", tmp_path / "h", "--out", page)
+    assert code == 0
+    assert "+20.00 % at bbb" in out
+    assert page.exists()
+
+
+def test_same_code_stores_a_noise_floor(spikemark, benchmark_json, pair):
+    for run in range(3):
+        benchmark_json(f"aa/{run}.json", {"test_a|x": 1e-3, "test_b": 1e-3}, seed=run)
+    code, out, _ = spikemark("compare", pair[0], pair[0].parent / "aa", "--same-code")
+    assert code == 0
+    assert "noise floors of 2 series" in out
+    assert (pair[0].parent / "base.noise.jsonl").exists()

@@ -1,0 +1,106 @@
+"""The history: appended to, never damaged, never mixed; and where it says that something changed."""
+
+import numpy as np
+import pytest
+
+from spikemark.errors import InputError
+from spikemark.regression.history import Past, add, load
+from spikemark.regression.series import Side
+from spikemark.regression.trends import changes, summary, trend_page
+
+
+def side(value, machine="a cpu"):
+    made = Side("run", machine=machine)
+    made.place("snntorch lif forward", "time", "time", "s").runs.append((value, value))
+    made.place("snntorch lif", "macs", "macs", "1").exact[0, ""] = 100.0
+    return made
+
+
+def past(values, metric="time"):
+    commits = tuple(f"commit-{i}" for i in range(len(values)))
+    return Past("b", metric, metric, "s", "a cpu", commits, tuple(values))
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_one_line_a_commit(tmp_path):
+    assert add(tmp_path / "h", side(1.0), "aaa") == 2
+    before = contents(tmp_path / "h")
+    add(tmp_path / "h", side(2.0), "bbb")
+    after = contents(tmp_path / "h")
+    assert all(after[name].startswith(old) for name, old in before.items())
+    times = next(p for p in load(tmp_path / "h") if p.metric == "time")
+    assert (times.commits, times.values) == (("aaa", "bbb"), (1.0, 2.0))
+
+
+def test_machines_are_never_mixed(tmp_path):
+    add(tmp_path, side(1.0), "aaa")
+    add(tmp_path, side(2.0, machine="another"), "aaa")
+    assert [(p.machine, len(p.values)) for p in load(tmp_path) if p.metric == "time"] == [("a cpu", 1), ("another", 1)]
+
+
+@pytest.mark.parametrize("tail", ['{"benchmark": "sn', '{"benchmark": "x"}', None])
+def test_a_torn_last_line_stops_it_and_nothing_is_written(tmp_path, tail):
+    add(tmp_path, side(1.0), "aaa")
+    path = sorted(tmp_path.iterdir())[-1]
+    text = path.read_text()
+    path.write_text(text + tail if tail else text.rstrip("\n"))
+    before = contents(tmp_path)
+    for action in (lambda: add(tmp_path, side(2.0), "bbb"), lambda: load(tmp_path)):
+        with pytest.raises(InputError, match=r"line \d: the last line is torn"):
+            action()
+    assert contents(tmp_path) == before
+
+
+def test_a_foreign_line_and_a_repeated_commit_are_refused(tmp_path):
+    add(tmp_path, side(1.0), "aaa")
+    with pytest.raises(InputError, match="has aaa already"):
+        add(tmp_path, side(1.0), "aaa")
+    path = sorted(tmp_path.iterdir())[0]
+    path.write_text("{}\n" + path.read_text())
+    with pytest.raises(InputError, match="line 1: no line of a history"):
+        load(tmp_path)
+
+
+def test_nothing_to_add_or_show(tmp_path):
+    with pytest.raises(InputError, match="holds no series"):
+        add(tmp_path, Side("empty"), "aaa")
+    with pytest.raises(InputError, match="holds no history"):
+        load(tmp_path)
+
+
+def test_a_step_is_found_where_it_is():
+    rng = np.random.default_rng(0)
+    values = np.exp(0.02 * rng.standard_normal(40)) * np.where(np.arange(40) < 25, 1.0, 1.1)
+    (found,) = changes(past(values))
+    assert found.commit == "commit-25"
+    assert found.relative == pytest.approx(0.1, abs=0.02)
+
+
+def test_quiet_series_have_no_change():
+    rng = np.random.default_rng(1)
+    found = [bool(changes(past(np.exp(0.05 * rng.standard_normal(40))))) for _ in range(100)]
+    assert np.mean(found) <= 0.1
+
+
+def test_short_and_constant_series_have_no_change():
+    assert changes(past([1.0, 2.0, 1.0])) == []
+    assert changes(past([1.0] * 20)) == []
+
+
+def test_every_change_of_a_deterministic_number_counts():
+    assert [change.index for change in changes(past([100.0, 100.0, 101.0, 100.0], metric="macs"))] == [2, 3]
+
+
+def test_a_constant_series_with_one_step_is_found():
+    assert [change.index for change in changes(past([1.0] * 10 + [1.2] * 10))] == [10]
+
+
+def test_page_and_summary_name_the_commit():
+    pasts = [past([1.0] * 10 + [1.2] * 10)]
+    assert "+20.00 % at commit-10" in summary(pasts)
+    page = trend_page(pasts)
+    assert "commit-10: +20.0 %" in page
+    assert page.count("plotly.js v") == 1
