@@ -138,7 +138,10 @@ class _Helper:
         program = f"from spikemark.measures.footprint import serve; serve({theirs.fileno()})"
         path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
         environment = os.environ | _MALLOC | {"PYTHONPATH": path}
-        self._process = subprocess.Popen([sys.executable, "-c", program], env=environment, pass_fds=[theirs.fileno()])
+        # In a session of its own: Ctrl-C is for whoever asked, and ends the helper by closing the connection.
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", program], env=environment, pass_fds=[theirs.fileno()], start_new_session=True
+        )
         theirs.close()
         atexit.register(self.close)
         return self._connection
