@@ -144,7 +144,8 @@ def conformance(
     from spikemark.measures.conformance import ConformanceRow, conformance_table
 
     rows: list[ConformanceRow] = []
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         for name in (adapter,) if adapter else adapter_names():
             try:
                 get_adapter(name)

@@ -148,6 +148,7 @@ def _train(cell: Cell, record: Record, data_dir: Path | None, device: str, watch
             asked["noises"],
             asked["severities"],
             _ROBUSTNESS_BATCH,
+            get_adapter(cell.framework),
         )
         rows += measured
         record["fingerprints"].update(hashes)

@@ -59,7 +59,7 @@ def _systems() -> Table:
 def _datasets() -> Table:
     from spikemark.datasets import DATASETS
 
-    rows = [[c.name, c.shape, c.classes, c.train, c.test, c.licence, c.source] for c in DATASETS.values()]
+    rows = [[c.name, c.shape, c.classes, c.samples.train, c.samples.test, c.licence, c.source] for c in DATASETS.values()]
     return "data sets", ["name", "shape", "classes", "train", "test", "licence", "source"], rows
 
 

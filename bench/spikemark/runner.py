@@ -17,6 +17,7 @@ import torch
 
 from spikemark.adapter import get_adapter
 from spikemark.datasets import Sizes, load_dataset
+from spikemark.datasets.files import data_folder
 from spikemark.errors import InputError
 from spikemark.execution import failed_record, lost_record
 from spikemark.pools import Pool
@@ -70,6 +71,7 @@ def check_runnable(cells: Iterable[Cell], device: str, data_dir: Path | None) ->
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: this machine has no CUDA GPU that torch can use; try --device cpu")
+    data_folder(data_dir)
     for framework in sorted({cell.framework for cell in cells}):
         get_adapter(framework)
     for dataset, sizes in sorted({(c.dataset, tuple(c.settings["sizes"].items())) for c in cells if c.task == "train"}):

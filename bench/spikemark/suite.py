@@ -11,10 +11,11 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from spikemark.adapter import adapter_names, get_adapter
 from spikemark.datasets import DATASETS, ENCODERS
@@ -133,6 +134,13 @@ class Suite(_Table):
         if doubles:
             raise ValueError(f"named twice: {', '.join(doubles)}")
         return values
+
+    @model_validator(mode="after")
+    def _noises_fit_the_data(self) -> Self:
+        if "robustness" in self.measures:
+            for noise, dataset in product(self.robustness.noises, self.datasets):
+                NOISES[noise].check(DATASETS[dataset])
+        return self
 
     def cells(self) -> list[Cell]:
         """All cells of the suite; those that must have the machine to themselves come last."""
