@@ -1,0 +1,61 @@
+"""The fast path: a layer of neurons as one compiled kernel forward and one backward, over all time steps.
+
+It shows what a framework could reach on a CPU; on other devices it says that it cannot. How it works is told in
+`kernels`, what it gives in ``docs/performance.md``.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import torch
+from torch import Tensor, nn
+
+from spikemark.adapter import Adapter, Route, SpikingLayer, Unsupported
+from spikemark.neurons import NEURONS, NeuronSpec
+from spikemark_adapters.fused.ops import DTYPES, fused_spikes
+
+
+class FusedLayer(SpikingLayer):
+    """A layer that computes on the CPU, in float32 or float64."""
+
+    def __init__(self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None) -> None:
+        super().__init__(spec, shape, generator=generator)
+        self._spec_text = spec.to_json()
+
+    def spikes(self, currents: Tensor) -> Tensor:
+        """See `SpikingLayer.spikes`.
+
+        Raises:
+            Unsupported: the currents are not on the CPU, or neither float32 nor float64.
+        """
+        if currents.device.type not in ("cpu", "meta"):
+            raise Unsupported(f"fused layers compute on the CPU only; these currents are on {currents.device}")
+        if currents.dtype not in DTYPES:
+            raise Unsupported(f"fused layers compute in float32 and float64 only, not in {currents.dtype}")
+        spikes: Tensor = fused_spikes(currents, self.threshold, self.decay, self._spec_text)
+        return spikes
+
+
+class FusedAdapter(Adapter):
+    """Our own kernels, compiled by numba."""
+
+    name = "fused"
+
+    def version(self) -> str:
+        """Of spikemark, whose kernels these are, and of their compiler."""
+        return f"{version('spikemark')}+numba{version('numba')}"
+
+    def route(self, spec: NeuronSpec) -> Route:
+        """See `Adapter.route`."""
+        return Route("custom", "Spikemark's own kernels: one forward and one backward over all time steps")
+
+    def neuron(
+        self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None
+    ) -> SpikingLayer:
+        """See `Adapter.neuron`."""
+        return FusedLayer(spec, shape, generator=generator)
+
+    def native(self, shape: tuple[int, ...]) -> nn.Module:
+        """See `Adapter.native`."""
+        return FusedLayer(NEURONS["lif"], shape)
