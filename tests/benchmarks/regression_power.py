@@ -1,7 +1,7 @@
 """How often `spikemark ab` cries wolf, and how often it misses: measured, see ``docs/regression.md``.
 
     python tests/benchmarks/regression_power.py measure [--visits 200]    # resumable; appends to out/regression-power/
-    python tests/benchmarks/regression_power.py report                     # writes reports/regression-power.md
+    python tests/benchmarks/regression_power_report.py [--results DIR]    # judges; writes reports/regression-power.md
 
 `measure` keeps one core busy with a second process and starts a fresh process for every visit. A visit times, in turns,
 one layer of two adapters, and the second adapter twice more with a slowdown of 5 % and 10 % injected into every call.

@@ -49,6 +49,13 @@ def test_one_spike_in_a_hundred_thousand_is_found():
     assert math.isinf(found[0].change)
 
 
+@pytest.mark.parametrize(("count", "verdict"), [(1005.0, "same"), (1020.0, "slower"), (980.0, "faster")])
+def test_instruction_counts_have_an_allowance(count, verdict):
+    base, head = ([record(measurements=[row("instructions", n)])] for n in (1000.0, count))
+    finding = compare(*sides(base, head)).findings[0]
+    assert (finding.verdict, finding.regression) == (verdict, verdict == "slower")
+
+
 def test_layers_that_trade_operations_are_a_finding():
     base = [record(measurements=[row("macs", 10.0), row("macs", 4.0, layer="a"), row("macs", 6.0, layer="b")])]
     head = [record(measurements=[row("macs", 10.0), row("macs", 5.0, layer="a"), row("macs", 5.0, layer="b")])]
