@@ -137,6 +137,7 @@ def conformance_record(framework: str, neuron: str, differing: int = 0, **change
     rows: list[dict[str, Any]] = [
         {"metric": "differing_spikes", "value": float(differing), "unit": "spikes"},
         {"metric": "compared_spikes", "value": 123_456.0, "unit": "spikes"},
+        {"metric": "spikes_at_threshold", "value": 789.0, "unit": "spikes"},
     ]
     rows += [
         {"metric": "gradient_error", "value": error, "unit": unit, "split": tensor}

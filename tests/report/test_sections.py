@@ -157,7 +157,7 @@ def test_conformance_reports_the_worst_gradient_and_sounds_the_alarm():
     fine = [conformance_record(f, n) for f in ("reference", "norse") for n in ("lif", "stl")]
     section = conformance_section(Cells.of(fine))
     assert section.alarm == ""
-    assert texts(section.tables[0])[0] == ["reference", "lif", "0", "123,456", "2.5e-07", "1.5e-15"]
+    assert texts(section.tables[0])[0] == ["reference", "lif", "0", "123,456", "789", "2.5e-07", "1.5e-15"]
     wrong = conformance_section(Cells.of([*fine[:-1], conformance_record("norse", "stl", differing=3)]))
     assert wrong.alarm == "Spikes differ from the oracle's: norse stl."
 

@@ -182,7 +182,7 @@ def test_tables_count_what_they_lack(troubled, tmp_path):
     assert "1 failed, 1 timeout" in accuracy[3]
     assert "not run" in accuracy[3]
     assert "1 unsupported" in accuracy[4]
-    assert "1 timeout" in "\n".join(table_of(text, "### Conformance"))
+    assert "1 timeout" in "\n".join(table_of(text, "### Spikes and gradients"))
 
 
 def test_one_folder_a_suite(results, tmp_path):

@@ -14,9 +14,10 @@ BASELINE = "lif"
 READING = f"""\
 Test accuracy in percent: mean [95 % interval] over seeds and test samples. The test set is read once, with the weights
 of the epoch that was best on the validation set; the last epoch is shown beside it. In each framework the best neuron
-is bold, and {TIE} marks those that a paired test cannot tell from it; one without a mark is worse. "Undecided" does not
-mean equal: MDE is the smallest true difference that the test would find in about 80 of 100 repetitions. Tests are
-corrected (Holm) within one framework, and for the comparison of frameworks within one system."""
+is bold, and {TIE} marks those that a paired test cannot tell from it; one without a mark is worse. Tests are corrected
+(Holm) within one framework, and for the comparison of frameworks within one system; intervals are not, so one that
+excludes 0 may still be undecided. "Undecided" does not mean equal: MDE is the smallest true difference that the test,
+so corrected, would find in about 80 of 100 repetitions."""
 
 Results = dict[tuple[str, str], Runs]
 
@@ -34,8 +35,10 @@ def accuracy_section(cells: Cells) -> Section:
             framework: rank({s: runs for (f, s), runs in results.items() if f == framework}, baseline)
             for (framework,) in group.names("framework")
         }
-        section.tables.append(_grid(f"Test accuracy, best-validation epoch: {where}", group, results, rankings))
-        section.tables.append(_grid(f"Test accuracy, last epoch: {where}", group, last, {}))
+        title = "Test accuracy, best-validation epoch"
+        section.tables.append(_grid(f"{title}: {where}", group, results, rankings, ""))
+        remark = " Intervals over seeds only, since single samples are recorded for the other table alone."
+        section.tables.append(_grid(f"Test accuracy, last epoch: {where}", group, last, {}, remark))
         section.tables.extend(_neurons(f"Neurons against each other: {where}", rankings, results))
         section.tables.extend(_frameworks(where, group, results))
     return section
@@ -51,7 +54,7 @@ def _results(group: Cells) -> tuple[Results, Results]:
     return best, last
 
 
-def _grid(title: str, group: Cells, results: Results, rankings: Mapping[str, Ranking]) -> Table:
+def _grid(title: str, group: Cells, results: Results, rankings: Mapping[str, Ranking], remark: str) -> Table:
     """Systems down, frameworks across."""
     frameworks = [name for (name,) in group.names("framework")]
     intervals = {key: mean_interval(runs, bounds=(0, 1)) for key, runs in results.items() if runs}
@@ -64,7 +67,7 @@ def _grid(title: str, group: Cells, results: Results, rankings: Mapping[str, Ran
             problems = group.where(framework=framework, system=system).problems()
             row.append(_place(intervals.get((framework, system)), most, mark, problems))
         rows.append(tuple(row))
-    return Table(title, ("system", "neuron", *frameworks), tuple(rows), 2, f"n = {most} seeds, unless noted.")
+    return Table(title, ("system", "neuron", *frameworks), tuple(rows), 2, f"n = {most} seeds, unless noted.{remark}")
 
 
 def _place(interval: Interval | None, most: int, mark: str, problems: str) -> Entry:

@@ -78,7 +78,7 @@ def _interval(runs: Runs) -> Interval | None:
 
 
 def _entries(column: list[Interval | None], scale: float) -> list[Entry]:
-    digits = decimals(scale * i.value for i in column if i is not None)
+    digits = _digits([i for i in column if i is not None], scale)
     entries = []
     for interval in column:
         if interval is None:
@@ -88,6 +88,13 @@ def _entries(column: list[Interval | None], scale: float) -> list[Entry]:
         only = Interval(interval.value, float("nan"), float("nan"), interval.n) if exact else interval
         entries.append(Entry(estimate(only, scale, digits), scale * interval.value))
     return entries
+
+
+def _digits(column: list[Interval], scale: float) -> int:
+    """Three significant digits, and up to two more where intervals would else look like points."""
+    digits = decimals(scale * i.value for i in column)
+    widths = sorted(scale * (i.high - i.low) / 2 for i in column if i.high > i.low)
+    return min(digits + 2, max(digits, decimals([widths[len(widths) // 2]], 1))) if widths else digits
 
 
 def _layers(title: str, group: Cells) -> Table:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from spikemark.report.cells import Cells, axis, first_line, problem
-from spikemark.report.model import ABSENT, Entry, Section, Table, number
+from spikemark.report.model import ABSENT, Entry, Section, Table, Tone, number
 from spikemark.results import Measurement, Record
 
 ROUTES_READING = """\
@@ -14,8 +14,19 @@ How much of each neuron is the framework's own code. Native: its class as it is.
 Custom: a subclass that overrides its dynamics. The reasons are in the second table."""
 CONFORMANCE_READING = """\
 Spikes and gradients of every framework against the oracle, on inputs where floating-point arithmetic is exact and the
-membrane potential does meet the threshold. Anything but 0 differing spikes means that the framework's other numbers are
-not comparable. The gradient error is the largest relative one, over all tensors."""
+membrane potential does meet the threshold exactly, as often as the table says. Anything but 0 differing spikes means
+that the framework's other numbers are not comparable. The gradient error is the largest relative one, over all
+tensors."""
+_COLUMNS = (
+    "framework",
+    "neuron",
+    "differing spikes",
+    "compared spikes",
+    "spikes at threshold",
+    "gradient error, float32",
+    "gradient error, float64",
+)
+_TONES: dict[bool, Tone] = {True: "bad", False: "good"}
 
 
 def routes_section(cells: Cells) -> Section:
@@ -37,7 +48,7 @@ def routes_section(cells: Cells) -> Section:
         for (framework, neuron), (kind, why) in routes.items()
     ]
     tables = [
-        Table("Routes", ("neuron", *frameworks), tuple(kinds), 1 + len(frameworks)),
+        Table("Kind of route", ("neuron", *frameworks), tuple(kinds), 1 + len(frameworks)),
         Table("Why", ("framework", "neuron", "route", "why"), tuple(whys), 4, collapsed=True),
     ]
     return Section("Routes", ROUTES_READING, tables)
@@ -65,30 +76,31 @@ def conformance_section(cells: Cells) -> Section:
     rows, wrong = [], []
     for framework, neuron in checked.names("framework", "neuron"):
         contender = checked.where(framework=framework, neuron=neuron)
+        names = (Entry(framework), Entry(neuron))
         measured = [row for record in contender.ok for row in record["measurements"]]
         problems = contender.problems()
-        if not measured:
-            rows.append((Entry(framework), Entry(neuron), Entry(problems or "not measured", tone="bad"), *[ABSENT] * 3))
-            continue
-        differing, compared = _sum(measured, "differing_spikes"), _sum(measured, "compared_spikes")
-        if differing:
-            wrong.append(f"{framework} {neuron}")
-        shown = Entry(number(differing, 0), differing, strong=bool(differing), tone="bad" if differing else "good")
-        rows.append(
-            (
-                Entry(framework),
-                Entry(neuron),
-                shown,
-                Entry(number(compared, 0), compared),
-                *(_gradient_error(measured, unit) for unit in ("float32", "float64")),
-            )
-        )
-        if problems:
-            rows.append((Entry(framework), Entry(neuron), Entry(problems, tone="bad"), *[ABSENT] * 3))
-    columns = ("framework", "neuron", "differing spikes", "compared spikes", "gradient error, float32", "float64")
+        if measured:
+            rows.append((*names, *_outcome(measured)))
+            if _sum(measured, "differing_spikes"):
+                wrong.append(f"{framework} {neuron}")
+        if problems or not measured:
+            rows.append((*names, Entry(problems or "not measured", tone="bad"), *[ABSENT] * 4))
     alarm = f"Spikes differ from the oracle's: {', '.join(wrong)}." if wrong else ""
-    tables = [Table("Conformance", columns, tuple(rows), 2)] if rows else []
+    tables = [Table("Spikes and gradients against the oracle", _COLUMNS, tuple(rows), 2)] if rows else []
     return Section("Conformance", CONFORMANCE_READING, tables, alarm=alarm)
+
+
+def _outcome(rows: list[Measurement]) -> list[Entry]:
+    differing, compared, at_threshold = (
+        _sum(rows, metric) for metric in ("differing_spikes", "compared_spikes", "spikes_at_threshold")
+    )
+    wrong = differing > 0 or compared == 0
+    return [
+        Entry(number(differing, 0) if compared else "nothing compared", differing, strong=wrong, tone=_TONES[wrong]),
+        Entry(number(compared, 0), compared),
+        Entry(number(at_threshold, 0), at_threshold),
+        *(_gradient_error(rows, unit) for unit in ("float32", "float64")),
+    ]
 
 
 def _sum(rows: list[Measurement], metric: str) -> float:

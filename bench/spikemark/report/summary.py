@@ -27,7 +27,8 @@ def summary(suite: str, cells: Cells) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for place in cells.names(*_AXES):
         contender = cells.where(**dict(zip(_AXES, place, strict=True)))
-        shared = {"suite": suite, **dict(zip(_AXES, place, strict=True))}
+        cell = contender.records[0]["cell"]
+        shared = {"suite": suite, **{name: cell.get(name) for name in _AXES}}
         words = Counter(word for record in contender if (word := problem(record)) is not None)
         rows += [shared | {"status": word, "n": count} for word, count in sorted(words.items())]
         rows += [shared | {"status": "ok", **row} for row in _measurements(contender)]
