@@ -119,10 +119,14 @@ def _solve(layer: SpikingLayer, steps: int, batch: int, rng: torch.Generator) ->
     if spec.surrogate.relative:
         exact = exact & _power_of_two(theta)
     off_grid = torch.where(exact, 0.0, _off_grid(spec))
+    # To jump at will, a small b takes large currents, which multiply the rounding of b: there, only creep.
+    slow = ~exact & (b.abs() < 0.25)
     v, currents, at_threshold = torch.zeros_like(a), [], 0
     for _ in range(steps):
         k = torch.randint(-12, 9, v.shape, generator=rng).double()
         k = torch.where(torch.rand(v.shape, generator=rng) < 0.25, 0.0, k)
+        near = a * v + b * (theta + 4 * unit * (torch.rand(v.shape, generator=rng) - 0.5))
+        k = torch.where(slow, ((near - theta) / unit * _GRID - off_grid).round(), k)
         target = theta + unit * (k + off_grid) / _GRID
         x = torch.where(b.abs() < _SMALLEST_B, k / _GRID, (target - a * v) / b).float()
         u = a * v + b * x.double()
