@@ -77,7 +77,7 @@ def test_wrong_requests_are_one_line_and_exit_with_2(spikemark, tmp_path, monkey
     assert message in err
     assert err.count("\n") == 1
     assert "Traceback" not in err
-    assert not [p for p in tmp_path.rglob("*.json")]
+    assert not list(tmp_path.rglob("*.json"))
 
 
 def test_foreign_file_in_results(spikemark, tmp_path):

@@ -83,7 +83,7 @@ class SpikingLayer(nn.Module, ABC):
 
     def learnables(self) -> dict[str, nn.Parameter]:
         """The raw trainable parameters, under "threshold" and "decay"."""
-        raw = {name: self.get_parameter_or_buffer(name) for name in ("threshold", "decay")}  # type: ignore[arg-type]
+        raw = {name: self.get_parameter_or_buffer(name) for name in ("threshold", "decay")}
         return {name: tensor for name, tensor in raw.items() if isinstance(tensor, nn.Parameter)}
 
     def forward(self, currents: Tensor) -> Tensor:
@@ -100,7 +100,9 @@ class SpikingLayer(nn.Module, ABC):
             TypeError: the type is not the layer's.
         """
         if currents.dim() != 2 + len(self.shape) or tuple(currents.shape[2:]) != self.shape:
-            raise ValueError(f"currents have shape {list(currents.shape)}; this layer takes [T, B, *{list(self.shape)}]")
+            raise ValueError(
+                f"currents have shape {list(currents.shape)}; this layer takes [T, B, *{list(self.shape)}]"
+            )
         if currents.shape[0] == 0:
             raise ValueError("currents have T = 0 time steps; at least 1 is needed")
         if currents.dtype != self.raw_threshold.dtype:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from spikemark.errors import InputError
 from spikemark.regression import commands
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 app = typer.Typer(
     help="Benchmark spiking neural networks across frameworks on identical work.",
@@ -76,7 +80,9 @@ def run(
     suite: Annotated[str, typer.Argument(help="A shipped suite's name, or the path of a suite file.")] = "quick",
     out: Annotated[Path | None, typer.Option(help="Folder for the records.", show_default="results/SUITE")] = None,
     data_dir: DataDir = None,
-    workers: Annotated[int | None, typer.Option(min=0, help="Processes; 0 runs in this one. Default: all cores.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes; 0 runs in this one. Default: all cores.")
+    ] = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a dask scheduler to run on instead.")] = None,
     device: Annotated[Device, typer.Option(help="Where networks run.")] = Device.cpu,
     only: Annotated[list[str] | None, typer.Option(help="KEY=VALUE: run matching cells only; may be repeated.")] = None,
@@ -106,9 +112,7 @@ def run(
     with RunDisplay(len(todo), Console(stderr=True)) as display:
         pool = make_pool(workers, scheduler, data_dir, display.on_epoch)
         try:
-            summary = run_cells(
-                todo, folder, pool, device.value, fail_fast=fail_fast, on_record=display.on_record
-            )
+            summary = run_cells(todo, folder, pool, device.value, fail_fast=fail_fast, on_record=display.on_record)
         finally:
             pool.close()
     counts = ", ".join(f"{count} {status}" for status, count in sorted(summary.statuses.items())) or "nothing to run"
@@ -130,6 +134,10 @@ def report(
     check_writable(out)
     for path in write_report(results, out):
         typer.echo(str(path))
+
+
+def _advance(progress: Progress, task: TaskID, done: int, total: int) -> None:
+    progress.update(task, completed=done, total=total)
 
 
 @app.command()
@@ -154,10 +162,7 @@ def conformance(
                     raise
                 typer.echo(f"left out: {error}", err=True)
                 continue
-            task = progress.add_task(name, total=None)
-            rows += conformance_table(
-                name, lambda done, total, task=task: progress.update(task, completed=done, total=total)
-            )
+            rows += conformance_table(name, partial(_advance, progress, progress.add_task(name, total=None)))
     columns = [
         "adapter", "neuron or dynamics", "route", "specs", "unsupported", "spikes compared", "at threshold",
         "differing", "gradient error f32", "f64", "verdict",
@@ -176,7 +181,9 @@ def conformance(
         typer.echo(f"unsupported: {reason}")
     mismatches = sum(row.differing_spikes for row in rows)
     failed = [row for row in rows if row.results and not row.passed]
-    typer.echo(f"{mismatches} mismatches in {sum(row.compared_spikes for row in rows):,} spikes; {len(failed)} rows failed")
+    typer.echo(
+        f"{mismatches} mismatches in {sum(row.compared_spikes for row in rows):,} spikes; {len(failed)} rows failed"
+    )
     if failed or not any(row.results for row in rows):
         raise typer.Exit(1)
 

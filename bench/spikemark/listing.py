@@ -46,8 +46,14 @@ def _systems() -> Table:
     rows = []
     for name, system in SYSTEMS.items():
         model = build_network(
-            system.network, get_adapter("reference"), system.spec, (1, 28, 28), 10, 0,
-            normalization=system.normalization, options=system.options,
+            system.network,
+            get_adapter("reference"),
+            system.spec,
+            (1, 28, 28),
+            10,
+            0,
+            normalization=system.normalization,
+            options=system.options,
         )
         learned = sum(p.numel() for layer in model.spiking_layers() for p in layer.learnables().values())
         count = sum(p.numel() for p in model.parameters())
@@ -59,14 +65,18 @@ def _systems() -> Table:
 def _datasets() -> Table:
     from spikemark.datasets import DATASETS
 
-    rows = [[c.name, c.shape, c.classes, c.samples.train, c.samples.test, c.licence, c.source] for c in DATASETS.values()]
+    rows = [
+        [c.name, c.shape, c.classes, c.samples.train, c.samples.test, c.licence, c.source] for c in DATASETS.values()
+    ]
     return "data sets", ["name", "shape", "classes", "train", "test", "licence", "source"], rows
 
 
 def _noise() -> Table:
     from spikemark.noise import NOISES
 
-    rows = [[n.name, n.domain, ", ".join(f"{level:g}" for level in n.levels), n.unit, n.source] for n in NOISES.values()]
+    rows = [
+        [n.name, n.domain, ", ".join(f"{level:g}" for level in n.levels), n.unit, n.source] for n in NOISES.values()
+    ]
     return "noise", ["name", "domain", "severities 1 to 5", "unit", "source"], rows
 
 

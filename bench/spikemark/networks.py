@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from types import MappingProxyType
 
 import torch
@@ -48,7 +49,8 @@ class Stage(nn.Module):
         if self.pool is None:
             return spikes
         pooled: Tensor = self.pool(spikes.flatten(0, 1))
-        return pooled.unflatten(0, time_and_batch)
+        unfolded: Tensor = pooled.unflatten(0, time_and_batch)
+        return unfolded
 
 
 class PopulationReadout(nn.Module):
@@ -60,7 +62,8 @@ class PopulationReadout(nn.Module):
 
     def forward(self, spikes: Tensor) -> Tensor:
         """See the class."""
-        return spikes.unflatten(-1, (self.classes, -1)).mean(-1)
+        populations: Tensor = spikes.unflatten(-1, (self.classes, -1))
+        return populations.mean(-1)
 
 
 class SpikingNetwork(nn.Sequential):
@@ -84,7 +87,7 @@ def mlp(
     network = SpikingNetwork()
     network.add_module("flatten", nn.Flatten(start_dim=2))
     widths = [math.prod(input_shape), *hidden, classes * population]
-    for i, (fan_in, width) in enumerate(zip(widths, widths[1:], strict=False)):
+    for i, (fan_in, width) in enumerate(pairwise(widths)):
         name = "output" if i == len(hidden) else f"hidden{i + 1}"
         synapses = nn.Linear(fan_in, width, bias=False)
         network.add_module(name, Stage(synapses, norm(width, False), neurons((width,))))

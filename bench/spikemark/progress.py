@@ -10,7 +10,15 @@ from typing import Any, Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from spikemark.results import Record
 
@@ -61,7 +69,10 @@ class RunDisplay:
         """Count a finished cell; failures are always told."""
         self._done += 1
         cell = record["cell"]
-        name = " ".join(str(cell[axis]) for axis in ("measure", "framework", "system", "dataset")) + f" seed {cell['seed']}"
+        name = (
+            " ".join(str(cell[axis]) for axis in ("measure", "framework", "system", "dataset"))
+            + f" seed {cell['seed']}"
+        )
         if name in self._lines:
             self._progress.remove_task(self._lines.pop(name))
         self._progress.advance(self._overall)

@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 from spikemark.errors import InputError
 
 SCHEMA = 1
-COLUMNS = (
-    "suite framework neuron system dataset seed status metric value unit split noise severity layer key".split()
-)
+COLUMNS = [
+    *("suite", "framework", "neuron", "system", "dataset", "seed", "status"),
+    *("metric", "value", "unit", "split", "noise", "severity", "layer", "key"),
+]
 Status = Literal["ok", "failed", "timeout", "diverged"]
 log = logging.getLogger(__name__)
 

@@ -131,9 +131,7 @@ def run(
     return summary
 
 
-def _run_window(
-    cells: list[Cell], width: int, pool: Pool, device: str, keep: Callable[[Record], bool]
-) -> list[Cell]:
+def _run_window(cells: list[Cell], width: int, pool: Pool, device: str, keep: Callable[[Record], bool]) -> list[Cell]:
     """Run cells, at most `width` at once, until done or `keep` says stop; the cells not started."""
     waiting = list(reversed(cells))
     under_way: dict[Future[Record], tuple[Cell, float]] = {}
@@ -151,7 +149,9 @@ def _run_window(
             cell, _ = under_way[future]
             if pool.kill(future):
                 del under_way[future]
-                error = f"did not stop {GRACE_SECONDS:g} s after its {cell.timeout:g} s were up; its worker was restarted"
+                error = (
+                    f"did not stop {GRACE_SECONDS:g} s after its {cell.timeout:g} s were up; its worker was restarted"
+                )
                 go_on &= keep(lost_record(cell, device, "timeout", error))
     return waiting[::-1]
 

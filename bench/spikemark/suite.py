@@ -148,7 +148,9 @@ class Suite(_Table):
         trained = [m for m in ("accuracy", "robustness", "energy") if m in self.measures]
         if "conformance" in self.measures:
             neurons = dict.fromkeys(SYSTEMS[name].neuron for name in self.systems)
-            cells += [self._cell("conformance", f, n, "dyadic", self.seeds[0], {}) for n in neurons for f in self.frameworks]
+            cells += [
+                self._cell("conformance", f, n, "dyadic", self.seeds[0], {}) for n in neurons for f in self.frameworks
+            ]
         if trained:
             settings = self.model_dump(mode="json", include={"sizes", "training", "encoding", *trained})
             cells += [
@@ -285,7 +287,7 @@ def _explain(error: ValidationError) -> str:
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"]) or "suite"
         if item["type"] == "extra_forbidden":
-            table = Suite if len(item["loc"]) == 1 else Suite.model_fields[str(item["loc"][0])].annotation
+            table: Any = Suite if len(item["loc"]) == 1 else Suite.model_fields[str(item["loc"][0])].annotation
             fields = getattr(table, "model_fields", {})
             problems.append(f"{unknown('key', str(item['loc'][-1]), fields)} at {key}")
         elif item["type"] == "value_error":

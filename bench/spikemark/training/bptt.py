@@ -135,7 +135,8 @@ def train(
     orders = []
     for epoch in range(1, protocol.epochs + 1):
         start = time.monotonic()
-        orders.append(torch.randperm(len(dataset.train.labels), generator=generator("order", dataset.name, seed, epoch)))
+        shuffle = generator("order", dataset.name, seed, epoch)
+        orders.append(torch.randperm(len(dataset.train), generator=shuffle))
         loss = _train_epoch(model, system, dataset.train, orders[-1], protocol, optimizer, (seed, epoch), watch)
         schedule.step()
         outputs = evaluate(model, dataset.validation, protocol, watch, dataset.name, "validation")
