@@ -1,0 +1,284 @@
+"""The fused kernels against the oracle, beyond what `conformance` sweeps for every adapter."""
+
+import logging
+import math
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import product
+
+import pytest
+import torch
+
+from spikemark.adapter import Unsupported, get_adapter
+from spikemark.measures.conformance import LIMITS, conformance
+from spikemark.neurons import NEURONS, Learnable, NeuronSpec, Surrogate
+from spikemark_adapters.fused import kernels, ops, threads
+
+fused, reference = get_adapter("fused"), get_adapter("reference")
+
+SCOPES = ("fixed", "layer", "channel", "neuron")
+ALPHAS = {"atan": 2.0, "superspike": 2.0, "sigmoid": 4.0, "triangle": 1.0, "rectangle": 1.0}
+FLAGS = list(product(("zero", "subtract"), (True, False), (True, False), (True, False), (True, False)))
+
+
+def specs(surrogate):
+    """Every combination of the choices, each with another pair of scopes."""
+    for i, (reset, detach, fires_at, decay_input, relative) in enumerate(FLAGS):
+        yield NeuronSpec(
+            decay=Learnable(0.5, SCOPES[i // 4 % 4]),
+            threshold=Learnable(0.75, SCOPES[i % 4]),
+            decay_input=decay_input,
+            reset=reset,
+            detach_reset=detach,
+            fires_at_threshold=fires_at,
+            surrogate=Surrogate(surrogate, ALPHAS[surrogate], 0.5, relative),
+        )
+
+
+def layers(spec, shape, dtype=torch.float32):
+    """The oracle in float64 and the fused layer, with the same parameters."""
+    oracle, layer = reference.neuron(spec, shape), fused.neuron(spec, shape)
+    layer.load_state_dict(oracle.state_dict())
+    return oracle.double(), layer.to(dtype)
+
+
+def dyadic(*shape, seed=0):
+    return torch.randint(-4, 9, shape, generator=torch.Generator().manual_seed(seed)).double() / 4
+
+
+def gradients(layer, currents, upstream):
+    dtype = layer.raw_threshold.dtype
+    currents = currents.to(dtype).requires_grad_()
+    spikes = layer(currents)
+    wanted = [currents, *layer.learnables().values()]
+    return spikes.detach(), torch.autograd.grad(spikes, wanted, upstream.to(dtype))
+
+
+def assert_same(spec, shape, currents, dtype):
+    oracle, layer = layers(spec, shape, dtype)
+    upstream = dyadic(*currents.shape, seed=1)
+    spikes, found = gradients(layer, currents, upstream)
+    oracle_spikes, wanted = gradients(oracle, currents, upstream)
+    assert spikes.dtype == dtype
+    assert torch.equal(spikes.double(), oracle_spikes)
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert ours.shape == theirs.shape
+        assert ours.dtype == dtype
+        error = (ours.double() - theirs).abs().max() / (1 + theirs.abs().max())
+        assert error <= LIMITS[str(dtype).removeprefix("torch.")], (spec, ours.shape)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("surrogate", kernels.SURROGATES)
+def test_every_combination_has_the_oracles_spikes_and_gradients(surrogate, dtype):
+    for spec in specs(surrogate):
+        assert_same(spec, (3, 2), dyadic(4, 5, 3, 2), dtype)
+
+
+@pytest.mark.parametrize("name", NEURONS)
+def test_the_catalogue_conforms(name):
+    result = conformance(fused, NEURONS[name], seed=3, steps=(1, 12))
+    assert result.spikes_at_threshold > 0
+    assert result.passed
+
+
+@pytest.mark.parametrize(
+    ("batch", "shape"),
+    [(1, (1,)), (7, (3,)), (6, (100,)), (3, (kernels.WIDTH,)), (5, (kernels.WIDTH + 1,)), (9, (700,)), (2, (3, 16, 8))],
+    ids=str,
+)
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_every_way_to_cut_the_work_into_tasks_gives_the_same(batch, shape, workers, monkeypatch):
+    """Narrow layers are folded, wide ones cut; the order in which threads take the tasks must not matter."""
+    monkeypatch.setattr(ops, "_GRAIN", 1)
+    torch.set_num_threads(workers)
+    spec = replace(NEURONS["stl"], decay=Learnable(0.5, "channel"), decay_input=True)
+    assert_same(spec, shape, dyadic(3, batch, *shape), torch.float32)
+
+
+def test_the_number_of_threads_changes_no_bit(monkeypatch):
+    monkeypatch.setattr(ops, "_GRAIN", 1)
+    spec, shape = replace(NEURONS["plif"], threshold=Learnable(1.0, "layer")), (600,)
+    layer, currents = fused.neuron(spec, shape), torch.rand(5, 40, *shape)
+    upstream = torch.randn_like(currents)
+    found = []
+    for workers in (1, 2, 5):
+        torch.set_num_threads(workers)
+        spikes, grads = gradients(layer, currents, upstream)
+        found.append((spikes, *grads))
+    assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
+
+
+@pytest.mark.parametrize("name", NEURONS)
+def test_ordinary_numbers_round_as_in_the_reference(name):
+    """Not only dyadic inputs: training takes the same course in float32."""
+    layer, plain = fused.neuron(NEURONS[name], (300,)), reference.neuron(NEURONS[name], (300,))
+    layer.load_state_dict(plain.state_dict())
+    currents = 3 * torch.rand(20, 30, 300, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(layer(currents), plain(currents))
+
+
+@pytest.mark.parametrize("threshold", [0.0, -0.5])
+def test_thresholds_that_fire_at_rest(threshold):
+    """Before the first step the membrane is 0 and has not fired, even where 0 reaches the threshold."""
+    for reset in ("zero", "subtract"):
+        spec = replace(
+            NEURONS["plif"], reset=reset, detach_reset=False, threshold=Learnable(threshold, "layer"),
+            decay=Learnable(0.5, "layer"),
+        )  # fmt: skip
+        assert_same(spec, (4,), dyadic(6, 3, 4), torch.float64)
+
+
+def test_odd_layouts_of_inputs_and_gradients_give_the_same():
+    spec, shape = NEURONS["stl"], (6, 4)
+    _, layer = layers(spec, shape)
+    currents, upstream = dyadic(5, 3, *shape).float(), dyadic(5, 3, *shape, seed=1).float()
+    expected = gradients(layer, currents, upstream)
+    for spread in (
+        lambda x: x.transpose(0, 1).contiguous().transpose(0, 1),
+        lambda x: torch.cat((x, x), dim=-1)[..., : shape[-1]],
+        lambda x: x.permute(3, 2, 1, 0).contiguous().permute(3, 2, 1, 0),
+    ):
+        assert not spread(currents).is_contiguous()
+        spikes, (by_currents, by_threshold) = gradients(layer, spread(currents), spread(upstream))
+        assert spikes.is_contiguous()
+        assert torch.equal(spikes, expected[0])
+        assert torch.equal(by_currents, expected[1][0])
+        assert torch.equal(by_threshold, expected[1][1])
+    tracked = currents.clone().requires_grad_()
+    layer(tracked).sum().backward()
+    assert torch.equal(tracked.grad, gradients(layer, currents, torch.ones_like(currents))[1][0])
+
+
+@pytest.mark.parametrize("shape", [(4,), (0,)], ids=["no samples", "no neurons"])
+def test_empty_inputs_give_empty_spikes_and_zero_gradients(shape):
+    layer = fused.neuron(replace(NEURONS["plif"], threshold=Learnable(1.0, "neuron")), shape)
+    currents = torch.zeros(3, 0 if shape == (4,) else 2, *shape, requires_grad=True)
+    spikes = layer(currents)
+    spikes.sum().backward()
+    assert spikes.shape == currents.shape == currents.grad.shape
+    assert all(p.grad.shape == p.shape and not p.grad.any() for p in layer.learnables().values())
+
+
+def test_no_time_steps_and_wrong_shapes_and_types_are_the_oracles_errors():
+    layer = fused.neuron(NEURONS["lif"], (4,))
+    for wrong in (torch.zeros(0, 2, 4), torch.zeros(3, 2, 5), torch.zeros(3, 4)):
+        with pytest.raises(ValueError, match="currents have"):
+            layer(wrong)
+    with pytest.raises(TypeError, match="float16"):
+        layer(torch.zeros(3, 2, 4, dtype=torch.float16))
+
+
+def test_layers_in_half_precision_say_that_they_cannot():
+    layer = fused.neuron(NEURONS["lif"], (4,)).bfloat16()
+    with pytest.raises(Unsupported, match="bfloat16"):
+        layer(torch.zeros(3, 2, 4, dtype=torch.bfloat16))
+
+
+def test_nan_currents_do_not_fire_and_stay_in_their_neuron():
+    oracle, layer = layers(NEURONS["stl"], (4,), torch.float64)
+    currents = dyadic(5, 3, 4) + 1
+    currents[1, 2, 3] = math.nan
+    found, wanted = gradients(layer, currents, torch.ones(5, 3, 4)), gradients(oracle, currents, torch.ones(5, 3, 4))
+    assert not found[0][1:, 2, 3].any()
+    assert torch.equal(found[0], wanted[0])
+    for ours, theirs in zip(found[1], wanted[1], strict=True):
+        torch.testing.assert_close(ours, theirs, equal_nan=True)
+    assert found[1][0].isnan().sum() > 0
+    assert not found[1][0][:, :2].isnan().any()
+
+
+@pytest.mark.parametrize("extreme", [math.inf, -math.inf, 1e38])
+def test_overflow_fires_as_in_the_reference(extreme):
+    for name in NEURONS:
+        layer, plain = fused.neuron(NEURONS[name], (4,)), reference.neuron(NEURONS[name], (4,))
+        layer.load_state_dict(plain.state_dict())
+        currents = dyadic(6, 3, 4).float()
+        currents[1:3] = extreme
+        assert torch.equal(layer(currents), plain(currents))
+
+
+def test_only_what_is_trained_gets_a_gradient():
+    layer = fused.neuron(NEURONS["diet"], (4,))
+    layer.raw_decay.requires_grad_(False)
+    currents = dyadic(5, 3, 4).float()
+    layer(currents).sum().backward()
+    assert layer.raw_threshold.grad is not None
+    assert layer.raw_decay.grad is None
+    with torch.no_grad():
+        assert layer(currents.requires_grad_()).grad_fn is None
+    assert fused.neuron(NEURONS["lif"], (4,))(currents.detach()).grad_fn is None
+
+
+def test_a_second_derivative_is_refused():
+    layer = fused.neuron(NEURONS["stl"], (4,))
+    currents = dyadic(5, 3, 4).float().requires_grad_()
+    (first,) = torch.autograd.grad(layer(currents).sum(), currents, create_graph=True)
+    with pytest.raises(RuntimeError, match="fused_gradients"):
+        first.sum().backward()
+
+
+def test_nothing_but_the_inputs_is_kept_for_the_backward_pass():
+    layer, kept = fused.neuron(NEURONS["stl"], (4,)), []
+    currents = dyadic(5, 3, 4).float().requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        layer(currents)
+    assert sorted(t.numel() for t in kept) == [1, 4, currents.numel()]
+
+
+@pytest.mark.parametrize("name", ["stl", "diet"])
+def test_torch_accepts_the_operators(name):
+    layer = fused.neuron(NEURONS[name], (4,))
+    currents = dyadic(5, 3, 4).float().requires_grad_()
+    threshold, decay = (p.detach().clone().requires_grad_() for p in (layer.threshold, layer.decay))
+    spec = NEURONS[name].to_json()
+    torch.library.opcheck(ops.fused_spikes, (currents, threshold, decay, spec))
+    plain = [t.detach() for t in (currents, currents, threshold, decay)]
+    for wanted in ((True, True), (False, False)):
+        torch.library.opcheck(ops.fused_gradients, (*plain, spec, *wanted))
+
+
+def test_compiled_networks_hold_the_layer_in_one_graph():
+    linear, layer = torch.nn.Linear(3, 4), fused.neuron(NEURONS["plif"], (4,))
+
+    def network(inputs):
+        return layer(linear(inputs)).mean(0)
+
+    inputs = torch.rand(5, 2, 3, generator=torch.Generator().manual_seed(0))
+    parameters = [*linear.parameters(), *layer.parameters()]
+    expected = torch.autograd.grad(network(inputs).square().sum(), parameters)
+    compiled = torch.compile(network, backend="aot_eager", fullgraph=True)
+    found = torch.autograd.grad(compiled(inputs).square().sum(), parameters)
+    assert torch.equal(compiled(inputs), network(inputs))
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_one_thread_where_torch_has_no_pool(monkeypatch, caplog):
+    monkeypatch.setattr(threads, "_parallel", None)
+    monkeypatch.setattr(ops, "_GRAIN", 1)
+    torch.set_num_threads(2)
+    assert_same(NEURONS["stl"], (300,), dyadic(3, 9, 300), torch.float32)
+    monkeypatch.setattr(threads.ctypes, "CDLL", lambda path: object())
+    with caplog.at_level(logging.WARNING):
+        assert threads._openmp() is None
+    assert "one thread" in caplog.text
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_kernels_are_kept_where_there_is_a_place_for_them(tmp_path, writable):
+    """A cache folder that cannot be made costs a warning and the compilation, not the layer."""
+    place = tmp_path / "cache"
+    if not writable:
+        place.write_text("a file where the folder should be")
+    program = (
+        "import torch; from spikemark import NEURONS, get_adapter;"
+        "print(get_adapter('fused').neuron(NEURONS['stl'], (2,))(torch.full((1, 1, 2), 3.0)).tolist())"
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(place), "NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator"}
+    ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[[[1.0, 1.0]]]"
+    assert bool(list(place.rglob("*.nbi"))) == writable
+    assert ("NUMBA_CACHE_DIR" in ran.stderr) != writable
