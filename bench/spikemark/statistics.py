@@ -263,11 +263,10 @@ class _Spread:
         return min(1.0, 2 * float(tails.max()) + 1 / DRAWS)
 
     def error(self) -> tuple[float, float]:
+        """Standard error and degrees of freedom of the view that makes the wider interval."""
         of_seeds, of_samples = self.seed_error**2, self.share * self.sample_error**2
-        both = of_seeds + of_samples
-        if both < self.sample_error**2:
-            return self.sample_error, float(self.samples - 1)
-        if both == 0:
-            return 0.0, float(self.seeds - 1)
-        degrees = both**2 / (of_seeds**2 / (self.seeds - 1) + of_samples**2 / max(1, self.samples - 1))
-        return math.sqrt(both), degrees
+        degrees = float(self.seeds - 1)
+        if of_samples > 0:
+            degrees = (of_seeds + of_samples) ** 2 / (of_seeds**2 / degrees + of_samples**2 / (self.samples - 1))
+        views = [(math.sqrt(of_seeds + of_samples), degrees), (self.sample_error, float(max(1, self.samples - 1)))]
+        return max(views, key=lambda view: view[0] * float(stats.t.ppf(1 - ALPHA / 2, view[1])))
