@@ -81,7 +81,7 @@ def test_paired_test_over_seeds_is_the_paired_t_test():
     assert difference.p == pytest.approx(expected.pvalue, abs=3e-4)
     assert (difference.low, difference.high) == pytest.approx((low, high), rel=5e-3)
     assert difference.error == pytest.approx(np.std(np.subtract(first, second), ddof=1) / math.sqrt(5))
-    assert difference.degrees == pytest.approx(4)
+    assert difference.seed_error == difference.error
 
 
 def test_difference_turns_its_sign_with_the_order():
@@ -101,12 +101,11 @@ def test_only_shared_seeds_take_part():
 
 
 def test_variance_is_split_between_seeds_and_samples_by_hand():
-    # Means of rows 1, 2 and of columns 0, 3; nothing left over, so the columns' spread is the samples' own.
+    # Means of rows 1, 2 and of columns 0, 3; nothing left over, so the columns' mean square, 4.5, is the samples' own.
     difference = paired_difference(by_seed([[-0.5, 2.5], [0.5, 3.5]]), by_seed([[0, 0], [0, 0]]))
-    of_seeds, of_samples = 0.5 / 2, 4.5 / 2
     assert difference.value == 1.5
-    assert difference.error == pytest.approx(math.sqrt(of_seeds + of_samples))
-    assert difference.degrees == pytest.approx((of_seeds + of_samples) ** 2 / (of_seeds**2 + of_samples**2))
+    assert difference.seed_error == pytest.approx(math.sqrt(0.5 / 2))
+    assert difference.error == pytest.approx(math.sqrt(0.5 / 2 + 4.5 / 2))
 
 
 def test_identical_runs_are_undecided_without_a_detectable_effect():
@@ -189,11 +188,16 @@ def test_holm_by_hand():
 
 @pytest.mark.parametrize("degrees", [2, 4, 30])
 def test_minimum_detectable_effect_is_found_in_about_80_of_100(degrees):
-    difference = Difference(0.0, -1, 1, degrees + 1, p=1.0, error=0.5, degrees=degrees)
+    difference = Difference(0.0, -1, 1, degrees + 1, p=1.0, error=0.5, seed_error=0.5)
     effect = minimum_detectable_effect(difference)
     power = stats.nct.sf(stats.t.ppf(0.975, degrees), degrees, effect / difference.error)
     assert power == pytest.approx(0.8, abs=0.035)
     assert minimum_detectable_effect(difference, comparisons=5) > effect
+
+
+def test_minimum_detectable_effect_of_samples_is_the_normals():
+    difference = Difference(0.0, -1, 1, 3, p=1.0, error=0.5, seed_error=0.0)
+    assert minimum_detectable_effect(difference) == pytest.approx((1.959964 + 0.841621) * 0.5)
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
@@ -206,7 +210,7 @@ def test_detectable_effect_is_never_below_what_the_interval_leaves_open(situatio
 
 
 def test_verdict_words():
-    difference = Difference(-0.1, -0.2, -0.01, 5, p=0.02, error=0.03, degrees=4)
+    difference = Difference(-0.1, -0.2, -0.01, 5, p=0.02, error=0.03, seed_error=0.03)
     assert verdict(difference) == "worse"
     assert verdict(difference, p=0.06) == "undecided"
 

@@ -55,12 +55,13 @@ class Difference(Interval):
         p: two-sided p-value of "no difference"; below 0.05 where the interval excludes 0. It is 1 where there is
             nothing to judge by: a single seed, or no spread in any seed or sample.
         error: standard error of `value`; NaN for a single seed.
-        degrees: degrees of freedom of `error` (Welch and Satterthwaite).
+        seed_error: the part of `error` that the seeds show, of `n - 1` degrees of freedom; what samples add is known
+            far better. The parts add as squares.
     """
 
     p: float
     error: float
-    degrees: float
+    seed_error: float
 
 
 def mean_interval(runs: Runs, *, bounds: tuple[float, float] = (-math.inf, math.inf)) -> Interval:
@@ -96,13 +97,13 @@ def paired_difference(first: Runs, second: Runs) -> Difference:
     matrix = _matrix({("first", s): first[s] for s in shared} | {("second", s): second[s] for s in shared})
     matrix = matrix[: len(shared)] - matrix[len(shared) :]
     if len(shared) < 2:
-        return Difference(float(matrix.mean()), math.nan, math.nan, 1, p=1.0, error=math.nan, degrees=0.0)
+        return Difference(float(matrix.mean()), math.nan, math.nan, 1, p=1.0, error=math.nan, seed_error=math.nan)
     spread = _Spread(matrix, _sign_flips)
-    error, degrees = spread.error()
+    error, seed_error = spread.error(), spread.seed_error
     if error == 0:  # every seed and sample says the same, which few of them may do by luck
-        return Difference(spread.value, math.nan, math.nan, len(shared), p=1.0, error=error, degrees=degrees)
+        return Difference(spread.value, math.nan, math.nan, len(shared), p=1.0, error=error, seed_error=seed_error)
     low, high = spread.interval()
-    return Difference(spread.value, low, high, len(shared), p=spread.p(), error=error, degrees=degrees)
+    return Difference(spread.value, low, high, len(shared), p=spread.p(), error=error, seed_error=seed_error)
 
 
 def median_ratio_interval(groups: Sequence[ArrayLike]) -> Interval:
@@ -143,8 +144,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def minimum_detectable_effect(difference: Difference, comparisons: int = 1) -> float:
     """The smallest true difference that this test would find in about 80 of 100 repetitions.
 
-    ``(t(1 - alpha / 2 / comparisons) + t(power)) * error`` (Bloom, Evaluation Review 19(5), 1995); with three seeds
-    the exact power is 77 %.
+    ``(t(1 - alpha / 2 / comparisons) + t(power)) * error`` (Bloom, Evaluation Review 19(5), 1995; with three seeds the
+    exact power is 77 %), where each ``t * error`` joins t times the seeds' part and the normal's quantile times the
+    samples' part, as squares.
 
     Args:
         difference: the outcome of `paired_difference`.
@@ -156,8 +158,10 @@ def minimum_detectable_effect(difference: Difference, comparisons: int = 1) -> f
     """
     if not difference.error > 0:
         return math.nan
-    quantiles = stats.t.ppf([1 - ALPHA / 2 / comparisons, POWER], difference.degrees)
-    return float(quantiles.sum()) * difference.error
+    levels = [1 - ALPHA / 2 / comparisons, POWER]
+    of_seeds = stats.t.ppf(levels, difference.n - 1) * difference.seed_error
+    of_samples = stats.norm.ppf(levels) * math.sqrt(max(0.0, difference.error**2 - difference.seed_error**2))
+    return float(np.hypot(of_seeds, of_samples).sum())
 
 
 def verdict(difference: Difference, p: float | None = None) -> Verdict:
@@ -262,11 +266,6 @@ class _Spread:
         tails = np.minimum((self.views <= rounding).mean(axis=1), (self.views >= -rounding).mean(axis=1))
         return min(1.0, 2 * float(tails.max()) + 1 / DRAWS)
 
-    def error(self) -> tuple[float, float]:
-        """Standard error and degrees of freedom of the view that makes the wider interval."""
-        of_seeds, of_samples = self.seed_error**2, self.share * self.sample_error**2
-        degrees = float(self.seeds - 1)
-        if of_samples > 0:
-            degrees = (of_seeds + of_samples) ** 2 / (of_seeds**2 / degrees + of_samples**2 / (self.samples - 1))
-        views = [(math.sqrt(of_seeds + of_samples), degrees), (self.sample_error, float(max(1, self.samples - 1)))]
-        return max(views, key=lambda view: view[0] * float(stats.t.ppf(1 - ALPHA / 2, view[1])))
+    def error(self) -> float:
+        """Standard error, in the view that makes it larger."""
+        return max(math.hypot(self.seed_error, math.sqrt(self.share) * self.sample_error), self.sample_error)
