@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spikemark import count_operations
-from spikemark.measures.census import census
+from spikemark.measures.census import CensusTaker, census
 from spikemark.measures.input_kinds import MAX_LEVELS, InputValues, Kind
 
 SPIKES = (torch.rand(12, 4, 6, 6, generator=torch.Generator().manual_seed(0)) < 0.4).float()
@@ -120,3 +120,23 @@ def test_census_of_many_rows(dtype: torch.dtype) -> None:
     values = torch.ones(1023, 3, dtype=dtype)
     values[700:, 1] = 0
     assert census(values).nonzero.tolist() == [1023, 700, 1023]
+
+
+def test_a_census_is_remembered_only_while_the_memory_holds_the_same() -> None:
+    take = CensusTaker()
+    values = SPIKES.clone()
+    first = take(values)
+    folded = take(values.flatten(1))
+    assert torch.equal(folded.nonzero, first.nonzero.flatten())
+    assert folded.nonzero.data_ptr() == first.nonzero.data_ptr()  # not taken again
+    values[0] = 2
+    assert torch.equal(take(values).nonzero, census(values).nonzero)
+    assert not take(values).only_ones
+    for other in (values[:6], values.transpose(2, 3), values.view(24, -1), values.flatten(), values.view(torch.int32)):
+        assert torch.equal(take(other).nonzero, census(other).nonzero)
+        take(values)
+    with torch.inference_mode():
+        values = torch.ones(2, 2)
+        assert take(values).total == 4
+        values[0] = 0
+        assert take(values).total == 2

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spikemark import count_operations
-from spikemark.adapter import SpikingLayer, get_adapter
+from spikemark.adapter import MissingFramework, SpikingLayer, adapter_names, get_adapter
 from spikemark.measures.operations import OperationCount, UncountableError
 from spikemark.neurons import NEURONS
 
@@ -445,8 +445,8 @@ class Neurons(SpikingLayer):
         return (currents >= 1).to(currents.dtype)
 
 
-def spiking_network() -> nn.Module:
-    adapter = get_adapter("reference")
+def spiking_network(framework: str = "reference") -> nn.Module:
+    adapter = get_adapter(framework)
 
     class Network(nn.Module):
         def __init__(self) -> None:
@@ -482,6 +482,16 @@ def test_neuron_updates_and_firing_rates() -> None:
     assert count.firing_rate == pytest.approx(sum(s.sum().item() for s in seen) / sum(s.numel() for s in seen))
     assert count.neuron_updates == 8 * (256 + 96)
     assert 0 < count.firing_rate < 1
+
+
+@pytest.mark.parametrize("framework", [name for name in adapter_names() if name != "reference"])
+def test_every_framework_counts_the_same(framework: str) -> None:
+    try:
+        model = spiking_network(framework)
+    except MissingFramework as missing:
+        pytest.skip(str(missing))
+    x = spikes(8, BATCH, 1, 8, 8)
+    assert count_operations(model, x) == count_operations(spiking_network(), x)
 
 
 def test_without_spiking_layers_the_rate_is_undefined() -> None:

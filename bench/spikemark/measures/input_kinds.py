@@ -25,7 +25,8 @@ class InputValues:
     """The kind of everything seen so far."""
 
     def __init__(self) -> None:
-        self._levels: Tensor | None = torch.zeros(1)  # distinct magnitudes, sorted, from 0; None when too many
+        self._ones = False  # in calls that held nothing else
+        self._levels: Tensor | None = torch.zeros(1)  # of the others: magnitudes, sorted, from 0; None when too many
         self._signed = False
         self._nonzero = 0
 
@@ -38,12 +39,13 @@ class InputValues:
         """
         if self._levels is None:
             return "analog"
-        magnitudes = self._levels[1:].tolist()
-        if magnitudes in ([], [1.0]):
+        magnitudes = set(self._levels[1:].tolist()) | ({1.0} if self._ones else set())
+        if magnitudes <= {1.0}:
             return "ternary" if self._signed else "binary"
         if len(magnitudes) == 1:
             return "scaled"
-        return "graded" if self._nonzero >= 2 * len(magnitudes) else "analog"
+        few = len(magnitudes) <= MAX_LEVELS and 2 * len(magnitudes) <= self._nonzero
+        return "graded" if few else "analog"
 
     def see(self, values: Tensor, known: Census) -> None:
         """Take in ``[N, ...]`` and its census."""
@@ -51,7 +53,7 @@ class InputValues:
             return
         self._nonzero += known.total
         if known.only_ones:
-            self._levels = _with_levels(self._levels, torch.ones(1))
+            self._ones = True
             return
         if not self._signed:
             self._signed = bool((values < 0).any())

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikemark.measures.census import census
+from spikemark.measures.census import CensusTaker, census
 from spikemark.measures.input_kinds import InputValues
 
 COUNTED_LAYERS = (
@@ -39,12 +39,13 @@ class Tally:
 
 def _linear_pairs(
     tally: Tally,
+    take: CensusTaker,
     input: Tensor,  # noqa: A002
     weight: Tensor,
     bias: Tensor | None = None,
 ) -> None:
     rows = input.reshape(-1, input.shape[-1])
-    known = census(rows)
+    known = take(rows)
     tally.operations += int(known.nonzero @ census(weight).nonzero)
     tally.dense += len(rows) * weight.numel()
     tally.values.see(rows, known)
@@ -53,6 +54,7 @@ def _linear_pairs(
 def _conv_pairs(
     convolve: Callable[..., Tensor],
     tally: Tally,
+    take: CensusTaker,
     input: Tensor,  # noqa: A002
     weight: Tensor,
     bias: Tensor | None = None,
@@ -61,7 +63,7 @@ def _conv_pairs(
 ) -> None:
     """One map of nonzero inputs, convolved with the number of nonzero weights at each offset, holds every pair once."""
     images = input.unsqueeze(0) if input.dim() == weight.dim() - 1 else input
-    known = census(images)
+    known = take(images)
     groups = images.shape[1] // weight.shape[1]
 
     def pairs(inputs: Tensor, weights: Tensor) -> int:

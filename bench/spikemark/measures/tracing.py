@@ -15,12 +15,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch.overrides import TorchFunctionMode, _get_current_function_mode
 from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode
 from torch.utils.flop_counter import flop_registry
 
 from spikemark.adapter import SpikingLayer
-from spikemark.measures.census import census
+from spikemark.measures.census import CensusTaker
 from spikemark.measures.pairs import COUNTED_LAYERS, PAIRS, Tally
 
 # Products of tensors, as operators below autograd. PyTorch keeps a list for its FLOP counter; added here are what that
@@ -68,7 +68,8 @@ class Trace:
         self.spiking: dict[str, Activity] = {}
         self.calling: list[tuple[str, nn.Module]] = []
         self.inside = False
-        self._guard = _Guard(self)
+        self._modes = (_Guard(self), _Interceptor(self))
+        self._take = CensusTaker()
         self._neurons = ExitStack()
 
     @contextmanager
@@ -79,7 +80,7 @@ class Trace:
             for name, module in _watched(model, type(model).__name__):
                 handles.append(module.register_forward_pre_hook(self._enter(name)))
                 handles.append(module.register_forward_hook(self._leave, always_call=True))
-            with self._guard, _Interceptor(self):
+            with self._modes[0], self._modes[1]:
                 try:
                     yield
                 finally:
@@ -103,7 +104,7 @@ class Trace:
         if isinstance(module, SpikingLayer) and output is not None:  # None: its forward raised
             activity = self.spiking.setdefault(name, Activity())
             with self._unguarded():
-                activity.spikes += census(output.flatten(0, 1)).total
+                activity.spikes += self._take(output.flatten(0, 1)).total
             activity.updates += output.numel()
         if not self._in_spiking_layer():
             self._neurons.close()
@@ -113,21 +114,21 @@ class Trace:
 
     @contextmanager
     def _unguarded(self) -> Iterator[None]:
-        if _get_current_dispatch_mode() is not self._guard:  # already off, or beneath a mode that is not ours to lift
+        """Lift our modes, those that are innermost: another one above them is not ours to lift."""
+        innermost = (_get_current_dispatch_mode(), _get_current_function_mode())
+        with ExitStack() as restored:
+            for mode, current in zip(self._modes, innermost, strict=True):
+                if mode is current:
+                    mode.__exit__(None, None, None)  # type: ignore[no-untyped-call,unused-ignore]
+                    restored.callback(mode.__enter__)
             yield
-            return
-        self._guard.__exit__(None, None, None)  # type: ignore[no-untyped-call,unused-ignore]
-        try:
-            yield
-        finally:
-            self._guard.__enter__()  # type: ignore[no-untyped-call,unused-ignore]
 
     @contextmanager
     def counting(self, pairs: Callable[..., None], *args: Any, **kwargs: Any) -> Iterator[None]:
         """Count the pairs of a call to the layer being called, which is made inside."""
         tally = self.layers.setdefault(self.calling[-1][0], Tally())
         with self._unguarded():
-            pairs(tally, *args, **kwargs)
+            pairs(tally, self._take, *args, **kwargs)
         self.inside = True
         try:
             yield
