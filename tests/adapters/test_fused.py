@@ -79,9 +79,7 @@ def test_every_combination_has_the_oracles_spikes_and_gradients(surrogate, dtype
 
 @pytest.mark.parametrize("name", NEURONS)
 def test_the_catalogue_conforms(name):
-    result = conformance(fused, NEURONS[name], seed=3, steps=(1, 12))
-    assert result.spikes_at_threshold > 0
-    assert result.passed
+    assert conformance(fused, NEURONS[name], seed=3, steps=(1, 12)).passed
 
 
 @pytest.mark.parametrize(
@@ -147,7 +145,7 @@ def test_odd_layouts_of_inputs_and_gradients_give_the_same():
         assert torch.equal(spikes, expected[0])
         assert torch.equal(by_currents, expected[1][0])
         assert torch.equal(by_threshold, expected[1][1])
-    tracked = currents.clone().requires_grad_()
+    tracked = currents.detach().clone().requires_grad_()
     layer(tracked).sum().backward()
     assert torch.equal(tracked.grad, gradients(layer, currents, torch.ones_like(currents))[1][0])
 
@@ -277,7 +275,10 @@ def test_kernels_are_kept_where_there_is_a_place_for_them(tmp_path, writable):
         "import torch; from spikemark import NEURONS, get_adapter;"
         "print(get_adapter('fused').neuron(NEURONS['stl'], (2,))(torch.full((1, 1, 2), 3.0)).tolist())"
     )
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(place), "NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator"}
+    environment = os.environ | {
+        "NUMBA_CACHE_DIR": str(place),
+        "NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator",
+    }
     ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[[[1.0, 1.0]]]"
     assert bool(list(place.rglob("*.nbi"))) == writable
