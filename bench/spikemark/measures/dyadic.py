@@ -83,15 +83,17 @@ def _choose(values: list[float], like: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def _spread(learnable: Learnable, name: str, relative: bool, raw: Tensor, rng: torch.Generator) -> Tensor:
-    """Raw values that differ from element to element: dyadic ones, for sigmoid and exp mixed with arbitrary ones."""
+    """Raw values that differ from element to element: dyadic ones, behind a transform mixed with arbitrary ones."""
     if learnable.transform == "identity":
         if name == "decay":
             chosen = _choose([0.0, 0.5, 0.75, 0.875, 1.0], raw, rng)
-            chosen.view(-1)[0] = 0.5  # if all were 1, decayed currents would move nothing
+            chosen.view(-1)[0].clamp_(max=0.875)  # if all were 1, decayed currents would move nothing
             return chosen
         return _choose([0.25, 0.5, 1.0, 2.0] + ([] if relative else [-0.5, 0.0]), raw, rng)
+    # Of a raw 0 these are exactly 0.5, 0 and 1; a decay of 1 is left out as above, a relative threshold of 0 divides.
+    zero = {"sigmoid", "tanh"} if name == "decay" else {"sigmoid", "exp"} | (set() if relative else {"tanh"})
     arbitrary = raw + 0.1 * torch.randn(raw.shape, generator=rng)
-    if learnable.transform in ("sigmoid", "exp", "tanh")[: 2 if relative else 3]:  # of 0 exactly 0.5, 1 and 0
+    if learnable.transform in zero:
         return torch.where(torch.rand(raw.shape, generator=rng) < 0.5, 0.0, arbitrary)
     return arbitrary
 
