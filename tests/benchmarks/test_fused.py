@@ -85,7 +85,9 @@ def test_peak_memory(benchmark: Any, tell: Callable[[str], None]) -> None:
     }
     benchmark.pedantic(lambda: None, rounds=1)
     tensor = bytes_moved(SHAPE, STEPS, BATCH, torch.float32, "forward") / 2
-    tell("peak memory, in tensors of the currents' size: " + ", ".join(f"{n} {p / tensor:.1f}" for n, p in peaks.items()))
+    tell(
+        "peak memory, in tensors of the currents' size: " + ", ".join(f"{n} {p / tensor:.1f}" for n, p in peaks.items())
+    )
     ours = peaks.pop("fused")
     assert ours <= MEMORY * min(peaks.values())
 
