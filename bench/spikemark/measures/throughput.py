@@ -99,7 +99,7 @@ class NetworkWork:
 
         def run() -> None:
             network.zero_grad(set_to_none=True)
-            mse_rate(rates(network, inputs), labels).backward()  # type: ignore[no-untyped-call]
+            mse_rate(rates(network, inputs), labels).backward()
 
         network.train()
         return run

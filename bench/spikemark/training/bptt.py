@@ -177,7 +177,7 @@ def _train_epoch(
         outputs = rates(model, encoded)
         loss = LOSSES[system.loss](outputs, split.labels[batch].to(device))
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         total += loss.detach() * len(batch)
         spikes += outputs.detach().sum()
