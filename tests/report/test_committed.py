@@ -1,0 +1,24 @@
+"""The committed reports are what `spikemark report` makes of the committed records, byte for byte."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from spikemark.report import write_report
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def _other_versions():
+    pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line)
+    return [name for name in ("matplotlib", "plotly", "pandas", "scipy", "numpy") if version(name) != pinned[name]]
+
+
+@pytest.mark.skipif(bool(_other_versions()), reason=f"other versions than constraints.txt: {_other_versions()}")
+def test_committed_reports_follow_from_the_committed_records(tmp_path):
+    written = write_report(ROOT / "results", tmp_path)
+    assert written
+    for path in written:
+        committed = ROOT / "reports" / path.name
+        assert path.read_bytes() == committed.read_bytes(), f"{path.name} differs; run: spikemark report"
