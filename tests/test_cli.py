@@ -56,6 +56,16 @@ def test_a_failed_cell_exits_with_1(spikemark, tmp_path, monkeypatch):
     assert "RuntimeError: boom" in err
 
 
+def test_an_interrupt_says_how_to_go_on(spikemark, tmp_path, monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("spikemark.runner.run", interrupted)
+    code, _, err = spikemark("run", "smoke", "--out", tmp_path, "--workers", 0)
+    assert code == 130
+    assert "run the same command to continue" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -57,9 +57,6 @@ def main() -> None:
     except InputError as error:
         typer.echo(f"spikemark: {' '.join(str(error).split())}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("spikemark: interrupted; finished cells are kept, run the same command to continue", err=True)
-        sys.exit(130)
 
 
 def _rows(title: str, columns: list[str], rows: list[list[Any]]) -> None:
@@ -113,6 +110,9 @@ def run(
         pool = make_pool(workers, scheduler, data_dir, display.on_epoch)
         try:
             summary = run_cells(todo, folder, pool, device.value, fail_fast=fail_fast, on_record=display.on_record)
+        except KeyboardInterrupt:
+            typer.echo("spikemark: interrupted; finished cells are kept, run the same command to continue", err=True)
+            raise typer.Exit(130) from None
         finally:
             pool.close()
     counts = ", ".join(f"{count} {status}" for status, count in sorted(summary.statuses.items())) or "nothing to run"
