@@ -11,7 +11,6 @@ Knows the equations of `spikemark.neurons`; knows no adapter but the oracle, who
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -102,21 +101,22 @@ def _power_of_two(x: Tensor) -> Tensor:
     return torch.frexp(x)[0].abs() == 0.5
 
 
-def _dyadic(narrow: Tensor, wide: Tensor) -> tuple[Tensor, Tensor]:
-    """The effective parameters in float64, and which are dyadic and the same in float32."""
-    return wide, (wide == narrow) & ((wide * _FINEST) % 1 == 0)
+def _dyadic(value: Tensor, narrow: Tensor) -> Tensor:
+    """Where an effective parameter is a short dyadic number, and the same in float32."""
+    return (value == narrow) & ((value * _FINEST) % 1 == 0)
 
 
 def _solve(layer: SpikingLayer, steps: int, batch: int, rng: torch.Generator) -> tuple[Tensor, int]:
-    """Currents ``[T, B, *shape]`` in float32 that lead the membranes where we want them, and how often onto theta."""
+    """Currents ``[T, B, *shape]`` in float32 that lead the membranes where we want them, and how often onto theta.
+
+    Makes the layer one of float64.
+    """
     spec = layer.spec
-    wide = copy.deepcopy(layer).double()
-    (a, exact_a), (theta, exact_theta) = (
-        _dyadic(*(t.detach().expand(batch, *layer.shape) for t in pair))
-        for pair in ((layer.decay, wide.decay), (layer.threshold, wide.threshold))
-    )
+    narrow = [t.detach().expand(batch, *layer.shape) for t in (layer.decay, layer.threshold)]
+    layer.double()
+    a, theta = (t.detach().expand(batch, *layer.shape) for t in (layer.decay, layer.threshold))
     b = 1 - a if spec.decay_input else torch.ones_like(a)
-    exact = exact_a & exact_theta & (_power_of_two(b) | (b == 0))
+    exact = _dyadic(a, narrow[0]) & _dyadic(theta, narrow[1]) & (_power_of_two(b) | (b == 0))
     unit = theta if spec.surrogate.relative else torch.ones_like(theta)
     if spec.surrogate.relative:
         exact = exact & _power_of_two(theta)
