@@ -179,7 +179,9 @@ def test_worktrees_are_gone_after_an_interrupt(repository, tmp_path):
     (tmp_path / "slow.py").write_text(slow)
     arguments = ["ab", "main", "slow", "--repository", str(repository), "--metrics", "time"]
     arguments += ["--command", f"{{python}} {tmp_path / 'slow.py'}"]
-    start = f"import sys; from spikemark.cli import main; sys.argv[1:] = {arguments!r}; main()"
+    # A test run started in the background ignores Ctrl-C, and its children would too.
+    listen = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    start = f"{listen}; from spikemark.cli import main; sys.argv[1:] = {arguments!r}; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", start], stderr=subprocess.DEVNULL, env=os.environ | {"TMPDIR": str(tmp_path)}
     )
