@@ -40,7 +40,7 @@ def fused_spikes(currents: Tensor, threshold: Tensor, decay: Tensor, spec: str) 
     if spikes.numel():
         grid = _grid(currents.shape)
         tensors = {**_inputs(currents, threshold, decay, grid), "spikes": spikes}
-        _run(kernels.forward(DTYPES[currents.dtype]), _choices(spec), grid, tensors)
+        _run(kernels.forward(DTYPES[currents.dtype]), spec, tensors)
     return spikes
 
 
@@ -79,8 +79,7 @@ def fused_gradients(
     d_decay = currents.new_empty(sums if learn_decay else 0)
     outputs = {"d_currents": d_currents, "d_threshold": d_threshold, "d_decay": d_decay}
     tensors = {**_inputs(currents, threshold, decay, grid), "grad": grad.contiguous(), **outputs}
-    choices = {**_choices(spec), "learn_threshold": learn_threshold, "learn_decay": learn_decay}
-    _run(kernels.backward(DTYPES[currents.dtype], _surrogate(spec)), choices, grid, tensors)
+    _run(kernels.backward(DTYPES[currents.dtype], _surrogate(spec)), spec, tensors, (learn_threshold, learn_decay))
     if learn_threshold:
         d_threshold = d_threshold.sum_to_size(threshold.shape)
     if learn_decay:
@@ -191,17 +190,28 @@ def _choices(spec: str) -> Mapping[str, float]:
     }
 
 
-def _run(kernel: Any, choices: Mapping[str, float], grid: _Grid, tensors: Mapping[str, Tensor]) -> None:
-    currents = tensors["currents"]
-    tasks = grid.blocks * grid.groups
-    workers = max(1, min(torch.get_num_threads(), tasks, currents.numel() // _GRAIN))
-    scratch = currents.new_empty(workers, kernels.scratch_size(grid.steps))
+@lru_cache
+def _blank_call(spec: str, shape: torch.Size, itemsize: int) -> Any:
+    """All of a call that follows from spec and shape, to be copied: filling in field by field is slow."""
+    grid = _grid(shape)
     call = np.zeros((), kernels.CALL)
     for name in ("steps", "rows", "columns", "blocks", "rows_per_task"):
         call[name] = getattr(grid, name)
-    for name, number in choices.items():
+    for name, number in _choices(spec).items():
         call[name] = number
-    for name, tensor in {**tensors, "scratch": scratch}.items():
+    call["itemsize"] = itemsize
+    call["tasks"] = grid.blocks * grid.groups
+    call["scratch_size"] = kernels.scratch_size(grid.steps)
+    return call
+
+
+def _run(kernel: Any, spec: str, tensors: Mapping[str, Tensor], learn: tuple[bool, bool] = (False, False)) -> None:
+    currents = tensors["currents"]
+    call = _blank_call(spec, currents.shape, currents.itemsize).copy()
+    workers = max(1, min(torch.get_num_threads(), int(call["tasks"]), currents.numel() // _GRAIN))
+    scratch = currents.new_empty(workers, int(call["scratch_size"]))
+    for name, tensor in tensors.items():
         call[name] = tensor.data_ptr()
-    call["itemsize"], call["scratch_size"], call["tasks"] = currents.itemsize, scratch.shape[1], tasks
+    call["scratch"] = scratch.data_ptr()
+    call["learn_threshold"], call["learn_decay"] = learn
     threads.run(kernel, call.ctypes.data, workers)
