@@ -19,7 +19,8 @@ from spikemark.adapter import get_adapter
 from spikemark.neurons import NEURONS
 
 STEPS, BATCH = 8, 32
-ROUNDS = 15
+ROUNDS = 41
+PEER_ROUNDS = 11
 LIMIT = 1.10
 
 
@@ -130,16 +131,17 @@ def test_counting_costs_little(
     counts = {name: CONTENDERS[name](network, inputs) for name in names}  # warms up, too
     ratios: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(ROUNDS):
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+        running = names if turn < PEER_ROUNDS else ["plain", "spikemark"]
+        for name in running[turn % len(running) :] + running[: turn % len(running)]:
             ratios[name].append(paired_ratio(CONTENDERS[name], network, inputs, turn))
     medians = {name: statistics.median(values) for name, values in ratios.items()}
     kind = "spikes" if bool((inputs.eq(0) | inputs.eq(1)).all()) else "pixels"
     with capsys.disabled():
-        print(f"\ncost / plain inference in CPU time, {kind} in, {ROUNDS} interleaved rounds: median (quartiles)")  # noqa: T201
+        print(f"\ncost / plain inference in CPU time, {kind} in, interleaved rounds: median (quartiles)")  # noqa: T201
         for name in names:
             low, _, high = statistics.quantiles(ratios[name], n=4)
             total = "" if name == "plain" else f"{counts[name]:14.1f} operations"
-            print(f"  {name:13s} {medians[name]:5.2f} x  ({low:.2f} to {high:.2f}) {total}")  # noqa: T201
+            print(f"  {name:13s} {medians[name]:5.2f} x  ({low:.2f} to {high:.2f}) of {len(ratios[name])} {total}")  # noqa: T201
     benchmark.extra_info.update(medians)
     benchmark.pedantic(spikemark, (network, inputs), rounds=1)
     assert counts["spikemark"] == pytest.approx(counts["neurobench"], rel=1e-6)
