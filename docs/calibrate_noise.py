@@ -16,7 +16,8 @@ from spikemark.measures.robustness import robustness
 from spikemark.networks import build_network
 from spikemark.noise import NOISES, SEVERITIES
 from spikemark.systems import SYSTEMS
-from spikemark.training.bptt import Protocol, train
+from spikemark.training.learner import Protocol
+from spikemark.training.loop import train
 
 DATASET, SYSTEM, SEEDS = "fashion-mnist", "mlp-lif", (0, 1, 2)
 

@@ -4,7 +4,7 @@ from torch import nn
 
 from spikemark import NEURONS, SYSTEMS, adapter_names, get_adapter
 from spikemark.networks import build_network
-from spikemark.training.bptt import rates
+from spikemark.training.learner import rates
 from spikemark.training.losses import LOSSES, make_optimizer, select_trained
 
 FRAMEWORKS = [name for name in adapter_names() if name != "reference"]

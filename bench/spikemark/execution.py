@@ -27,7 +27,8 @@ from spikemark.results import SCHEMA, Measurement, Record, Status
 from spikemark.streams import generator
 from spikemark.suite import Cell, Task
 from spikemark.systems import SYSTEMS, System
-from spikemark.training.bptt import CellTimeoutError, DivergedError, Protocol, Watch, train
+from spikemark.training.learner import Protocol
+from spikemark.training.loop import CellTimeoutError, DivergedError, Watch, train
 
 Listener = Callable[[dict[str, Any]], None]
 # Samples at a time under noise: part of the protocol, since noise on spikes is drawn batch by batch.

@@ -49,6 +49,8 @@ class System:
             "thresholds+norm" (TL with trainable norm; the paper does not say which).
         optimizer: see `Optimizer`.
         options: further arguments of the network.
+        rule: of learning, a name in `spikemark.training.learner.RULES`.
+        rule_options: further arguments of the rule.
     """
 
     neuron: str
@@ -59,6 +61,8 @@ class System:
     trains: Trains = "all"
     optimizer: Optimizer = Optimizer()
     options: Mapping[str, Any] = field(default_factory=dict)
+    rule: str = "bptt"
+    rule_options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def spec(self) -> NeuronSpec:
@@ -66,9 +70,14 @@ class System:
         return NEURONS[self.neuron]
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything that determines its results, as plain data (without ``source``)."""
+        """Everything that determines its results, as plain data (without ``source``).
+
+        The rule enters where it is not the usual one, so that a record's key outlives the coming of new rules.
+        """
         data = asdict(self) | {"options": dict(self.options), "neuron_spec": self.spec.to_dict()}
-        del data["source"]
+        del data["source"], data["rule"], data["rule_options"]
+        if self.rule != "bptt" or self.rule_options:
+            data |= {"rule": self.rule, "rule_options": dict(self.rule_options)}
         return data
 
 

@@ -16,7 +16,8 @@ from spikemark.datasets import Dataset, load_dataset
 from spikemark.measures.timing import Budget, interleave
 from spikemark.networks import build_network
 from spikemark.systems import SYSTEMS
-from spikemark.training.bptt import Protocol, train
+from spikemark.training.learner import Protocol
+from spikemark.training.loop import train
 from spikemark.training.losses import mse_rate
 
 PROTOCOL = Protocol(epochs=5, batch_size=64, encoder="direct", steps=4)

@@ -15,7 +15,7 @@ from spikemark.measures.footprint import Footprint
 from spikemark.measures.throughput import Budget, NetworkWork, throughput
 from spikemark.results import Measurement
 from spikemark.systems import SYSTEMS, System
-from spikemark.training.bptt import Protocol
+from spikemark.training.learner import Protocol
 from spikemark_adapters.reference import ReferenceAdapter, ReferenceLayer
 
 SYSTEM: System = replace(SYSTEMS["mlp-stl"], options={"hidden": (8,), "population": 2})

@@ -8,7 +8,8 @@ from spikemark.datasets import Dataset
 from spikemark.networks import SpikingNetwork
 from spikemark.results import Measurement, pack_correct
 from spikemark.systems import System
-from spikemark.training.bptt import Protocol, Trained, Watch, accuracy, evaluate
+from spikemark.training.learner import Protocol
+from spikemark.training.loop import Trained, Watch, accuracy, evaluate
 from spikemark.training.losses import LOSSES
 
 

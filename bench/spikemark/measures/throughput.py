@@ -22,7 +22,7 @@ from spikemark.results import Measurement
 from spikemark.statistics import median_ratio_interval
 from spikemark.streams import generator
 from spikemark.systems import System
-from spikemark.training.bptt import Protocol, rates
+from spikemark.training.learner import Protocol, rates
 from spikemark.training.losses import mse_rate
 
 __all__ = ["Budget", "NetworkWork", "throughput"]

@@ -1,189 +1,36 @@
-"""Backpropagation through time: the training loop shared by every framework.
-
-Batches, encodings and their order come from named streams, so contenders see the same work; selection uses the
-validation split alone. The loop knows neither frameworks nor records.
-"""
+"""Backpropagation through time with surrogate gradients (Neftci, Mostafa and Zenke 2019, arXiv 1901.09948)."""
 
 from __future__ import annotations
 
-import copy
-import math
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from torch import Tensor, nn
 
-import torch
-from torch import Tensor
-
-from spikemark.datasets import Dataset, Split, encode
-from spikemark.networks import SpikingNetwork
-from spikemark.streams import fingerprint, generator
 from spikemark.systems import System
+from spikemark.training.learner import Learner, Protocol, rates
 from spikemark.training.losses import LOSSES, make_optimizer, select_trained
 
 
-class DivergedError(ArithmeticError):
-    """Training left the numbers (NaN) or the network fell silent; the message says which and when."""
+class BpttLearner(Learner):
+    """One optimiser step a batch, along the gradient of the system's loss through all time steps."""
 
+    def __init__(self, model: nn.Module, system: System, protocol: Protocol, seed: int) -> None:
+        super().__init__(model, system, protocol, seed)
+        trained = select_trained(model, system.trains)
+        self.optimizer, self.schedule = make_optimizer(system.optimizer, trained, protocol.epochs)
 
-class CellTimeoutError(TimeoutError):
-    """The cell's time is up."""
+    def learn(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Learner.learn`."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss, outputs = self.differentiate(inputs, labels)
+        self.optimizer.step()
+        return loss.detach(), outputs.detach()
 
-
-@dataclass(frozen=True)
-class Protocol:
-    """What every contender trains with.
-
-    Attributes:
-        epochs: passes over the training split.
-        batch_size: samples a step.
-        encoder: a name in `spikemark.datasets.ENCODERS`.
-        steps: time steps T.
-    """
-
-    epochs: int
-    batch_size: int
-    encoder: str
-    steps: int
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One line of the history."""
-
-    epoch: int
-    loss: float
-    validation_accuracy: float
-    seconds: float
-
-
-@dataclass
-class Watch:
-    """Who follows a run: a deadline, checked every batch, and a listener told of every epoch."""
-
-    seconds: float = math.inf
-    listener: Callable[[dict[str, Any]], None] = lambda event: None
-    _end: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._end = time.monotonic() + self.seconds
-
-    def check(self) -> None:
-        """Raise `CellTimeoutError` when time is up."""
-        if time.monotonic() > self._end:
-            raise CellTimeoutError(f"not finished within {self.seconds:g} s")
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What training leaves: both candidate states, the history, and hashes of the shared streams."""
-
-    best_state: dict[str, Tensor]
-    best_epoch: int
-    last_state: dict[str, Tensor]
-    history: tuple[Epoch, ...]
-    fingerprints: dict[str, str]
-
-
-def rates(model: SpikingNetwork, inputs: Tensor) -> Tensor:
-    """Mean output rate of each class ``[B, classes]`` for encoded inputs ``[T, B, ...]``."""
-    outputs: Tensor = model(inputs)
-    return outputs.mean(0)
-
-
-@torch.no_grad()
-def evaluate(model: SpikingNetwork, split: Split, protocol: Protocol, watch: Watch, *stream: str | int) -> Tensor:
-    """Output rates ``[N, classes]`` for a whole split, in evaluation mode.
-
-    Args:
-        model: the network; its device is used.
-        split: the samples.
-        protocol: encoder, steps and batch size.
-        watch: deadline.
-        stream: axes of the encoding's stream.
-    """
-    model.eval()
-    device = next(model.parameters()).device
-    random = generator("encoding", *stream)
-    batches = []
-    for inputs in split.inputs.split(protocol.batch_size):
-        watch.check()
-        batches.append(rates(model, encode(protocol.encoder, inputs, protocol.steps, random).to(device)).cpu())
-    return torch.cat(batches)
-
-
-def accuracy(outputs: Tensor, labels: Tensor) -> float:
-    """Fraction of samples whose largest output is their label; the first of equal outputs counts."""
-    return (outputs.argmax(1) == labels).double().mean().item()
-
-
-def train(
-    model: SpikingNetwork, system: System, dataset: Dataset, protocol: Protocol, seed: int, watch: Watch | None = None
-) -> Trained:
-    """Train by BPTT, in place, and keep the state of the last and of the best-validation epoch.
-
-    Raises:
-        DivergedError: the loss is not finite, or no output neuron fired during a whole epoch.
-        CellTimeoutError: the watch's time is up.
-    """
-    watch = watch or Watch()
-    optimizer, schedule = make_optimizer(system.optimizer, select_trained(model, system.trains), protocol.epochs)
-    fingerprints = {"initial_weights": fingerprint(*model.parameters())}
-    history: list[Epoch] = []
-    best_state, best_epoch, best_accuracy = _state(model), 0, -1.0
-    orders = []
-    for epoch in range(1, protocol.epochs + 1):
-        start = time.monotonic()
-        shuffle = generator("order", dataset.name, seed, epoch)
-        orders.append(torch.randperm(len(dataset.train), generator=shuffle))
-        loss = _train_epoch(model, system, dataset.train, orders[-1], protocol, optimizer, (seed, epoch), watch)
-        schedule.step()
-        outputs = evaluate(model, dataset.validation, protocol, watch, dataset.name, "validation")
-        score = accuracy(outputs, dataset.validation.labels)
-        history.append(Epoch(epoch, loss, score, time.monotonic() - start))
-        watch.listener({"epoch": epoch, "epochs": protocol.epochs, "loss": loss, "validation_accuracy": score})
-        if score > best_accuracy:
-            best_state, best_epoch, best_accuracy = _state(model), epoch, score
-    fingerprints["batch_order"] = fingerprint(*orders)
-    return Trained(best_state, best_epoch, _state(model), tuple(history), fingerprints)
-
-
-def _state(model: SpikingNetwork) -> dict[str, Tensor]:
-    return copy.deepcopy(model.state_dict())
-
-
-def _train_epoch(
-    model: SpikingNetwork,
-    system: System,
-    split: Split,
-    order: Tensor,
-    protocol: Protocol,
-    optimizer: torch.optim.Optimizer,
-    stream: tuple[int, int],
-    watch: Watch,
-) -> float:
-    """One pass over the split in the given order; the mean loss."""
-    model.train()
-    device = next(model.parameters()).device
-    random = generator("encoding", *stream)
-    total = torch.zeros((), device=device)
-    spikes = torch.zeros((), device=device)
-    for batch in order.split(protocol.batch_size):
-        watch.check()
-        if len(batch) < 2:  # batch norm needs two samples
-            continue
-        encoded = encode(protocol.encoder, split.inputs[batch], protocol.steps, random).to(device)
-        outputs = rates(model, encoded)
-        loss = LOSSES[system.loss](outputs, split.labels[batch].to(device))
-        optimizer.zero_grad(set_to_none=True)
+    def differentiate(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Fill the gradients of the trained parameters; the loss and the scores it was taken from."""
+        outputs = rates(self.model, inputs)
+        loss = LOSSES[self.system.loss](outputs, labels)
         loss.backward()
-        optimizer.step()
-        total += loss.detach() * len(batch)
-        spikes += outputs.detach().sum()
-    mean_loss = total.item() / len(order)
-    if not math.isfinite(mean_loss):
-        raise DivergedError(f"the loss is {mean_loss} in epoch {stream[1]}")
-    if spikes.item() == 0:
-        raise DivergedError(f"no output neuron fired in epoch {stream[1]}: the network is dead")
-    return mean_loss
+        return loss, outputs
+
+    def end_epoch(self) -> None:
+        """One step of the learning rate's schedule."""
+        self.schedule.step()

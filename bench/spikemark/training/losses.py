@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikemark.networks import SpikingNetwork
+from spikemark.adapter import SpikingLayer
 from spikemark.systems import Optimizer, Trains
 
 
@@ -28,13 +28,15 @@ LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType(
 )
 
 
-def select_trained(model: SpikingNetwork, trains: Trains) -> list[nn.Parameter]:
+def select_trained(model: nn.Module, trains: Trains) -> list[nn.Parameter]:
     """Freeze what the system does not train and return the rest.
 
     Raises:
         ValueError: nothing is left to train.
     """
-    neurons = {id(p) for layer in model.spiking_layers() for p in layer.learnables().values()}
+    neurons = {
+        id(p) for layer in model.modules() if isinstance(layer, SpikingLayer) for p in layer.learnables().values()
+    }
     norms = {
         id(p)
         for module in model.modules()

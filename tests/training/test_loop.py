@@ -6,15 +6,8 @@ import torch
 from spikemark import SYSTEMS, get_adapter
 from spikemark.datasets import Dataset, Split
 from spikemark.networks import build_network
-from spikemark.training.bptt import (
-    CellTimeoutError,
-    DivergedError,
-    Protocol,
-    Watch,
-    accuracy,
-    evaluate,
-    train,
-)
+from spikemark.training.learner import Protocol
+from spikemark.training.loop import CellTimeoutError, DivergedError, Watch, accuracy, evaluate, train
 from spikemark.training.losses import LOSSES, make_optimizer
 
 SHAPE = (4,)
