@@ -1,7 +1,8 @@
 import pytest
 
+from spikemark.cells import select
 from spikemark.errors import InputError
-from spikemark.suite import SuiteError, load_suite, select, shipped_suites
+from spikemark.suite import SuiteError, load_suite, shipped_suites
 
 GOOD = """
 name = "mine"
@@ -98,3 +99,47 @@ def test_select():
         select(cells, ["neuron"])
     with pytest.raises(InputError, match="expected KEY=VALUE"):
         select(cells, ["epochs=3"])
+
+
+PARTS = (
+    GOOD
+    + """
+[training]
+epochs = 3
+batch_size = 32
+
+[[parts]]
+
+[[parts]]
+variant = "long"
+seeds = [7]
+[parts.training]
+epochs = 9
+
+[[parts]]
+seeds = [0]
+"""
+)
+
+
+def test_parts_share_what_stands_at_the_top_and_join_tables(tmp_path):
+    cells = load_suite(write(tmp_path, PARTS)).cells()
+    assert [(c.variant, c.seed, c.settings["training"]) for c in cells] == [
+        ("", 0, {"epochs": 3, "batch_size": 32}),
+        ("", 1, {"epochs": 3, "batch_size": 32}),
+        ("long", 7, {"epochs": 9, "batch_size": 32}),
+    ]
+    assert [cell.seed for cell in select(cells, ["variant=long"])] == [7]
+
+
+def test_a_variant_enters_the_key(tmp_path):
+    plain = load_suite(write(tmp_path, GOOD)).cells()[0].key()
+    assert load_suite(write(tmp_path, 'variant = "x"' + GOOD)).cells()[0].key() != plain
+
+
+def test_a_problem_that_all_parts_share_is_told_once(tmp_path):
+    with pytest.raises(SuiteError, match="batch_size") as error:
+        load_suite(write(tmp_path, PARTS.replace("batch_size = 32", "batch_size = 1")))
+    assert str(error.value).count("batch_size") == 1
+    with pytest.raises(SuiteError, match="parts"):
+        load_suite(write(tmp_path, 'parts = "many"' + GOOD))

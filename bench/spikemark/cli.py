@@ -89,11 +89,12 @@ def run(
     """Run a suite; cells that have a record already are skipped."""
     from rich.console import Console
 
+    from spikemark.cells import select
     from spikemark.pools import make_pool
     from spikemark.progress import RunDisplay
     from spikemark.runner import check_runnable, check_writable, plan
     from spikemark.runner import run as run_cells
-    from spikemark.suite import load_suite, select
+    from spikemark.suite import load_suite
 
     loaded = load_suite(suite)
     cells = select(loaded.cells(), only or [])

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from spikemark.adapter import get_adapter
+from spikemark.cells import Cell, Task
 from spikemark.datasets import DATASETS, Dataset, Sizes, encode, load_dataset
 from spikemark.environment import environment
 from spikemark.measures.accuracy import test_accuracy
@@ -25,7 +26,6 @@ from spikemark.networks import SpikingNetwork, build_network
 from spikemark.neurons import NEURONS
 from spikemark.results import SCHEMA, Measurement, Record, Status
 from spikemark.streams import generator
-from spikemark.suite import Cell, Task
 from spikemark.systems import SYSTEMS, System
 from spikemark.training.learner import Protocol
 from spikemark.training.loop import CellTimeoutError, DivergedError, Watch, train

@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 import psutil
 
+from spikemark.cells import Cell
 from spikemark.errors import InputError
 from spikemark.execution import Listener, run_cell
 from spikemark.results import Record
-from spikemark.suite import Cell
 
 _TOPIC = "spikemark"
 

@@ -16,13 +16,13 @@ from pathlib import Path
 import torch
 
 from spikemark.adapter import get_adapter
+from spikemark.cells import Cell
 from spikemark.datasets import Sizes, load_dataset
 from spikemark.datasets.files import data_folder
 from spikemark.errors import InputError
 from spikemark.execution import failed_record, lost_record
 from spikemark.pools import Pool
 from spikemark.results import Record, read_record, write_record
-from spikemark.suite import Cell
 
 # Cells watch their own deadline; one that does not stop by itself this much later is killed from outside.
 GRACE_SECONDS = 30.0

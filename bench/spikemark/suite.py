@@ -1,15 +1,14 @@
 """A suite file becomes a validated `Suite`, and a suite becomes cells.
 
-A cell is one point of the suite, with everything that determines its result: the unit of work, of caching and of
-failure. This module decides what is to be done, never how.
+This module decides what is to be done, never how.
 """
 
 from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from functools import partial
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
@@ -17,18 +16,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from spikemark.adapter import adapter_names, get_adapter
+from spikemark.adapter import adapter_names
+from spikemark.cells import Cell, Task
 from spikemark.datasets import DATASETS, ENCODERS
 from spikemark.errors import InputError, unknown
 from spikemark.noise import NOISES
-from spikemark.results import key_of
 from spikemark.systems import SYSTEMS
 
 Measure = Literal["accuracy", "robustness", "energy", "throughput", "conformance"]
-Task = Literal["train", "throughput", "conformance"]
 Count = Annotated[int, Field(ge=1)]
 Axis = Annotated[tuple[str, ...], Field(min_length=1)]
-ONLY_KEYS = ("measure", "framework", "neuron", "network", "system", "dataset", "seed")
 
 
 class SuiteError(InputError):
@@ -93,12 +90,10 @@ class Throughput(_Table):
     seconds: Annotated[float, Field(gt=0)] = 1.0
 
 
-class Suite(_Table):
-    """The axes and settings of a suite file."""
+class Part(_Table):
+    """Axes and settings: every combination of the axes is a cell."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-    version: Count = 1
-    description: str = ""
+    variant: Annotated[str, Field(pattern=r"^[a-z0-9-]*$")] = ""
     frameworks: Axis
     systems: Axis
     datasets: Axis
@@ -142,19 +137,18 @@ class Suite(_Table):
                 NOISES[noise].check(DATASETS[dataset])
         return self
 
-    def cells(self) -> list[Cell]:
-        """All cells of the suite; those that must have the machine to themselves come last."""
+    def cells(self, suite: str) -> list[Cell]:
+        """All cells of the part, under the suite's name."""
         cells: list[Cell] = []
+        cell = partial(self._cell, suite)
         trained = [m for m in ("accuracy", "robustness", "energy") if m in self.measures]
         if "conformance" in self.measures:
             neurons = dict.fromkeys(SYSTEMS[name].neuron for name in self.systems)
-            cells += [
-                self._cell("conformance", f, n, "dyadic", self.seeds[0], {}) for n in neurons for f in self.frameworks
-            ]
+            cells += [cell("conformance", f, n, "dyadic", self.seeds[0], {}) for n in neurons for f in self.frameworks]
         if trained:
             settings = self.model_dump(mode="json", include={"sizes", "training", "encoding", *trained})
             cells += [
-                self._cell("train", framework, system, dataset, seed, settings)
+                cell("train", framework, system, dataset, seed, settings)
                 for dataset in self.datasets
                 for system in self.systems
                 for seed in self.seeds
@@ -163,82 +157,35 @@ class Suite(_Table):
         if "throughput" in self.measures:
             settings = self.model_dump(mode="json", include={"encoding", "throughput"})
             cells += [
-                self._cell("throughput", framework, system, dataset, self.seeds[0], settings)
+                cell("throughput", framework, system, dataset, self.seeds[0], settings)
                 for dataset in self.datasets
                 for system in self.systems
                 for framework in self.frameworks
             ]
         return cells
 
-    def _cell(self, task: Task, framework: str, system: str, dataset: str, seed: int, settings: dict[str, Any]) -> Cell:
-        return Cell(self.name, task, framework, system, dataset, seed, self.timeout, settings)
+    def _cell(
+        self, suite: str, task: Task, framework: str, system: str, dataset: str, seed: int, settings: dict[str, Any]
+    ) -> Cell:
+        return Cell(suite, task, framework, system, dataset, seed, self.timeout, settings, self.variant)
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One point of a suite.
+class Suite(_Table):
+    """A suite file: one part, or several that share what stands at its top."""
 
-    Attributes:
-        suite: the suite's name; it does not enter the key, so suites share results.
-        task: "train" (accuracy, robustness and energy of one trained network), "throughput" or "conformance".
-        framework: adapter.
-        system: a row of `SYSTEMS`; for conformance, a row of `NEURONS`.
-        dataset: a row of `DATASETS`; for conformance, "dyadic".
-        seed: of the run.
-        timeout: seconds.
-        settings: the tables of the suite file that determine the result.
-    """
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    version: Count = 1
+    description: str = ""
+    parts: tuple[Part, ...]
 
-    suite: str
-    task: Task
-    framework: str
-    system: str
-    dataset: str
-    seed: int
-    timeout: float
-    settings: Mapping[str, Any]
+    def cells(self) -> list[Cell]:
+        """All cells, each once; those that must have the machine to themselves come last."""
+        cells = {cell.key(): cell for part in self.parts for cell in part.cells(self.name)}
+        return sorted(cells.values(), key=lambda cell: cell.exclusive)
 
-    @property
-    def neuron(self) -> str:
-        """Name of the neuron."""
-        return self.system if self.task == "conformance" else SYSTEMS[self.system].neuron
-
-    @property
-    def network(self) -> str | None:
-        """Name of the network; None for conformance."""
-        return None if self.task == "conformance" else SYSTEMS[self.system].network
-
-    @property
-    def exclusive(self) -> bool:
-        """Whether the cell must have the machine to itself."""
-        return self.task == "throughput"
-
-    def axes(self) -> dict[str, Any]:
-        """The axes that `--only` selects by, as they stand in a record's ``cell``."""
-        return {
-            "measure": self.task,
-            "framework": self.framework,
-            "neuron": self.neuron,
-            "network": self.network,
-            "system": self.system,
-            "dataset": self.dataset,
-            "seed": self.seed,
-        }
-
-    def content(self) -> dict[str, Any]:
-        """Everything that determines the result, as it stands in the record."""
-        system = {} if self.task == "conformance" else {"system_definition": SYSTEMS[self.system].to_dict()}
-        noises = self.settings.get("robustness", {}).get("noises", ())
-        levels = {"noise_levels": {name: list(NOISES[name].levels) for name in noises}} if noises else {}
-        version = get_adapter(self.framework).version()
-        return self.axes() | system | levels | {"settings": dict(self.settings), "framework_version": version}
-
-    def key(self) -> str:
-        """The record's key."""
-        return key_of(self.content())
-
-    def __str__(self) -> str:
-        return f"{self.task} {self.framework} {self.system} {self.dataset} seed {self.seed}"
+    def values(self, axis: Literal["frameworks", "systems", "datasets", "measures"]) -> list[str]:
+        """Everything that any part names on an axis, in order."""
+        return list(dict.fromkeys(value for part in self.parts for value in getattr(part, axis)))
 
 
 def _in_registry(kind: str, name: str, known: Iterable[str]) -> str:
@@ -271,49 +218,47 @@ def load_suite(name_or_path: str) -> Suite:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SuiteError(f"{path} is not TOML: {error}") from None
     try:
-        return Suite.model_validate_json(_json(data))
+        return Suite.model_validate_json(
+            json.dumps(_in_parts(data), default=str)
+        )  # strict mode takes arrays for tuples
     except ValidationError as error:
         raise SuiteError(f"{path}: {_explain(error)}") from None
 
 
-def _json(data: dict[str, Any]) -> str:
-    """TOML data as JSON, since pydantic's strict mode takes an array for a tuple only from JSON."""
-    return json.dumps(data, default=str)
+def _in_parts(data: dict[str, Any]) -> dict[str, Any]:
+    """The file's tree with all that its parts share written out in each; tables are joined key by key."""
+    head = {key: data[key] for key in ("name", "version", "description") if key in data}
+    shared = {key: value for key, value in data.items() if key not in head and key != "parts"}
+    parts = data.get("parts") or [{}]
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        return head | {"parts": parts}
+    return head | {"parts": [_joined(shared, part) for part in parts]}
+
+
+def _joined(shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    tables = {
+        key: shared[key] | value
+        for key, value in own.items()
+        if isinstance(value, dict) and isinstance(shared.get(key), dict)
+    }
+    return shared | own | tables
 
 
 def _explain(error: ValidationError) -> str:
-    """All problems on one line: key, what is wrong, what was found."""
+    """All problems on one line: key, what is wrong, what was found; a problem that all parts share stands once."""
     problems = []
     for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"]) or "suite"
+        place = item["loc"]
+        if place[:1] == ("parts",) and len(place) > 2:
+            place = place[2:]
+        key = ".".join(str(part) for part in place) or "suite"
         if item["type"] == "extra_forbidden":
-            table: Any = Suite if len(item["loc"]) == 1 else Suite.model_fields[str(item["loc"][0])].annotation
+            table: Any = Part if len(place) == 1 else Part.model_fields[str(place[0])].annotation
             fields = getattr(table, "model_fields", {})
-            problems.append(f"{unknown('key', str(item['loc'][-1]), fields)} at {key}")
+            problems.append(f"{unknown('key', str(place[-1]), fields)} at {key}")
         elif item["type"] == "value_error":
             problems.append(f"{key}: {item['ctx']['error']}")
         else:
             found = "" if item["type"] == "missing" else f", found {item['input']!r}"
             problems.append(f"{key}: {item['msg']}{found}")
-    return "; ".join(problems)
-
-
-def select(cells: list[Cell], only: list[str]) -> list[Cell]:
-    """The cells that match every ``KEY=VALUE[,VALUE...]``.
-
-    Raises:
-        InputError: a term of another form, an unknown key, or nothing left.
-    """
-    for term in only:
-        key, separator, values = term.partition("=")
-        if not separator or key not in ONLY_KEYS:
-            raise InputError(f"--only {term}: expected KEY=VALUE with KEY one of {', '.join(ONLY_KEYS)}")
-        wanted = set(values.split(","))
-        found = {str(cell.axes()[key]) for cell in cells}
-        if not wanted <= found:
-            missing = ", ".join(sorted(wanted - found))
-            raise InputError(f"--only {term}: no cell has {key} {missing} (there are: {', '.join(sorted(found))})")
-        cells = [cell for cell in cells if str(cell.axes()[key]) in wanted]
-    if not cells:
-        raise InputError("no cells to run")
-    return cells
+    return "; ".join(dict.fromkeys(problems))

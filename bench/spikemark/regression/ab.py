@@ -142,14 +142,18 @@ def run_ab(plan: Plan, say: Say) -> Comparison:
 
 
 def layer_cases(suite: Suite) -> list[dict[str, Any]]:
-    """Forward, and forward with backward, of one layer of every neuron of the suite in every framework."""
+    """Forward, and forward with backward, of one layer of every neuron of the suite in every framework.
+
+    Steps and batch are those of the suite's first part.
+    """
     from spikemark.systems import SYSTEMS
 
-    neurons = list(dict.fromkeys(SYSTEMS[name].neuron for name in suite.systems))
-    size = {"steps": suite.encoding.steps, "batch": suite.throughput.batch_size, "shape": [128]}
+    neurons = list(dict.fromkeys(SYSTEMS[name].neuron for name in suite.values("systems")))
+    first = suite.parts[0]
+    size = {"steps": first.encoding.steps, "batch": first.throughput.batch_size, "shape": [128]}
     return [
         {"name": f"{framework} {neuron} {phase}", "framework": framework, "neuron": neuron, "phase": phase} | size
-        for framework in suite.frameworks
+        for framework in suite.values("frameworks")
         for neuron in neurons
         for phase in ("forward", "forward+backward")
     ]
@@ -240,8 +244,8 @@ def _seen(out: Path, checkout: Checkout) -> dict[str, Any]:
 
 def _add_records(side: Side, checkout: Checkout, suite: Suite, file: Path) -> None:
     """Run the suite's cells that are not about time, with the commit's own code."""
-    tasks = ["conformance"] if "conformance" in suite.measures else []
-    tasks += ["train"] if {"accuracy", "robustness", "energy"} & set(suite.measures) else []
+    tasks = ["conformance"] if "conformance" in suite.values("measures") else []
+    tasks += ["train"] if {"accuracy", "robustness", "energy"} & set(suite.values("measures")) else []
     if not tasks:
         return
     with tempfile.TemporaryDirectory(prefix="spikemark-run-") as name:

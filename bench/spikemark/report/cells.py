@@ -20,7 +20,7 @@ REFERENCE = "reference"
 """The framework that others are compared with, where it took part."""
 
 _FEATURES = ("unit", "split", "noise", "severity", "layer")
-_IDENTITY = ("measure", "framework", "system", "dataset", "seed")
+_IDENTITY = ("measure", "framework", "system", "dataset", "variant", "seed")
 
 
 def axis(record: Record, name: str) -> str:
@@ -169,6 +169,7 @@ def _order(record: Record) -> tuple[Any, ...]:
         axis(record, "measure"),
         axis(record, "dataset"),
         axis(record, "network"),
+        axis(record, "variant"),
         axis(record, "framework") != REFERENCE,
         axis(record, "framework"),
         catalogue.index(neuron) if neuron in catalogue else len(catalogue),
@@ -199,8 +200,10 @@ def fairness(cells: Cells) -> tuple[int, list[Mismatch]]:
         How many fingerprints were compared across frameworks, and those that differ.
     """
     compared, mismatches = 0, []
-    for measure, system, dataset, number in sorted(cells.ok.names("measure", "system", "dataset", "seed")):
-        alike = cells.ok.where(measure=measure, system=system, dataset=dataset, seed=number)
+    for measure, system, dataset, variant, number in sorted(
+        cells.ok.names("measure", "system", "dataset", "variant", "seed")
+    ):
+        alike = cells.ok.where(measure=measure, system=system, dataset=dataset, variant=variant, seed=number)
         if len(alike) < 2:
             continue
         for name in sorted({name for record in alike for name in record["fingerprints"]}):

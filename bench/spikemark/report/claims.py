@@ -1,0 +1,214 @@
+"""The ledger: every claim with the effect that the records show, its interval and a verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from spikemark.claims import CLAIMS, Arm, Claim, Contrast, Quantity
+from spikemark.report.cells import Cells
+from spikemark.report.model import DASH, TIMES, Entry, Section, Table, Tone, number
+from spikemark.statistics import ALPHA, Difference, Runs, holm, minimum_detectable_effect, paired_difference
+
+SUITE = "claims"
+READING = """\
+Each row is one contrast of a claim on one data set and one framework: first minus second in percentage points of test
+accuracy, or first through second for costs, with its 95 % interval, paired by seed and (for accuracy) test sample.
+A claim of more holds where the corrected test (Holm, over the rows of that claim) finds a difference in its direction;
+it does not hold here where the test finds the opposite, or where the whole interval lies below the margin, which is
+the smallest difference that would matter and was fixed before the runs. A claim of equality holds where the interval
+lies within the margin, and does not hold where it lies outside. All else is undecided at this power: MDE is the
+smallest true difference that the test would find in about 80 of 100 repetitions. Networks and data are small twins of
+the publications', so a verdict is about the method in this set-up, not about the published figure."""
+
+Outcome = Literal["holds", "does not hold here", "undecided at this power", "not run"]
+_TONES: Mapping[Outcome, Tone] = {
+    "holds": "good",
+    "does not hold here": "bad",
+    "undecided at this power": "muted",
+    "not run": "muted",
+}
+_METRICS: Mapping[Quantity, dict[str, str]] = {
+    "firing rate": {"metric": "firing_rate"},
+    "additions": {"metric": "acs"},
+    "energy": {"metric": "energy", "unit": "pJ 45nm-fp32"},
+    "seconds an epoch": {"metric": "epoch_seconds"},
+    "bytes saved for backward": {"metric": "saved_bytes"},
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One contrast on one data set and framework.
+
+    Attributes:
+        contrast: which.
+        dataset: where.
+        framework: on what.
+        difference: of accuracies as fractions, of costs as logarithms; None where an arm has no runs.
+        outcome: the verdict, after correction.
+        detectable: the minimum detectable effect, in the same measure.
+    """
+
+    contrast: Contrast
+    dataset: str
+    framework: str
+    difference: Difference | None
+    outcome: Outcome
+    detectable: float = math.nan
+
+
+def claims_section(cells: Cells) -> Section:
+    """One row a claim, then every contrast behind it."""
+    section = Section("Claims", READING)
+    judged = {claim.name: judge(claim, cells) for claim in CLAIMS}
+    if not any(judged.values()):
+        return section
+    section.tables.append(_overview(judged))
+    section.tables += [_details(claim, judged[claim.name]) for claim in CLAIMS if judged[claim.name]]
+    return section
+
+
+def judge(claim: Claim, cells: Cells) -> list[Row]:
+    """All tests of a claim wherever either side was run, corrected together."""
+    pairs: list[tuple[Contrast, str, str, Difference | None]] = []
+    for contrast in claim.contrasts:
+        sides = [cells.where(measure="train", **_axes(arm)) for arm in (contrast.first, contrast.second)]
+        for dataset, framework in dict.fromkeys(
+            place for side in sides for place in side.names("dataset", "framework")
+        ):
+            first, second = (
+                _runs(side.where(dataset=dataset, framework=framework), contrast.quantity) for side in sides
+            )
+            shared = set(first) & set(second)
+            pairs.append((contrast, dataset, framework, paired_difference(first, second) if shared else None))
+    known = [difference for *_, difference in pairs if difference is not None]
+    adjusted = iter(holm([difference.p for difference in known]))
+    rows = []
+    for contrast, dataset, framework, difference in pairs:
+        if difference is None:
+            rows.append(Row(contrast, dataset, framework, None, "not run"))
+            continue
+        detectable = minimum_detectable_effect(difference, len(known))
+        rows.append(
+            Row(contrast, dataset, framework, difference, _outcome(contrast, difference, next(adjusted)), detectable)
+        )
+    return rows
+
+
+def overall(rows: Iterable[Row]) -> Outcome:
+    """Of a claim: it holds if every row does, and does not if one row says so."""
+    outcomes = {row.outcome for row in rows}
+    if "does not hold here" in outcomes:
+        return "does not hold here"
+    if outcomes == {"holds"}:
+        return "holds"
+    return "undecided at this power" if outcomes - {"not run"} else "not run"
+
+
+def _axes(arm: Arm) -> dict[str, str]:
+    return {"system": arm.system, "variant": arm.variant or DASH}
+
+
+def _runs(cells: Cells, quantity: Quantity) -> Runs:
+    if quantity == "accuracy":
+        return cells.accuracy()
+    if quantity == "noisy accuracy":
+        return _mean_noisy(cells)
+    values = cells.runs(**_METRICS[quantity])
+    return {seed: math.log(value) for seed, value in values.items() if value > 0}
+
+
+def _mean_noisy(cells: Cells) -> dict[int, float]:
+    """By seed, mean test accuracy over all noises and severities above 0."""
+    noises = [noise for noise in cells.features("accuracy", "noise") if noise is not None]
+    severities = [severity for severity in cells.features("accuracy", "severity") if severity]
+    curves = [
+        cells.runs("accuracy", split="test", noise=noise, severity=severity)
+        for noise in noises
+        for severity in severities
+    ]
+    seeds = set.intersection(*(set(runs) for runs in curves)) if curves else set()
+    return {seed: math.fsum(runs[seed] for runs in curves) / len(curves) for seed in sorted(seeds)}
+
+
+def _outcome(contrast: Contrast, difference: Difference, p: float) -> Outcome:
+    margin = math.log1p(contrast.margin / 100) if contrast.is_ratio else contrast.margin / 100
+    if math.isnan(difference.low):
+        return "undecided at this power"
+    if contrast.expects == "equal":
+        if -margin <= difference.low and difference.high <= margin:
+            return "holds"
+        return "does not hold here" if _beyond(difference, margin) and p < ALPHA else "undecided at this power"
+    sign = 1 if contrast.expects == "higher" else -1
+    low, high = sorted((sign * difference.low, sign * difference.high))
+    if p < ALPHA:
+        return "holds" if low > 0 else "does not hold here"
+    return "does not hold here" if high < margin else "undecided at this power"
+
+
+def _beyond(difference: Difference, margin: float) -> bool:
+    return difference.low > margin or difference.high < -margin
+
+
+def _overview(judged: Mapping[str, list[Row]]) -> Table:
+    rows = []
+    for claim in CLAIMS:
+        tests = judged[claim.name]
+        outcome = overall(tests)
+        counts = {word: sum(row.outcome == word for row in tests) for word in _TONES}
+        tally = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+        rows.append(
+            (
+                Entry(claim.name),
+                Entry(claim.statement),
+                Entry(claim.published),
+                Entry(tally or DASH),
+                Entry(outcome, strong=outcome in ("holds", "does not hold here"), tone=_TONES[outcome]),
+            )
+        )
+    columns = ("claim", "statement", "published figures", "rows", "verdict")
+    note = "A claim holds where all of its rows do. Reproduce one with the command below its table."
+    return Table("Every claim and its verdict", columns, tuple(rows), 5, note)
+
+
+def _details(claim: Claim, rows: list[Row]) -> Table:
+    entries = tuple(
+        (
+            Entry(str(row.contrast)),
+            Entry(row.dataset),
+            Entry(row.framework),
+            Entry(_effect(row), tone=_TONES[row.outcome]),
+            Entry(f"{number(row.contrast.margin, 1)} {'%' if row.contrast.is_ratio else 'points'}"),
+            Entry(str(row.difference.n) if row.difference else DASH),
+            Entry(row.outcome, tone=_TONES[row.outcome]),
+        )
+        for row in rows
+    )
+    systems = ",".join(
+        dict.fromkeys(arm.system for contrast in claim.contrasts for arm in (contrast.first, contrast.second))
+    )
+    note = f"{claim.source}. Reproduce: spikemark run claims --only system={systems}"
+    columns = ("contrast", "data set", "framework", "effect", "margin", "seeds", "verdict")
+    return Table(f"{claim.name}: {claim.statement}", columns, entries, 3, note)
+
+
+def _effect(row: Row) -> str:
+    difference = row.difference
+    if difference is None:
+        return DASH
+    text: Callable[[float], str]
+    if row.contrast.is_ratio:
+        text, unit = (lambda value: number(math.exp(value), 3)), f" {TIMES}"
+        detectable = f"{number(100 * math.expm1(row.detectable), 1)} %" if row.detectable > 0 else ""
+    else:
+        text, unit = (lambda value: number(100 * value, 2, signed=True)), ""
+        detectable = number(100 * row.detectable) if row.detectable > 0 else ""
+    shown = text(difference.value) + unit
+    if not math.isnan(difference.low):
+        shown += f" [{text(difference.low)}, {text(difference.high)}]"
+    if row.outcome == "undecided at this power" and detectable:
+        shown += f", MDE {detectable}"
+    return shown

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from synthetic_records import accuracy_record
+
+from spikemark.claims import Arm, Claim, Contrast
+from spikemark.report import claims, write_report
+from spikemark.report.cells import Cells
+from spikemark.report.claims import judge, overall
+from spikemark.results import write_record
+
+SEEDS = range(5)
+
+
+def records(**levels):
+    """Five seeds a neuron at an accuracy of `level`, each with its own luck."""
+    made = []
+    for neuron, level in levels.items():
+        for seed in SEEDS:
+            rng = np.random.default_rng([seed, len(neuron)])
+            correct = rng.random(2000) < level
+            made.append(accuracy_record("fused", neuron, seed, correct, suite="claims"))
+    return made
+
+
+def claim(**how):
+    return Claim("a-claim", "stl beats lif", "a source", "none", (Contrast(Arm("mlp-stl"), Arm("mlp-lif"), **how),))
+
+
+def outcome(made, **how):
+    return overall(judge(claim(**how), Cells.of(made)))
+
+
+def test_a_clear_difference_holds_in_its_direction_only():
+    made = records(lif=0.80, stl=0.90)
+    assert outcome(made) == "holds"
+    assert outcome(made, expects="lower") == "does not hold here"
+    assert outcome(made, expects="equal") == "does not hold here"
+
+
+def test_a_tie_is_undecided_unless_the_margin_is_wide():
+    made = records(lif=0.85, stl=0.85)
+    assert outcome(made, margin=0.5) == "undecided at this power"
+    assert outcome(made, margin=5.0) == "does not hold here"
+    assert outcome(made, margin=5.0, expects="equal") == "holds"
+
+
+def test_costs_are_compared_as_ratios():
+    made = records(lif=0.8, stl=0.8)
+    for record in made:
+        slow = 2.0 if record["cell"]["neuron"] == "stl" else 1.0
+        value = slow * (1 + 0.01 * record["cell"]["seed"])
+        record["measurements"].append({"metric": "epoch_seconds", "value": value, "unit": "s"})
+    made[0]["measurements"][-1]["value"] *= 1.02
+    (row,) = judge(claim(quantity="seconds an epoch"), Cells.of(made))
+    assert row.outcome == "holds"
+    assert np.exp(row.difference.value) == pytest.approx(2.0, rel=0.01)
+
+
+def test_what_was_not_run_is_said():
+    assert outcome(records(lif=0.8)) == "not run"
+    assert judge(claim(), Cells.of(records(plif=0.8))) == []
+
+
+def test_an_arm_is_of_its_variant():
+    made = records(lif=0.8, stl=0.9)
+    other = Claim("c", "s", "p", "f", (Contrast(Arm("mlp-stl", "t8"), Arm("mlp-lif")),))
+    assert overall(judge(other, Cells.of(made))) == "not run"
+
+
+def test_the_report_of_the_ledger(tmp_path, monkeypatch):
+    monkeypatch.setattr(claims, "CLAIMS", (claim(),))
+    for record in records(lif=0.80, stl=0.90):
+        write_record(tmp_path / "claims", record)
+    write_report(tmp_path / "claims", tmp_path / "out")
+    text = (tmp_path / "out" / "claims.md").read_text()
+    assert "| a-claim | stl beats lif | none | 1 holds | **holds**" in text
+    assert "spikemark run claims --only system=mlp-stl,mlp-lif" in text
