@@ -67,7 +67,7 @@ def claims_section(cells: Cells) -> Section:
     if not any(judged.values()):
         return section
     section.tables.append(_overview(judged))
-    section.tables += [_details(claim, judged[claim.name]) for claim in CLAIMS if judged[claim.name]]
+    section.tables.extend(_details(claim, judged[claim.name]) for claim in CLAIMS if judged[claim.name])
     return section
 
 
