@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from idx_files import idx
 
-from spikemark.datasets import File, Sizes, cards, files
+from spikemark.datasets import Card, File, Sizes, cards, files
 from spikemark.datasets import manage as manage_module
-from spikemark.datasets.cards import Card
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from spikemark.datasets import DATASETS, DataError
-from spikemark.datasets.events import TONES, _recordings, nmnist_frames, tone_windows
+from spikemark.datasets.binning import bin_events
+from spikemark.datasets.events import TONES, _recordings, nmnist_events, tone_windows
 
-NMNIST = DATASETS["nmnist1k"]
+NMNIST, NAS = DATASETS["nmnist1k"], DATASETS["nas-tones"]
 
 
 def nmnist_bytes(events):
@@ -20,7 +21,7 @@ def test_nmnist_events_fall_into_their_bins():
     content = nmnist_bytes(
         [(10, 30, 937, 1), (3, 4, 9_999, 0), (3, 4, 10_000, 0), (0, 0, 299_999, 1), (5, 5, 300_000, 1)]
     )
-    frames = nmnist_frames(content, "x.bin", NMNIST)
+    frames = bin_events(nmnist_events(content, "x.bin", NMNIST), NMNIST.sensor, NMNIST.binning)
     assert frames.shape == (30, 2, 34, 34)
     assert {tuple(place) for place in np.argwhere(frames == 255)} == {
         (0, 1, 30, 10),
@@ -43,7 +44,7 @@ def test_nmnist_events_fall_into_their_bins():
 def test_bad_nmnist_files(content, message):
     pytest.importorskip("tonic", reason="tonic (extra 'events') is not installed")
     with pytest.raises(DataError, match="x.bin.*" + message):
-        nmnist_frames(content, "x.bin", NMNIST)
+        nmnist_events(content, "x.bin", NMNIST)
 
 
 def aer(events):
@@ -52,7 +53,11 @@ def aer(events):
 
 def test_tone_events_are_counted_by_window_bin_polarity_and_channel():
     # Out of order on purpose: the recordings are, now and then.
-    windows = tone_windows(aer([(7, 25_500), (6, 0), (7, 25_100)] + [(127, 499_999)] * 40), "tone")
+    everywhere = [(0, 20_000 * window) for window in range(25)]
+    events = aer([(7, 25_500), (6, 0), (7, 25_100), *everywhere] + [(127, 499_999)] * 40)
+    windows = np.stack([bin_events(window, NAS.sensor, NAS.binning) for window in tone_windows(events, "tone", NAS)])
+    assert (windows[:, 0, 0, 0] == 1 / 32).all()
+    windows[:, 0, 0, 0] = 0
     assert windows.shape == (25, 20, 2, 64)
     assert windows[0, 0, 0, 3] == 1 / 32
     assert windows[1, 5, 1, 3] == 2 / 32
@@ -62,9 +67,11 @@ def test_tone_events_are_counted_by_window_bin_polarity_and_channel():
 
 def test_bad_tone_recordings():
     with pytest.raises(DataError, match="12 bytes are not a whole number of 8-byte events"):
-        tone_windows(bytes(12), "tone")
+        tone_windows(bytes(12), "tone", NAS)
     with pytest.raises(DataError, match=r"event 1: address 128 lies outside 0..127"):
-        tone_windows(aer([(1, 1), (128, 2)]), "tone")
+        tone_windows(aer([(1, 1), (128, 2)]), "tone", NAS)
+    with pytest.raises(DataError, match="tone, window 1: holds no events"):
+        tone_windows(aer([(1, 1), (2, 2)]), "tone", NAS)
 
 
 def archive(names):

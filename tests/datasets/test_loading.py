@@ -144,7 +144,7 @@ def test_pool_with_the_wrong_shape_or_length(tiny):
 
 
 def test_manifest_lines():
-    manifest = File("Folder/SHA256SUMS", "")
+    manifest = File("Folder/SHA256SUMS", "0" * 64)
     listed = list(files.listed(manifest, f"{'a' * 64}  sub/one.bin\n".encode()))
     assert listed == [File("Folder/sub/one.bin", "a" * 64)]
     with pytest.raises(DataError, match="line 1"):

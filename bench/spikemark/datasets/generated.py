@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikemark.datasets.cards import Card
+from spikemark.datasets.binning import Events, bin_events, make_events
+from spikemark.datasets.card import Card
 from spikemark.datasets.pools import Pool, SplitName
 from spikemark.streams import generator
 
@@ -67,10 +68,18 @@ def randman(card: Card, data_dir: Path | None) -> Mapping[SplitName, Pool]:
         heights = (k**-MANIFOLD_SMOOTHNESS * a * torch.sin(2 * math.pi * (k * z * b + c))).sum(2)
         low, high = heights.amin(0), heights.amax(0)
         times.append(((heights - low) / (high - low) * (card.steps - 1)).round().long())
-    spikes = torch.zeros(per_class * card.classes, card.steps, *card.shape, dtype=torch.uint8)
-    spikes.scatter_(1, torch.cat(times)[:, None], 255)
+    steps = torch.cat(times).numpy()
+    assert card.sensor is not None
+    assert card.binning is not None
+
+    def read(index: int) -> Events:
+        order = np.argsort(steps[index], kind="stable")
+        # In the middle of a step of 1 ms, so that noise on times moves events either way.
+        return make_events(order, 0, 1_000 * steps[index][order] + 500, 0)
+
+    frames = np.stack([bin_events(read(index), card.sensor, card.binning) for index in range(len(steps))])
     labels = np.arange(card.classes, dtype=np.int64).repeat(per_class)
-    return {"train": Pool(spikes.numpy(), labels, card.name)}
+    return {"train": Pool(frames, labels, card.name, read)}
 
 
 def _total(card: Card) -> int:

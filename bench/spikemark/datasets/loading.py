@@ -15,8 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikemark.datasets.cards import Card, Sizes, find_card
+from spikemark.datasets.binning import Binning
+from spikemark.datasets.card import Card, Sizes
+from spikemark.datasets.cards import find_card
 from spikemark.datasets.pools import Loader, Pool, SplitName
+from spikemark.datasets.recordings import Recordings, scaled
 from spikemark.errors import InputError
 from spikemark.streams import generator
 
@@ -30,10 +33,12 @@ class Split:
     Attributes:
         inputs: ``[N, *shape]``, or ``[N, steps, *shape]`` where samples have a time axis; float32 in 0..1.
         labels: ``[N]`` int64.
+        recordings: of event sets, the event lists behind the samples; for noise on events.
     """
 
     inputs: Tensor
     labels: Tensor
+    recordings: Recordings | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -62,20 +67,23 @@ class Dataset:
     steps: int | None = None
 
 
-def load_dataset(name: str, data_dir: Path | None = None, sizes: Sizes | None = None) -> Dataset:
+def load_dataset(
+    name: str, data_dir: Path | None = None, sizes: Sizes | None = None, binning: Binning | None = None
+) -> Dataset:
     """Read a data set.
 
     Args:
         name: in `DATASETS`.
         data_dir: folder with the data sets; None: the environment variable ``SPIKEMARK_DATA``, else the download cache.
         sizes: how many samples of each split to take; None: all.
+        binning: of event sets: how recordings become frames; what it leaves open, and None, is as the card says.
 
     Raises:
         UnknownNameError: no such data set.
-        InputError: `sizes` asks for more samples than there are.
+        InputError: `sizes` asks for more samples than there are, or `binning` does not fit the data set.
         DataError: a file is missing or damaged.
     """
-    card = find_card(name)
+    card = find_card(name) if binning is None else find_card(name).binned(binning)
     counts = _counts(card, sizes or Sizes())
     module, _, function = card.loader.partition(":")
     loader: Loader = getattr(import_module(module), function)
@@ -83,7 +91,7 @@ def load_dataset(name: str, data_dir: Path | None = None, sizes: Sizes | None = 
     for pool in pools.values():
         pool.check(card)
     chosen = _partition(card, pools)
-    splits = {split: _take(*chosen[split], counts[split]) for split in _SPLITS}
+    splits = {split: _take(card, *chosen[split], counts[split]) for split in _SPLITS}
     return Dataset(name, card.shape, card.classes, **splits, steps=card.steps)
 
 
@@ -119,8 +127,11 @@ def _partition(card: Card, pools: Mapping[SplitName, Pool]) -> dict[SplitName, t
     return parts
 
 
-def _take(pool: Pool, indices: Tensor, count: int) -> Split:
+def _take(card: Card, pool: Pool, indices: Tensor, count: int) -> Split:
     chosen = indices[:count].numpy()
-    inputs = torch.from_numpy(pool.inputs[chosen])
-    scaled = inputs.float().div_(255) if inputs.dtype == torch.uint8 else inputs.float()
-    return Split(scaled, torch.from_numpy(np.ascontiguousarray(pool.labels[chosen])))
+    recordings = None
+    if pool.read is not None:
+        assert card.sensor is not None
+        assert card.binning is not None
+        recordings = Recordings(card.name, card.sensor, card.binning, pool.read, chosen)
+    return Split(scaled(pool.inputs[chosen]), torch.from_numpy(np.ascontiguousarray(pool.labels[chosen])), recordings)

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from spikemark.datasets import files
-from spikemark.datasets.cards import DATASETS, Card, DataError, File, find_card
+from spikemark.datasets.card import Card, File
+from spikemark.datasets.cards import DATASETS, find_card
+from spikemark.datasets.errors import DataError
 
 
 def data_table(data_dir: Path | None = None) -> list[dict[str, Any]]:
@@ -73,7 +75,12 @@ def verify(name: str, data_dir: Path | None = None) -> list[str]:
     problems = []
     for file in _all_files(find_card(name), data_dir):
         path = files.find(file, data_dir)
-        problem = f"{file.path} is missing" if path is None else files.fault(path, file)
+        if path is None:
+            unpacked = files.find_unpacked(file, data_dir)
+            kept = f"; what was unpacked from it into {unpacked} has no checksum to compare" if unpacked else ""
+            problem: str | None = f"{file.path} is missing{kept}"
+        else:
+            problem = files.fault(path, file)
         if problem is not None:
             problems.append(problem)
     return problems
@@ -82,7 +89,7 @@ def verify(name: str, data_dir: Path | None = None) -> list[str]:
 def _presence(card: Card, data_dir: Path | None) -> str:
     if not card.files:
         return "needs no files"
-    found = [files.find(file, data_dir) is not None for file in _all_files(card, data_dir)]
+    found = [bool(files.find(f, data_dir) or files.find_unpacked(f, data_dir)) for f in _all_files(card, data_dir)]
     if all(found):
         return "yes"
     return f"{sum(found)} of {len(found)} files" if any(found) else "no"

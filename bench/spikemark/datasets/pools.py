@@ -10,7 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from spikemark.datasets.cards import Card, DataError
+from spikemark.datasets.card import Card
+from spikemark.datasets.errors import DataError
+from spikemark.datasets.recordings import ReadEvents
 
 SplitName = Literal["train", "validation", "test"]
 
@@ -23,6 +25,7 @@ class Pool:
         inputs: ``[N, *shape]`` (``[N, steps, *shape]`` with a time axis), uint8 in 0..255 or float32 in 0..1.
         labels: ``[N]``, int64 in 0..classes - 1.
         origin: what messages call the samples, usually the file.
+        read: of event sets, gives the recording behind a sample.
 
     Raises:
         DataError: unequal lengths, or no samples.
@@ -31,6 +34,7 @@ class Pool:
     inputs: NDArray[Any]
     labels: NDArray[np.int64]
     origin: str
+    read: ReadEvents | None = None
 
     def __post_init__(self) -> None:
         if len(self.inputs) != len(self.labels) or len(self.inputs) == 0:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikemark.datasets import files
-from spikemark.datasets.cards import Card, DataError
+from spikemark.datasets.card import Card
 from spikemark.datasets.decoded import cached
+from spikemark.datasets.errors import DataError
 from spikemark.datasets.pools import Pool, SplitName
 from spikemark.streams import stream_seed
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from spikemark.adapter import Adapter
+from spikemark.datasets import Recordings
 from spikemark.errors import InputError
 from spikemark.noise import Case, EncodeStep, find_noise
 from spikemark.results import Measurement
@@ -33,6 +34,7 @@ def robustness(
     severities: Iterable[int],
     batch_size: int,
     adapter: Adapter | None = None,
+    recordings: Recordings | None = None,
 ) -> tuple[list[Measurement], dict[str, str]]:
     """Accuracy on the same samples, clean and under each noise and severity.
 
@@ -48,6 +50,7 @@ def robustness(
         severities: among 1 to 5.
         batch_size: samples at a time; noise on spikes is drawn batch by batch, so it belongs to the protocol.
         adapter: the framework of the network's neurons; needed for mismatch of thresholds and decays alone.
+        recordings: the event lists behind the samples (the first of them), for noises on events.
 
     Returns:
         The measurements, and a hash for each noise and severity of the noisy samples and of the generator's state after
@@ -61,7 +64,7 @@ def robustness(
         raise InputError("robustness: there are no samples to evaluate")
     chosen = [find_noise(name) for name in noises]
     model.eval()
-    case = Case(model, inputs, labels, encode_step, adapter)
+    case = Case(model, inputs, labels, encode_step, adapter, recordings and recordings.first(len(labels)))
     clean = _accuracy(case, dataset_name, batch_size)
     rows: list[Measurement] = [_row(noise.name, 0, clean) for noise in chosen]
     fingerprints = {"noise:clean": fingerprint(inputs)}

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from spikemark.adapter import Adapter
-from spikemark.datasets import Card
-from spikemark.datasets.cards import Kind
+from spikemark.datasets import Card, Recordings
+from spikemark.datasets.card import Kind
 from spikemark.errors import InputError
 
 Domain = Literal["input", "events", "spikes", "hardware", "adversary"]
@@ -36,6 +36,7 @@ class Case:
         labels: ``[N]``; for noises that aim at the right answer.
         encode_step: how samples reach the network; for noises that need gradients to the samples.
         adapter: the framework of the network's neurons; for noises that build neurons anew.
+        recordings: the event lists behind the samples; for noises on events.
     """
 
     model: nn.Module
@@ -43,6 +44,7 @@ class Case:
     labels: Tensor
     encode_step: EncodeStep
     adapter: Adapter | None = None
+    recordings: Recordings | None = None
 
 
 Perturb = Callable[[Case, float, torch.Generator], AbstractContextManager[Case]]
@@ -62,6 +64,7 @@ class Noise:
         source: the publication of the noise or of its parameters.
         perturb: how a case is disturbed.
         kinds: of data sets to which it applies.
+        polarities: that events must have, for it to change anything.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Noise:
     source: str
     perturb: Perturb
     kinds: tuple[Kind, ...] = ("image", "points", "events", "series")
+    polarities: int = 1
 
     def check(self, card: Card) -> None:
         """That the noise makes sense for a data set.
@@ -81,6 +85,8 @@ class Noise:
         """
         if card.kind not in self.kinds:
             raise InputError(f"noise {self.name}: is for {' and '.join(self.kinds)} data; {card.name} is {card.kind}")
+        if self.polarities > 1 and (card.sensor is None or card.sensor[2] < self.polarities or _merged(card)):
+            raise InputError(f"noise {self.name}: needs events of {self.polarities} polarities; {card.name} has one")
 
     def apply(self, case: Case, severity: int, generator: torch.Generator) -> AbstractContextManager[Case]:
         """The case at a severity; severity 0 gives back the very same case.
@@ -98,6 +104,10 @@ class Noise:
         if severity not in SEVERITIES:
             raise InputError(f"severity: {severity} is not one of 0 (clean) to 5")
         return self.perturb(case, self.levels[severity - 1], generator)
+
+
+def _merged(card: Card) -> bool:
+    return card.binning is not None and card.binning.polarities == "merge"
 
 
 def on_inputs(function: Callable[[Tensor, float, torch.Generator], Tensor]) -> Perturb:

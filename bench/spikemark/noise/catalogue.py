@@ -10,14 +10,17 @@ import torch
 from torch import Tensor
 
 from spikemark.errors import unknown
-from spikemark.noise import hardware, images, spikes
+from spikemark.noise import events, hardware, images, spikes
 from spikemark.noise.case import Noise, on_inputs
+from spikemark.noise.events import Make, on_events
 from spikemark.noise.hardware import on_synapses
 from spikemark.noise.spikes import on_spikes
 
 _HENDRYCKS = "Hendrycks and Dietterich, ICLR 2019 (arXiv 1903.12261)"
 _MU = "Mu and Gilmer 2019, MNIST-C (arXiv 1906.02337)"
 _CUTOUT = "DeVries and Taylor 2017, Cutout (arXiv 1708.04552)"
+_GU = "Gu et al., EventDrop, IJCAI 2021 (arXiv 2106.05836)"
+_FENG = "Feng et al., Event density based denoising, Applied Sciences 10, 2020: background activity and hot pixels"
 _PARK = "Park, Lee and Yoon, DAC 2021 (arXiv 2104.11169)"
 _GILBERT = "Gilbert, Bell System Technical Journal 39, 1960"
 _BUCHEL = "Büchel et al., Scientific Reports 11, 2021 (arXiv 2102.06408)"
@@ -34,7 +37,11 @@ def _image(function: Map, name: str, levels: Levels, unit: str, summary: str, so
 
 
 def _value(function: Map, name: str, levels: Levels, unit: str, summary: str, source: str) -> Noise:
-    return Noise(name, "input", levels, unit, summary, source, on_inputs(function))
+    return Noise(name, "input", levels, unit, summary, source, on_inputs(function), kinds=("image", "points", "series"))
+
+
+def _event(make: Make, name: str, levels: Levels, unit: str, summary: str, source: str, polarities: int = 1) -> Noise:
+    return Noise(name, "events", levels, unit, summary, source, on_events(make), ("events",), polarities)
 
 
 def _spike(function: Map, name: str, levels: Levels, unit: str, summary: str, source: str) -> Noise:
@@ -73,6 +80,26 @@ _ROWS = (
            "Turned either way.", _MU),
     _image(images.translation, "translation", (0.015, 0.03, 0.05, 0.07, 0.095), "distance in sides",
            "Shifted in a random direction.", _MU),
+    _event(events.event_drop, "event-drop", (0.3, 0.5, 0.7, 0.85, 0.95), "fraction of events",
+           "Events lost at random.", f"{_GU}; tonic DropEvent"),
+    _event(events.drop_by_time, "drop-by-time", (0.1, 0.25, 0.4, 0.6, 0.8), "fraction of the recording",
+           "All events of an interval lost.", f"{_GU}; tonic DropEventByTime"),
+    _event(events.drop_by_area, "drop-by-area", (0.15, 0.3, 0.42, 0.55, 0.7), "side of the box in sides",
+           "All events of a box of pixels lost.", f"{_GU}; tonic DropEventByArea"),
+    _event(events.time_jitter, "time-jitter", (0.02, 0.05, 0.1, 0.2, 0.4), "standard deviation in windows",
+           "Every event early or late by its own time.", "tonic TimeJitter"),
+    _event(events.spatial_jitter, "spatial-jitter", (0.5, 1.0, 2.0, 3.0, 4.0), "standard deviation in pixels",
+           "Every event at a wrong pixel nearby.", "tonic SpatialJitter"),
+    _event(events.background, "background-noise", (0.1, 0.25, 0.5, 1.0, 2.0), "noise events an event",
+           "Events from nowhere, evenly over sensor and time.", f"{_FENG}; tonic UniformNoise"),
+    _event(events.hot_pixels, "hot-pixels", (0.005, 0.02, 0.04, 0.08, 0.15), "fraction of pixels",
+           "Pixels that fire ten times as often as the others, always the same.", _FENG),
+    _event(events.refractory_period, "refractory-period", (0.01, 0.03, 0.1, 0.3, 0.6), "windows",
+           "Pixels that stay silent for a while after an event.", "as tonic RefractoryPeriod"),
+    _event(events.polarity_flip, "polarity-flip", (0.1, 0.2, 0.3, 0.4, 0.5), "probability an event",
+           "Events of the other polarity.", "as tonic RandomFlipPolarity, here event by event", polarities=2),
+    _event(events.time_skew, "time-skew", (0.1, 0.25, 0.5, 1.0, 2.0), "relative error of the clock",
+           "A clock that runs too slow or too fast.", "tonic TimeSkew"),
     _spike(spikes.deletion, "spike-deletion", (0.3, 0.5, 0.63, 0.73, 0.81), "probability a spike",
            "Spikes lost between layers.", _PARK),
     _spike(spikes.insertion, "spike-insertion", (0.06, 0.09, 0.12, 0.15, 0.18), "probability a silent step",
