@@ -118,6 +118,7 @@ def _model(cell: Cell, system: System, dataset: Dataset) -> SpikingNetwork:
         cell.seed,
         normalization=system.normalization,
         options=system.options,
+        steps=cell.settings["encoding"]["steps"],
     )
 
 

@@ -71,6 +71,7 @@ class NetworkWork:
             self.seed,
             normalization=system.normalization,
             options=system.options,
+            steps=self.steps,
         )
         if self.native:
             _replace_neurons(network, self.adapter)

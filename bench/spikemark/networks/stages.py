@@ -1,0 +1,90 @@
+"""What networks are stacked from: synapses, normalisation, neurons, pooling; and how populations are read out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from spikemark.adapter import SpikingLayer
+
+MakeNeurons = Callable[[tuple[int, ...]], SpikingLayer]
+"""From a feature shape to a layer of the adapter's neurons."""
+MakeNorm = Callable[[int], nn.Module]
+"""From a number of channels to a normalisation of ``[T, B, C, ...]``."""
+
+
+def over_time(module: nn.Module, x: Tensor) -> Tensor:
+    """Apply a module that knows batches only to ``[T, B, ...]``."""
+    folded: Tensor = module(x.flatten(0, 1))
+    unfolded: Tensor = folded.unflatten(0, x.shape[:2])
+    return unfolded
+
+
+class OverTime(nn.Sequential):
+    """A module that knows batches only, for ``[T, B, ...]``."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__(module)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        return over_time(self[0], x)
+
+
+class Stage(nn.Module):
+    """Synapses, normalisation, neurons and, optionally, pooling of the spikes.
+
+    Args:
+        synapses: a linear or convolutional layer, on ``[T * B, ...]``.
+        norm: normalisation of its output, on ``[T, B, C, ...]``.
+        neurons: the spiking layer, on ``[T, B, *shape]``; an identity where there are no neurons.
+        pool: pooling of the spikes, on ``[T * B, ...]``.
+        out_shape: of what it gives for one sample and step.
+    """
+
+    def __init__(
+        self,
+        synapses: nn.Module,
+        norm: nn.Module,
+        neurons: nn.Module,
+        pool: nn.Module | None = None,
+        *,
+        out_shape: tuple[int, ...],
+    ) -> None:
+        super().__init__()
+        self.out_shape = out_shape
+        self.synapses = synapses
+        self.norm = norm
+        self.neurons = neurons
+        self.pool = pool
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[T, B, *in_shape]`` to spikes ``[T, B, *out_shape]``."""
+        spikes: Tensor = self.neurons(self.norm(over_time(self.synapses, x)))
+        return spikes if self.pool is None else over_time(self.pool, spikes)
+
+
+class PopulationReadout(nn.Module):
+    """Mean over the population of each class: ``[T, B, classes * population]`` to ``[T, B, classes]``."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        """See the class."""
+        populations: Tensor = spikes.unflatten(-1, (self.classes, -1))
+        return populations.mean(-1)
+
+
+class SpikingNetwork(nn.Sequential):
+    """A feed-forward stack of named stages, ``[T, B, *input_shape]`` to scores ``[T, B, classes]``.
+
+    In training mode a network may give several readings of each sample, one after the other along the batch:
+    ``[T, readings * B, classes]``. The losses know.
+    """
+
+    def spiking_layers(self) -> list[SpikingLayer]:
+        """Its spiking layers, from input to output."""
+        return [module for module in self.modules() if isinstance(module, SpikingLayer)]

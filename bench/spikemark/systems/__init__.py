@@ -1,0 +1,38 @@
+"""Published methods as data. Adding a method is adding a row; a system names no framework and no data set.
+
+`SYSTEMS` is merged from the row mappings of `_ROWS`, each of which a family of methods keeps where it likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from spikemark.systems.controls import CONTROL_ROWS
+from spikemark.systems.norms import NORM_ROWS
+from spikemark.systems.published import PUBLISHED_ROWS
+from spikemark.systems.system import Loss, Optimizer, System, Trains
+from spikemark.systems.thresholds import THRESHOLD_ROWS
+
+__all__ = ["SYSTEMS", "Loss", "Optimizer", "System", "Trains"]
+
+# Row modules import `System` from `spikemark.systems.system` and neither torch nor a rule.
+_ROWS: tuple[Mapping[str, System], ...] = (
+    THRESHOLD_ROWS,
+    CONTROL_ROWS,
+    NORM_ROWS,
+    PUBLISHED_ROWS,
+)
+
+
+def _merged(mappings: tuple[Mapping[str, System], ...]) -> dict[str, System]:
+    rows: dict[str, System] = {}
+    for mapping in mappings:
+        doubles = rows.keys() & mapping.keys()
+        if doubles:
+            raise ValueError(f"two systems are called {', '.join(sorted(doubles))}")
+        rows |= mapping
+    return rows
+
+
+SYSTEMS: Mapping[str, System] = MappingProxyType(_merged(_ROWS))
