@@ -75,6 +75,9 @@ class Learner(ABC):
 RULES: Mapping[str, str] = MappingProxyType(
     {
         "bptt": "spikemark.training.bptt:BpttLearner",
+        "rate-m": "spikemark.training.rate.learner:RateM",
+        "rate-s": "spikemark.training.rate.learner:RateS",
+        "spike-time": "spikemark.training.spike_time.learner:SpikeTimeLearner",
     }
 )
 """Rules by name, as ``module:class``: a rule is imported when a system uses it."""

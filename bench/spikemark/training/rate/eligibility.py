@@ -1,0 +1,116 @@
+"""How a neuron's mean rate moves with its mean current, its threshold and its decay, gathered while it runs forward.
+
+With ``s`` the surrogate derivative ``do/du`` of step t, each path p (a constant shift of the current, the threshold,
+the decay) has a derivative of the membrane ``G_p`` and of the spike ``D_p``::
+
+    G_p[t] = a * C_p[t-1] + source_p              source: b for the current, 0 for the threshold, v[t-1] for the decay
+    D_p[t] = s[t] * (G_p[t] - k_p)                (less x[t] with decay_input); k: 1 for the threshold (u / theta with
+    C_p[t] = the reset's derivative               a relative surrogate), else 0
+    e_p    = mean over t of D_p[t]
+
+For the current with a subtracting, detached reset that is the published ``E[t+1] = 1 + a E[t]``, ``e = mean(s E)``. The
+paths of threshold and decay are ours: the paper trains neither.
+
+The adapter's own layer supplies spikes and surrogate: a single step from rest with the current ``u / b`` charges the
+membrane to u, so its spike is that of a neuron at u, and its gradient is ``s``.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from spikemark.adapter import SpikingLayer
+
+
+class Eligibility:
+    """Running state and sums of one layer over the steps of one batch.
+
+    Args:
+        layer: its parameters are read once, here; paths of those that require a gradient are followed.
+        like: ``[B, *shape]``, for shape and type.
+    """
+
+    def __init__(self, layer: SpikingLayer, like: Tensor) -> None:
+        self._layer, self._spec = layer, layer.spec
+        self._decay, self._threshold = layer.decay.detach(), layer.threshold.detach()
+        self._scale = 1 - self._decay if self._spec.decay_input else torch.ones_like(self._decay)
+        paths = ["current", *(name for name, raw in layer.learnables().items() if raw.requires_grad)]
+        self._membrane = torch.zeros_like(like)
+        self._carried = {path: torch.zeros_like(like) for path in paths}
+        self._sums = {path: torch.zeros_like(like) for path in paths}
+        self._spikes = torch.zeros_like(like)
+        self.steps = 0
+
+    @property
+    def rate(self) -> Tensor:
+        """Mean spikes a step, ``[B, *shape]``."""
+        return self._spikes / self.steps
+
+    def of(self, path: str) -> Tensor:
+        """The derivative of `rate` along "current", "threshold" or "decay", ``[B, *shape]``."""
+        return self._sums[path] / self.steps
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What is followed, "current" first."""
+        return tuple(self._sums)
+
+    def follow(self, currents: Tensor, spikes: Tensor) -> None:
+        """Take in a whole run from rest, whose spikes the adapter's layer has computed: both ``[T, B, *shape]``."""
+        charged = torch.empty_like(currents)
+        membrane = torch.zeros_like(self._membrane)
+        for x, o, u in zip(currents, spikes, charged, strict=True):
+            torch.add(self._decay * membrane, self._scale * x, out=u)
+            membrane = self._reset(u, o)
+        slopes = self._fire(charged)[1]
+        for x, u, o, slope in zip(currents, charged, spikes, slopes, strict=True):
+            self._advance(x, u, o, slope)
+
+    def step(self, current: Tensor) -> Tensor:
+        """One step of a run whose membrane is kept here; its spikes, like `current` ``[B, *shape]``."""
+        u = self._decay * self._membrane + self._scale * current
+        spikes, slopes = self._fire(u[None])
+        self._advance(current, u, spikes[0], slopes[0])
+        return spikes[0]
+
+    def _fire(self, charged: Tensor) -> tuple[Tensor, Tensor]:
+        """Spike and ``do/du`` at membranes ``[T, B, *shape]``: the adapter's single step, on all steps as one batch."""
+        with torch.enable_grad():
+            currents = (charged / self._scale).flatten(0, 1)[None].requires_grad_()
+            spikes = self._layer.spikes(currents)
+            (slopes,) = torch.autograd.grad(spikes.sum(), currents)
+        return spikes.detach()[0].view_as(charged), (slopes[0].view_as(charged) / self._scale)
+
+    def _reset(self, u: Tensor, o: Tensor) -> Tensor:
+        return u * (1 - o) if self._spec.reset == "zero" else u - self._threshold * o
+
+    def _advance(self, x: Tensor, u: Tensor, o: Tensor, slope: Tensor) -> None:
+        for path in self._sums:
+            moved = self._decay * self._carried[path] + self._source(path, x)
+            fired = slope * (moved - self._offset(u) if path == "threshold" else moved)
+            self._sums[path] += fired
+            self._carried[path] = self._reset_derivative(path, u, o, moved, fired)
+        self._membrane = self._reset(u, o)
+        self._spikes += o
+        self.steps += 1
+
+    def _source(self, path: str, x: Tensor) -> Tensor | float:
+        if path == "current":
+            return self._scale
+        if path == "threshold":
+            return 0.0
+        return self._membrane - x if self._spec.decay_input else self._membrane
+
+    def _offset(self, u: Tensor) -> Tensor | float:
+        return u / self._threshold if self._spec.surrogate.relative else 1.0
+
+    def _reset_derivative(self, path: str, u: Tensor, o: Tensor, moved: Tensor, fired: Tensor) -> Tensor:
+        spec = self._spec
+        carried = moved * (1 - o) if spec.reset == "zero" else moved
+        if spec.detach_reset:
+            return carried
+        if spec.reset == "zero":
+            return carried - u * fired
+        carried = carried - self._threshold * fired
+        return carried - o if path == "threshold" else carried
