@@ -19,6 +19,7 @@ from spikemark.networks.joint import JointReadout, JointVote
 from spikemark.networks.layers import from_layers
 from spikemark.networks.plain import convnet, mlp
 from spikemark.networks.published import PUBLISHED
+from spikemark.networks.srm import SRM_NETWORKS
 from spikemark.networks.stages import MakeNeurons, MakeNorm, SpikingNetwork
 from spikemark.neurons import NeuronSpec
 from spikemark.normalization import NORMALIZATIONS, Surroundings
@@ -63,7 +64,7 @@ def _published() -> dict[str, MakeNetwork]:
 
 
 NETWORKS: Mapping[str, MakeNetwork] = MappingProxyType(
-    {**_SINGLE, "joint-readout": joint_readout, "joint-vote": joint_vote, **_published()}
+    {**_SINGLE, "joint-readout": joint_readout, "joint-vote": joint_vote, **_published(), **SRM_NETWORKS}
 )
 
 

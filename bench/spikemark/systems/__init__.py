@@ -11,8 +11,10 @@ from types import MappingProxyType
 from spikemark.systems.controls import CONTROL_ROWS
 from spikemark.systems.norms import NORM_ROWS
 from spikemark.systems.published import PUBLISHED_ROWS
+from spikemark.systems.rate_based import RATE_ROWS
 from spikemark.systems.system import Loss, Optimizer, System, Trains
 from spikemark.systems.thresholds import THRESHOLD_ROWS
+from spikemark.systems.time_based import TIME_ROWS
 
 __all__ = ["SYSTEMS", "Loss", "Optimizer", "System", "Trains"]
 
@@ -22,6 +24,8 @@ _ROWS: tuple[Mapping[str, System], ...] = (
     CONTROL_ROWS,
     NORM_ROWS,
     PUBLISHED_ROWS,
+    RATE_ROWS,
+    TIME_ROWS,
 )
 
 
