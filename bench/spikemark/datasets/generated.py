@@ -16,7 +16,7 @@ from spikemark.datasets.pools import Pool, SplitName
 from spikemark.streams import generator
 
 YIN_YANG_RADIUS, YIN_YANG_DOT = 0.5, 0.1
-MANIFOLD_SMOOTHNESS, MANIFOLD_CUTOFF = 3.0, 100
+MANIFOLD_SMOOTHNESS, MANIFOLD_CUTOFF, MANIFOLD_STEPS = 3.0, 100, 100
 
 
 def yin_yang(card: Card, data_dir: Path | None) -> Mapping[SplitName, Pool]:
@@ -57,27 +57,27 @@ def randman(card: Card, data_dir: Path | None) -> Mapping[SplitName, Pool]:
     uniform in 0..1, one dimension, alpha = 3, each neuron's times stretched to the whole window. The sum ends at 100
     terms (theirs at 1,000: the rest adds less than 1e-4 of the first term).
     """
-    assert card.steps is not None
+    assert card.sensor is not None
+    assert card.binning is not None
     random = generator("data", card.name)
     per_class = _total(card) // card.classes
     k = torch.arange(1, MANIFOLD_CUTOFF + 1, dtype=torch.float64)
     times = []
     for _ in range(card.classes):
-        a, b, c = torch.rand(3, card.shape[0], MANIFOLD_CUTOFF, dtype=torch.float64, generator=random)
+        a, b, c = torch.rand(3, card.sensor[0], MANIFOLD_CUTOFF, dtype=torch.float64, generator=random)
         z = torch.rand(per_class, 1, 1, dtype=torch.float64, generator=random)
         heights = (k**-MANIFOLD_SMOOTHNESS * a * torch.sin(2 * math.pi * (k * z * b + c))).sum(2)
         low, high = heights.amin(0), heights.amax(0)
-        times.append(((heights - low) / (high - low) * (card.steps - 1)).round().long())
+        times.append(((heights - low) / (high - low) * (MANIFOLD_STEPS - 1)).round().long())
     steps = torch.cat(times).numpy()
-    assert card.sensor is not None
-    assert card.binning is not None
+    sensor, binning = card.sensor, card.binning
 
     def read(index: int) -> Events:
         order = np.argsort(steps[index], kind="stable")
         # In the middle of a step of 1 ms, so that noise on times moves events either way.
         return make_events(order, 0, 1_000 * steps[index][order] + 500, 0)
 
-    frames = np.stack([bin_events(read(index), card.sensor, card.binning) for index in range(len(steps))])
+    frames = np.stack([bin_events(read(index), sensor, binning) for index in range(len(steps))])
     labels = np.arange(card.classes, dtype=np.int64).repeat(per_class)
     return {"train": Pool(frames, labels, card.name, read)}
 
