@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from spikemark.errors import unknown
-from spikemark.noise import events, hardware, images, spikes
+from spikemark.noise import adversary, events, hardware, images, spikes
+from spikemark.noise.adversary import attack
 from spikemark.noise.case import Noise, on_inputs
 from spikemark.noise.events import Make, on_events
 from spikemark.noise.hardware import on_synapses
@@ -26,6 +27,10 @@ _GILBERT = "Gilbert, Bell System Technical Journal 39, 1960"
 _BUCHEL = "Büchel et al., Scientific Reports 11, 2021 (arXiv 2102.06408)"
 _SPYROU = "Spyrou et al., Neuron fault tolerance in spiking neural networks, DATE 2021"
 _STUTZ = "Stutz et al., MLSys 2021 (arXiv 2006.13977)"
+_GOODFELLOW = "Goodfellow, Shlens and Szegedy, ICLR 2015 (arXiv 1412.6572); foolbox"
+_MADRY = "Madry et al., ICLR 2018 (arXiv 1706.06083); foolbox"
+_PAPERNOT = "Papernot, McDaniel and Goodfellow 2016 (arXiv 1605.07277)"
+_ATHALYE = "Athalye, Carlini and Wagner, ICML 2018 (arXiv 1802.00420)"
 _KRISHNAMOORTHI = "Krishnamoorthi 2018 (arXiv 1806.08342)"
 
 Levels = tuple[float, float, float, float, float]
@@ -52,10 +57,11 @@ def _synapse(function: Map, name: str, levels: Levels, unit: str, summary: str, 
     return Noise(name, "hardware", levels, unit, summary, source, on_synapses(function))
 
 
+_attack = partial(Noise, domain="adversary", kinds=("image", "points"))
 _neuron = partial(Noise, domain="hardware")
 
 # fmt: off
-_ROWS = (
+_ROWS: tuple[Noise, ...] = (
     _value(images.gaussian, "gaussian", (0.1, 0.2, 0.3, 0.4, 0.5), "standard deviation of full scale",
            "Normal noise added to every value.", _HENDRYCKS),
     _value(images.uniform, "uniform", (0.2, 0.35, 0.5, 0.65, 0.8), "half-width of full scale",
@@ -127,6 +133,24 @@ _ROWS = (
             perturb=hardware.firing_neurons),
     _synapse(hardware.bit_flips, "bit-flips", (0.005, 0.015, 0.03, 0.07, 0.13), "probability a bit",
              "Bits flipped in weights stored as 8-bit integers.", _STUTZ),
+    _attack("fgsm", levels=(0.005, 0.01, 0.02, 0.03, 0.04), unit="of full scale, largest change",
+            summary="One step along the sign of the surrogate gradient.", source=_GOODFELLOW,
+            perturb=attack(adversary.fgsm, adversary.itself)),
+    _attack("pgd-linf", levels=(0.005, 0.01, 0.02, 0.03, 0.04), unit="of full scale, largest change",
+            summary="Ten steps up the loss, no value changed by more.", source=_MADRY,
+            perturb=attack(adversary.pgd_linf, adversary.itself)),
+    _attack("pgd-l2", levels=(0.005, 0.01, 0.02, 0.03, 0.04), unit="of full scale, root mean square",
+            summary="Ten steps up the loss, all values together changed by no more.", source=_MADRY,
+            perturb=attack(adversary.pgd_l2, adversary.itself)),
+    _attack("random-sign", levels=(0.005, 0.01, 0.02, 0.03, 0.04), unit="of full scale, every change",
+            summary="The control of fgsm: every value up or down by chance.", source="ours",
+            perturb=on_inputs(adversary.random_sign)),
+    _attack("transfer-framework", levels=(0.005, 0.01, 0.02, 0.03, 0.04), unit="of full scale, largest change",
+            summary="pgd-linf, found on the same weights with another framework's neurons.", source=_PAPERNOT,
+            perturb=attack(adversary.pgd_linf, adversary.other_framework)),
+    _attack("transfer-surrogate", levels=(0.005, 0.01, 0.02, 0.03, 0.04), unit="of full scale, largest change",
+            summary="pgd-linf, found on the same weights with another surrogate gradient.", source=f"ours, after {_ATHALYE}",
+            perturb=attack(adversary.pgd_linf, adversary.other_surrogate)),
 )
 # fmt: on
 

@@ -132,6 +132,8 @@ def _rebuilt(case: Case, layer: SpikingLayer, parameter: Literal["threshold", "d
     else:
         other, spec = "threshold", replace(layer.spec, decay=Learnable(layer.spec.decay.init, "neuron"))
     new = case.adapter.neuron(spec, layer.shape)
+    if type(new) is not type(layer):  # for example neurons with adaptation, which no spec describes
+        raise InputError(f"{parameter} mismatch: {case.adapter.name} cannot build a {type(layer).__name__} anew")
     with torch.no_grad():
         new.get_parameter_or_buffer(parameter).copy_(values)
         new.get_parameter_or_buffer(other).copy_(layer.get_parameter_or_buffer(other).cpu())
