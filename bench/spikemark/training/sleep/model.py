@@ -126,7 +126,8 @@ class SleepNetwork(nn.Module):
             raise InputError(
                 f"inputs: shape {list(inputs.shape)} is not [T, B, {', '.join(map(str, self.input_shape))}]"
             )
-        frames = inputs[:1] if inputs.stride(0) == 0 else inputs
+        constant = inputs.stride(0) == 0 or torch.equal(inputs, inputs[:1].expand_as(inputs))
+        frames = inputs[:1] if constant else inputs
         if not torch.isfinite(frames).all() or (frames < 0).any():
             raise InputError("inputs: not all values are finite numbers of at least 0")
         side = self.architecture.side
@@ -220,6 +221,10 @@ def draw(probabilities: NDArray[np.float32], steps: int, random: np.random.Gener
 
 
 def _seed_of(image: NDArray[np.float32]) -> int:
-    """A seed that follows from an image; rounded, so that no library's last bit decides about a draw."""
-    rounded = np.round(image * 2**12).astype(np.int32)
+    """A seed that follows from an image ``[T, pixels]``, constant ones from their first step alone.
+
+    Rounded, so that no library's last bit decides about all draws.
+    """
+    frames = image[:1] if (image == image[:1]).all() else image
+    rounded = np.round(frames * 2**12).astype(np.int32)
     return int.from_bytes(hashlib.blake2b(rounded.tobytes(), digest_size=8).digest(), "little")

@@ -53,7 +53,7 @@ class Projection(nn.Linear):
             mask &= ~opposite.mask.T
         self.mask.copy_(mask)
         with torch.no_grad():
-            self.weight.copy_(mask * self._first)
+            self.weight.copy_(mask.double() * self._first)
 
 
 @dataclass(frozen=True)
