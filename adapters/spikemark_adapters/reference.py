@@ -13,6 +13,8 @@ from spikemark_adapters.surrogates import derivative
 class ReferenceLayer(SpikingLayer):
     """The equations of `spikemark.neurons`, one line each."""
 
+    oracle = True
+
     def spikes(self, currents: Tensor) -> Tensor:
         """See `SpikingLayer.spikes`."""
         spec, a, theta = self.spec, self.decay, self.threshold

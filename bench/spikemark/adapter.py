@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +52,13 @@ class SpikingLayer(nn.Module, ABC):
         spec: the dynamics.
         shape: of the features of one sample, for example ``(128,)`` or ``(C, H, W)``.
         generator: source of the jitter of the first parameters; the global one when None.
+
+    Attributes:
+        oracle: whether this is the suite's own yardstick rather than a framework; in its place a network may compute
+            the same spikes without time steps.
     """
+
+    oracle: ClassVar[bool] = False
 
     def __init__(self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None) -> None:
         super().__init__()

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from spikemark.measures.input_kinds import ACCUMULATING, Kind
 from spikemark.measures.pairs import Tally
 from spikemark.measures.tracing import Activity, Trace, UncountableError
 
-__all__ = ["LayerCount", "OperationCount", "SpikingCount", "UncountableError", "count_operations"]
+__all__ = ["CountsItself", "LayerCount", "OperationCount", "SpikingCount", "UncountableError", "count_operations"]
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,14 @@ class OperationCount:
         return 2 * self.neuron_updates
 
 
+@runtime_checkable
+class CountsItself(Protocol):
+    """A model whose work no watching of tensors can see, such as events without time steps: it counts it itself."""
+
+    def count_operations(self, inputs: Tensor) -> OperationCount:
+        """As `count_operations`, of inference, exactly."""
+
+
 def count_operations(model: nn.Module, inputs: Tensor) -> OperationCount:
     """Run the model once and count its operations, exactly.
 
@@ -125,6 +134,9 @@ def count_operations(model: nn.Module, inputs: Tensor) -> OperationCount:
     """
     if inputs.dim() < 2 or inputs.shape[1] == 0:
         raise ValueError(f"inputs have shape {list(inputs.shape)}; expected [T, B, ...] with B of at least 1")
+    if isinstance(model, CountsItself):
+        with torch.no_grad(), _evaluating(model):
+            return model.count_operations(inputs)
     trace = Trace()
     with torch.no_grad(), _evaluating(model), trace.watching(model):
         model(inputs)

@@ -109,9 +109,7 @@ def _set_limits(
 
 
 @compiled
-def _set_groups(
-    groups: Integers, waiting: Integers, target: Booleans, y: int, size: int, constants: Constants
-) -> None:
+def _set_groups(groups: Integers, waiting: Integers, target: Booleans, y: int, size: int, constants: Constants) -> None:
     """What a sample must wait for: the first neuron, the first of each group, or every neuron.
 
     Regulation also needs the first target neuron of group y, so that neurons of y labelled non-target do not end it.
@@ -133,7 +131,7 @@ def _set_groups(
 
 @compiled
 def first_of(spikes: Floats, potentials: Floats, start: int, stop: int) -> int:
-    """The neuron in start..stop that fires first; of equal times the larger potential, of equal ones the lower index."""
+    """The first neuron of start..stop to fire; of equal times the larger potential, then the lower index."""
     best = start
     for j in range(start + 1, stop):
         earlier = spikes[j] < spikes[best]

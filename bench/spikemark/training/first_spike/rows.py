@@ -1,0 +1,152 @@
+"""Rows of the registries: the neuron, and the published configurations as systems. Imports nothing that compiles.
+
+Hyper-parameters are those of the STDP-CSNN configurations of the published code (NeurIPS 2024), by data set, since
+thresholds depend on number and earliness of the features' spikes. `OURS` names those
+for which nothing is published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from spikemark.neurons import Learnable, NeuronSpec, Surrogate
+from spikemark.systems import System
+
+_GROUPS = "Goupy, Tirilly and Bilasco, NeurIPS 2024 (arXiv 2410.17066)"
+_PAIRS = "Goupy, Tirilly and Bilasco, Frontiers in Neuroscience 18, 2024 (arXiv 2308.02194)"
+
+IF = NeuronSpec(
+    decay=Learnable(1.0),
+    threshold=Learnable(1.0, "neuron"),
+    decay_input=False,
+    reset="zero",
+    detach_reset=True,
+    fires_at_threshold=False,
+    surrogate=Surrogate("atan", alpha=2.0),
+    source=f"non-leaky integrate-and-fire of first-spike networks: {_GROUPS}",
+)
+"""Only its first spike counts, so its reset does not; no rule here uses the surrogate."""
+
+_EXTRACTORS: Mapping[str, Mapping[str, Any]] = {"mnist": {"goal": 0.75}, "fashion": {"goal": 0.80}}
+_START: Mapping[str, Mapping[str, Any]] = {
+    "s2-stdp": {"mean": 0.3},
+    "sstdp": {"mean": 0.5},
+    "r-stdp": {"mean": 0.8, "low": 0.2, "high": 0.8},
+}
+_NCG = {"winner_take_all": True, "non_target": 1}
+_CR2 = {"regulation": "cr-2"}
+_CR1 = {"regulation": "cr-1"}
+_DROP = {"dropout": 0.1}
+
+
+def _s2(threshold: float, gap: float, causal: float, other: float, **more: Any) -> tuple[float, dict[str, Any]]:
+    rule = {"rule": "s2-stdp", "gap": gap, "causal": causal, "other": other, "normalised": True}
+    return threshold, rule | more
+
+
+def _ss(threshold: float, gap: float, causal: float, other: float, **more: Any) -> tuple[float, dict[str, Any]]:
+    return threshold, {"rule": "sstdp", "gap": gap, "causal": causal, "other": other} | more
+
+
+def _r(threshold: float, causal: float, other: float) -> tuple[float, dict[str, Any]]:
+    return threshold, {"rule": "r-stdp", "causal": causal, "other": other}
+
+
+def _eta(rate: float, annealing: float) -> dict[str, float]:
+    return {"threshold_rate": rate, "threshold_annealing": annealing}
+
+
+# name: (neurons a class, source, ours?, MNIST, Fashion-MNIST); each (test threshold, rule options).
+_TABLE: Mapping[str, tuple[int, str, tuple[str, ...], Any, Any]] = {
+    "ncg": (
+        5,
+        f"{_GROUPS}: S2-STDP, two-compartment thresholds, labelling",
+        (),
+        _s2(200, 0.03, 0.05, -0.1, **_NCG, **_CR2, **_eta(10, 0.5)),
+        _s2(300, 0.005, 0.1, -0.05, **_NCG, **_CR2, **_eta(5, 0.7)),
+    ),
+    "ncg-cr1": (
+        5,
+        f"{_GROUPS}: one learned threshold a neuron, labelling",
+        ("mnist",),
+        _s2(200, 0.03, 0.05, -0.1, **_NCG, **_CR1, **_eta(0.01, 0.5)),
+        _s2(300, 0.01, 0.1, -0.001, **_NCG, **_CR1, **_eta(0.01, 0.5)),
+    ),
+    "ncg-nocr": (
+        5,
+        f"{_GROUPS}: labelling, no regulation",
+        (),
+        _s2(200, 0.03, 0.05, -0.1, **_NCG),
+        _s2(300, 0.005, 0.1, -0.05, **_NCG),
+    ),
+    "ncg-nolabel": (
+        5,
+        f"{_GROUPS}: two-compartment thresholds, no labelling",
+        (),
+        _s2(250, 0.02, 0.01, -0.05, winner_take_all=True, **_CR2, **_eta(1, 0.7)),
+        _s2(400, 0.01, 0.01, -0.1, winner_take_all=True, **_CR2, **_eta(1, 0.5)),
+    ),
+    "ncg-drop": (
+        5,
+        f"{_GROUPS}: dropout of output neurons instead of regulation, labelling",
+        ("mnist",),
+        _s2(200, 0.03, 0.05, -0.1, **_NCG, **_DROP),
+        _s2(300, 0.005, 0.1, -0.001, **_NCG, **_DROP),
+    ),
+    "s2-stdp": (1, _PAIRS, (), _s2(250, 0.04, 0.005, -0.05), _s2(300, 0.01, 0.01, -0.05)),
+    "pcn": (
+        2,
+        f"{_PAIRS}: paired competing neurons",
+        (),
+        _s2(250, 0.02, 0.001, -0.1, **_NCG),
+        _s2(300, 0.005, 0.05, -0.001, **_NCG),
+    ),
+    "sstdp": (
+        1,
+        f"SSTDP: Liu, Zhang, Tao and Pan, Frontiers in Neuroscience 15, 2021; as configured in {_GROUPS}",
+        (),
+        _ss(200, 0.09, 0.01, 0.0),
+        _ss(200, 0.04, 0.05, -0.005),
+    ),
+    "sstdp-ncg": (
+        5,
+        f"{_GROUPS}: SSTDP",
+        (),
+        _ss(200, 0.08, 0.1, -0.001, winner_take_all=True, **_CR2, **_eta(1, 0.5)),
+        _ss(150, 0.05, 0.05, 0.0, winner_take_all=True, **_CR2, **_eta(1, 0.7)),
+    ),
+    "r-stdp": (
+        5,
+        "R-STDP: Mozafari, Ganjtabesh, Nowzari-Dalini, Thorpe and Masquelier, Pattern Recognition 94, 2019; as "
+        f"configured in {_GROUPS}",
+        (),
+        _r(250, 0.05, -0.001),
+        _r(300, 0.01, -0.001),
+    ),
+}
+
+OURS: frozenset[str] = frozenset(f"{name}-{data}" for name, row in _TABLE.items() for data in row[2])
+"""Systems without a published configuration for their data set: that of the nearest one stands in."""
+
+
+def _rows() -> dict[str, System]:
+    rows = {}
+    for name, (size, source, ours, *settings) in _TABLE.items():
+        for data, (threshold, rule) in zip(_EXTRACTORS, settings, strict=True):
+            options = {"threshold": float(threshold), "neurons_per_class": size, **_START[rule["rule"]]}
+            rows[f"{name}-{data}"] = System(
+                "if",
+                "first-spike",
+                source + ("; hyper-parameters ours" if data in ours else ""),
+                normalization="none",
+                rule="first-spike",
+                rule_options=rule,
+                options=options | {"extractor": dict(_EXTRACTORS[data])},
+            )
+    return rows
+
+
+FIRST_SPIKE_SYSTEMS: Mapping[str, System] = MappingProxyType(_rows())
+"""Systems by name, the data set they are tuned for at the end: ``ncg-mnist``, ``ncg-fashion`` and so on."""
