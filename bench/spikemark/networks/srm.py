@@ -55,7 +55,8 @@ class SrmStage(nn.Module):
     def currents(self, x: Tensor) -> Tensor:
         """Of the neurons, ``[T, B, *shape]``."""
         folded: Tensor = self.synapses(self._fold(x))
-        return folded.unflatten(0, x.shape[:2])
+        unfolded: Tensor = folded.unflatten(0, x.shape[:2])
+        return unfolded
 
     def forward(self, x: Tensor) -> Tensor:
         """``[T, B, *in_shape]`` to ``[T, B, *out_shape]``, without gradient."""

@@ -12,7 +12,7 @@ from spikemark.srm.neuron import SrmLayer, charge
 
 _LOWEST_GAIN, _HIGHEST_GAIN = 0.01, 100.0
 _TOLERANCE = 0.01
-_ROUNDS = 40
+_ROUNDS = 25
 
 
 @torch.no_grad()
@@ -35,20 +35,26 @@ def set_first_thresholds(network: SrmNetwork, inputs: Tensor, spikes_per_neuron:
 
 
 def _gain(layer: SrmLayer, currents: Tensor, wanted: float) -> float:
-    """Bisection of the gain on a logarithmic scale; the bound nearer to `wanted` where it lies out of reach."""
+    """The gain that came nearest to `wanted`.
+
+    A larger gain mostly means more spikes, but not always in the last steps: neurons charged alike fire in step with
+    each other. So the bisection may end beside the tolerance.
+    """
     ones = torch.ones_like(layer.thresholds)
     steps = len(currents)
     tail = max(1, round(steps / 3))
 
-    def spikes_at(gain: float) -> float:
+    def miss(gain: float) -> float:
         spikes = charge(currents, ones / gain, layer.kernel)[0]
-        return float(spikes[-tail:].mean()) * steps
+        return float(spikes[-tail:].mean()) * steps - wanted
 
     low, high = _LOWEST_GAIN, _HIGHEST_GAIN
+    seen: list[tuple[float, float]] = []
     for _ in range(_ROUNDS):
-        middle = math.sqrt(low * high)
-        found = spikes_at(middle)
-        if abs(found - wanted) <= _TOLERANCE * wanted:
-            return middle
-        low, high = (middle, high) if found < wanted else (low, middle)
-    return middle
+        gain = math.sqrt(low * high)
+        missed = miss(gain)
+        seen.append((abs(missed), gain))
+        if abs(missed) <= _TOLERANCE * wanted:
+            break
+        low, high = (gain, high) if missed < 0 else (low, gain)
+    return min(seen)[1]
