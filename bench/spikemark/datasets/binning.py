@@ -6,6 +6,7 @@ events give the same frames on every machine.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -129,21 +130,21 @@ def make_events(x: Any, y: Any, t: Any, p: Any) -> Events:
     return events
 
 
-def check_events(events: Events, sensor: Sensor, origin: str) -> None:
+def check_events(events: Events | Mapping[str, NDArray[np.int64]], sensor: Sensor, origin: str) -> None:
     """That a recording holds events, all of them inside the sensor and in order of time.
 
     Args:
-        events: with the fields of `EVENT`, before any narrowing of their types.
+        events: the fields of `EVENT`, in types that hold whatever the file holds.
         sensor: that recorded them.
         origin: the file, for the message.
 
     Raises:
         DataError: it does not; the message names origin and event.
     """
-    if len(events) == 0:
-        raise DataError(f"{origin}: holds no events")
     width, height, polarities = sensor
     x, y, t, p = (events[name] for name in ("x", "y", "t", "p"))
+    if len(t) == 0:
+        raise DataError(f"{origin}: holds no events")
     outside = np.flatnonzero((x < 0) | (x >= width) | (y < 0) | (y >= height))
     if outside.size:
         i = int(outside[0])

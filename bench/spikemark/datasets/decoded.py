@@ -40,15 +40,13 @@ def cached(card: Card, version: int, build: Callable[[], Mapping[SplitName, Pool
     """
 
     def arrays() -> dict[str, NDArray[Any]]:
-        pools = build()
-        return {
-            f"{split} {part}": getattr(pool, part) for split, pool in pools.items() for part in ("inputs", "labels")
-        }
+        parts = ("inputs", "labels", "origin")
+        return {f"{s} {part}": np.asarray(getattr(pool, part)) for s, pool in build().items() for part in parts}
 
-    form = (card.shape, card.steps, *(() if card.binning is None else (card.binning,)))
-    path, found = cached_arrays(card, repr(form), version, arrays)
+    form = ("pools", card.shape, card.steps, *(() if card.binning is None else (card.binning,)))
+    found = cached_arrays(card, repr(form), version, arrays)
     return {
-        split: Pool(found[f"{split} inputs"], found[f"{split} labels"], path)
+        split: Pool(found[f"{split} inputs"], found[f"{split} labels"], str(found[f"{split} origin"]))
         for split in _SPLITS
         if f"{split} inputs" in found
     }
@@ -60,8 +58,8 @@ def cached_arrays(
     version: int,
     build: Callable[[], Mapping[str, NDArray[Any]]],
     only: Callable[[str], bool] = lambda name: True,
-) -> tuple[str, dict[str, NDArray[Any]]]:
-    """The entry's path and the arrays that `build` makes, made once.
+) -> dict[str, NDArray[Any]]:
+    """The arrays that `build` makes, made once.
 
     Args:
         card: the data set.
@@ -82,10 +80,10 @@ def cached_arrays(
             _save(path, arrays)
         except OSError as error:
             log.warning("%s: decoded samples could not be cached (%s); they will be decoded again", path, error)
-        return str(path), {name: array for name, array in arrays.items() if only(name)}
+        return {name: array for name, array in arrays.items() if only(name)}
     try:
         with np.load(path, allow_pickle=False) as found:
-            return str(path), {name: found[name] for name in found.files if only(name)}
+            return {name: found[name] for name in found.files if only(name)}
     except (zipfile.BadZipFile, EOFError, KeyError, ValueError) as error:
         raise DataError(f"{path} is damaged ({error}); delete it and it is made anew") from error
 

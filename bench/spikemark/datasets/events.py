@@ -139,7 +139,7 @@ def _tone_events(card: Card, data_dir: Path | None, split: SplitName) -> tuple[E
             arrays[f"{name} offsets"] = np.cumsum([0, *map(len, events)])
         return arrays
 
-    _, arrays = cached_arrays(card, "windows of events", 1, build, only=lambda name: name.startswith(f"{split} "))
+    arrays = cached_arrays(card, "windows of events", 1, build, only=lambda name: name.startswith(f"{split} "))
     return arrays[f"{split} events"], arrays[f"{split} offsets"]
 
 

@@ -37,20 +37,22 @@ def attack(choose: Callable[[Any, float, int], tuple[Any, float]], model: Callab
 
     def perturb(case: Case, level: float, generator: torch.Generator) -> AbstractContextManager[Case]:
         try:
-            import foolbox
+            from foolbox import attacks
+            from foolbox.criteria import Misclassification
+            from foolbox.models.pytorch import PyTorchModel
         except ModuleNotFoundError as error:
             raise InputError("attacks need foolbox: pip install 'spikemark[attacks]'") from error
         attacked = _Scores(model(case).eval().requires_grad_(False), case, generator)
         _check_gradient(attacked, case.inputs[:1])
-        wrapped = foolbox.PyTorchModel(attacked.eval(), bounds=(0, 1), device=attacked.device)
-        search, norm = choose(foolbox.attacks, level, case.inputs[0].numel())
+        wrapped = PyTorchModel(attacked.eval(), bounds=(0, 1), device=attacked.device)
+        search, norm = choose(attacks, level, case.inputs[0].numel())
         found = []
         with torch.random.fork_rng():
             torch.manual_seed(_seed(generator))
             batches = zip(case.inputs.split(BATCH), case.labels.split(BATCH), strict=True)
             for inputs, labels in batches:
                 moved = inputs.to(attacked.device), labels.to(attacked.device)
-                found.append(search.run(wrapped, moved[0], foolbox.criteria.Misclassification(moved[1]), epsilon=norm))
+                found.append(search.run(wrapped, moved[0], Misclassification(moved[1]), epsilon=norm))
         return nullcontext(replace(case, inputs=torch.cat(found).detach().to(case.inputs.device)))
 
     return perturb
