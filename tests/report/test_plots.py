@@ -86,7 +86,9 @@ def test_figures_are_the_same_each_time(curves):
 
 
 def test_a_whole_suite_has_a_plot_of_each_kind():
-    sections = _sections(Cells.of(suite_of(seeds=2, frameworks=("reference", "norse"), neurons=("lif", "stl"))))
+    sections = _sections(
+        "quick", Cells.of(suite_of(seeds=2, frameworks=("reference", "norse"), neurons=("lif", "stl")))
+    )
     names = [chart.name for section in sections for chart in section.charts]
-    assert names == ["noise-digits-mlp", "energy-digits-mlp", "throughput-digits-mlp"]
+    assert names == ["noise-digits-mlp", "heat-digits-mlp", "energy-digits-mlp", "throughput-digits-mlp"]
     assert [figure.name for section in sections for figure in section.figures] == names

@@ -11,6 +11,7 @@ from spikemark.report.accuracy import accuracy_section
 from spikemark.report.cells import Cells, axis
 from spikemark.report.claims import SUITE as CLAIMS_SUITE
 from spikemark.report.claims import claims_section
+from spikemark.report.corruption import corruption_section
 from spikemark.report.energy import energy_section
 from spikemark.report.markdown import markdown
 from spikemark.report.model import Section, slug
@@ -71,9 +72,7 @@ def _suites(results: Path) -> dict[str, list[Record]]:
 
 def _render(suite: str, cells: Cells) -> dict[str, str]:
     """Name and text of every file of a suite's report."""
-    # The ledger's cells differ in their settings from claim to claim: rankings of all of them would mean nothing.
-    measured = [claims_section(cells)] if suite == CLAIMS_SUITE else _measures(cells)
-    sections = [section for section in measured if section.tables] + _always(cells)
+    sections = _sections(suite, cells)
     title, abstract, name = f"Spikemark: {suite}", _abstract(cells), slug(suite)
     files = {
         f"{name}.md": markdown(title, abstract, sections, name),
@@ -83,20 +82,21 @@ def _render(suite: str, cells: Cells) -> dict[str, str]:
     return files | {f"{name}-{figure.name}.svg": figure.svg for section in sections for figure in section.figures}
 
 
-def _measures(cells: Cells) -> list[Section]:
-    """The sections of all measures in their order."""
-    return [
+def _sections(suite: str, cells: Cells) -> list[Section]:
+    """All sections in their order; those of a measure only where it was to be taken."""
+    measured = [
         accuracy_section(cells),
         robustness_section(cells),
+        corruption_section(cells),
         energy_section(cells),
         throughput_section(cells),
         conformance_section(cells),
     ]
-
-
-def _always(cells: Cells) -> list[Section]:
-    """What every report says about its cells."""
-    return [routes_section(cells), fairness_section(cells), problems_section(cells), environment_section(cells)]
+    if suite == CLAIMS_SUITE:
+        # The ledger's cells differ in their settings from claim to claim: rankings of all of them would mean nothing.
+        measured = [claims_section(cells)]
+    always = [routes_section(cells), fairness_section(cells), problems_section(cells), environment_section(cells)]
+    return [section for section in measured if section.tables] + always
 
 
 def _abstract(cells: Cells) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 from spikemark.report.model import Chart, estimate, slug
-from spikemark.report.series import EnergyAccuracy, NoiseCurves, Ratios, colours
+from spikemark.report.series import HEAT_RANGE, EnergyAccuracy, HeatMap, NoiseCurves, Ratios, colours
 from spikemark.statistics import Interval
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star", "hexagon")
@@ -39,6 +40,36 @@ def noise_chart(curves: NoiseCurves) -> Chart:
         tuple(curves.curves),
         "Framework",
     )
+
+
+def heat_chart(heat: HeatMap) -> Chart:
+    """Noises down, systems across; the framework is chosen. Blue is more robust than the baseline, red is less."""
+    noises = heat.noises
+    data: list[Trace] = []
+    for framework, systems in heat.values.items():
+        values = [[row.get(noise, math.nan) for row in systems.values()] for noise in noises]
+        shown = [[None if math.isnan(value) else round(value, 3) for value in row] for row in values]
+        data.append(
+            {
+                "type": "heatmap",
+                "meta": framework,
+                "x": [escape(system) for system in systems],
+                "y": [escape(noise) for noise in noises],
+                "z": shown,
+                "zmin": HEAT_RANGE[0],
+                "zmax": HEAT_RANGE[1],
+                "colorscale": [[0, "#2166ac"], [1 / 3, "#f7f7f7"], [1, "#b2182b"]],
+                "texttemplate": "%{z:.2f}",
+                "hovertemplate": "%{y}, %{x}: %{z:.3f}<extra></extra>",
+            }
+        )
+    layout = {
+        "height": 140 + 20 * len(noises),
+        "margin": {"l": 150, "r": 10, "t": 20, "b": 60},
+        "yaxis": {"autorange": "reversed"},
+    }
+    title = f"{heat.quantity.capitalize()}: {heat.where}"
+    return Chart(f"heat-{slug(heat.where)}", title, data, layout, tuple(heat.values), "Framework")
 
 
 def _line_with_band(

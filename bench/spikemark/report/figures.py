@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure as Canvas
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
@@ -17,7 +19,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from spikemark.report.model import TIMES, Figure, slug
-from spikemark.report.series import EnergyAccuracy, NoiseCurves, Ratios, colours
+from spikemark.report.series import HEAT_RANGE, EnergyAccuracy, HeatMap, NoiseCurves, Ratios, colours
 from spikemark.statistics import Interval
 
 MARKERS = "osD^Xp*h"
@@ -175,6 +177,31 @@ def throughput_figure(ratios: Ratios) -> Figure:
         canvas.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
         title = f"Throughput as a ratio to the reference, {ratios.where}: median and its 95 % interval"
         return Figure(f"throughput-{slug(ratios.where)}", title, _svg(canvas))
+
+
+def heat_figure(heat: HeatMap) -> Figure:
+    """A panel a framework: noises down, systems across; blue is more robust than the baseline, red is less."""
+    with _style():
+        noises = heat.noises
+        columns = [len(systems) for systems in heat.values.values()]
+        canvas = _canvas(1.9 + 0.62 * sum(columns), 1.6 + 0.21 * len(noises))
+        grid = canvas.subplots(1, len(columns), sharey=True, squeeze=False, width_ratios=columns)[0]
+        norm = TwoSlopeNorm(1.0, *HEAT_RANGE)
+        for axes, (framework, systems) in zip(grid, heat.values.items(), strict=True):
+            values = [[row.get(noise, math.nan) for row in systems.values()] for noise in noises]
+            axes.pcolormesh(values, cmap="RdBu_r", norm=norm, edgecolors="white", linewidth=0.6)
+            for y, row in enumerate(values):
+                for x, value in enumerate(row):
+                    text = "" if math.isnan(value) else f"{value:.2f}"
+                    axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=6.5)
+            axes.set_title(framework)
+            axes.set_xticks([x + 0.5 for x in range(len(systems))], list(systems), rotation=60, ha="right")
+            axes.set_yticks([y + 0.5 for y in range(len(noises))], noises)
+            axes.grid(visible=False)
+            axes.tick_params(length=0)
+        grid[0].invert_yaxis()
+        title = f"{heat.quantity.capitalize()}, {heat.where}: mean over seeds, 1 is the baseline's"
+        return Figure(f"heat-{slug(heat.where)}", title, _svg(canvas))
 
 
 def _lengths(intervals: Sequence[Interval], scale: float) -> list[list[float]]:

@@ -11,6 +11,9 @@ from spikemark.statistics import Interval
 # with a darker yellow, so that they are seen on white and on dark grounds.
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#a38f00", "#7f7f7f")
 
+HEAT_RANGE = (0.5, 2.0)
+"""Where the colours of a heat map end; numbers beyond are shown all the same."""
+
 
 def colours(names: list[str]) -> dict[str, str]:
     """A colour for each name, by its position; the palette repeats when it ends."""
@@ -98,3 +101,23 @@ class Ratios:
 
     where: str
     bars: Mapping[str, tuple[Bar, ...]]
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """A number for every noise and system, 1 being the baseline's.
+
+    Attributes:
+        where: data set and network.
+        quantity: what the number is.
+        values: by framework, system and noise; NaN where the number means nothing.
+    """
+
+    where: str
+    quantity: str
+    values: Mapping[str, Mapping[str, Mapping[str, float]]]
+
+    @property
+    def noises(self) -> list[str]:
+        """All noises, in order of appearance."""
+        return list(dict.fromkeys(n for systems in self.values.values() for row in systems.values() for n in row))

@@ -1,0 +1,207 @@
+"""The section that sums up curves under noise: what each noise costs a system, against the baseline neuron."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from spikemark.datasets import DATASETS
+from spikemark.measures.robustness import (
+    corruption_error,
+    half_margin_severity,
+    mean_accuracy,
+    mean_over_noises,
+    normalised_area,
+    relative_corruption_error,
+)
+from spikemark.report import charts, figures
+from spikemark.report.accuracy import BASELINE
+from spikemark.report.cells import Cells
+from spikemark.report.comparisons import compare
+from spikemark.report.model import ABSENT, DASH, Entry, Section, Table, estimate, number
+from spikemark.report.series import HeatMap
+from spikemark.statistics import Interval, Verdict, mean_interval
+
+LEAST_LOSS = 0.01
+READING = f"""\
+What the curves above add up to. CE, the corruption error of a noise, is a system's errors over all severities divided
+by those of {BASELINE} in the same framework; relative CE divides only the errors that the noise *adds* to the clean
+ones, so that a better clean accuracy is not taken for robustness (Hendrycks and Dietterich, ICLR 2019). mCE and
+relative mCE are their means over the noises; below 1 is more robust than {BASELINE}. Baseline errors are means over its
+seeds; noises that cost {BASELINE} less than {100 * LEAST_LOSS:g} point of accuracy on average say nothing about
+robustness, have no relative CE and are left out of its mean. Tests are paired by seed and corrected (Holm) within a
+framework. Area: of the margin over chance that is kept, from clean to the strongest severity, as a fraction. Half
+margin: the severity at which half of the margin over chance is first lost."""
+
+_WORDS: Mapping[Verdict, str] = {"better": "more robust", "worse": "less robust", "undecided": "undecided"}
+Curves = dict[str, dict[int, dict[int, float]]]
+"""Accuracy by noise, severity and seed."""
+
+
+def corruption_section(cells: Cells) -> Section:
+    """Tables and a heat map for every data set and network where the baseline was measured under noise."""
+    section = Section("Robustness in numbers", READING)
+    trained = cells.where(measure="train")
+    for dataset, network in trained.names("dataset", "network"):
+        group = trained.where(dataset=dataset, network=network)
+        noises = [str(noise) for noise in group.features("accuracy", "noise")]
+        baselines = [system for system, neuron in group.names("system", "neuron") if neuron == BASELINE]
+        if not noises or not baselines:
+            continue
+        where = f"{dataset}, {network}"
+        heat: dict[str, dict[str, dict[str, float]]] = {}
+        rows, said = [], []
+        for (framework,) in group.names("framework"):
+            curves = {
+                system: _curves(group.where(framework=framework, system=system), noises)
+                for (system,) in group.where(framework=framework).names("system")
+            }
+            if not curves.get(baselines[0]):
+                continue
+            of_framework, verdicts, heat[framework] = _framework(framework, curves, baselines[0])
+            rows += of_framework
+            said += [(framework, system, word) for system, word in verdicts.items()]
+        if not rows:
+            continue
+        columns = ("framework", "system", "mCE", "relative mCE", f"minus {baselines[0]}", "p", "noises", "n")
+        note = f"n: seeds. In words, against {baselines[0]} by relative mCE: {sentence(said)}"
+        section.tables.append(Table(f"Corruption error: {where}", columns, tuple(rows), 2, note))
+        section.tables.append(_noise_table(where, group, noises, dataset))
+        picture = HeatMap(where, "relative corruption error", heat)
+        section.charts.append(charts.heat_chart(picture))
+        section.figures.append(figures.heat_figure(picture))
+    return section
+
+
+def sentence(rows: Sequence[tuple[str, str, Verdict]]) -> str:
+    """What the tests allow to say of systems against the baseline, from (framework, system, verdict)."""
+    said: dict[str, dict[Verdict, list[str]]] = {}
+    for framework, system, verdict in rows:
+        said.setdefault(system, {}).setdefault(verdict, []).append(framework)
+    parts = [
+        f"{system} is "
+        + " and ".join(f"{_WORDS[verdict]} on {', '.join(where)}" for verdict, where in verdicts.items())
+        for system, verdicts in said.items()
+    ]
+    return "; ".join(parts) + "." if parts else "nothing to compare."
+
+
+def _framework(
+    framework: str, curves: Mapping[str, Curves], baseline: str
+) -> tuple[list[tuple[Entry, ...]], dict[str, Verdict], dict[str, dict[str, float]]]:
+    """A row a system, the verdicts of its tests against the baseline, and the heat map's values by system and noise."""
+    base = {noise: _mean_curve(curve) for noise, curve in curves[baseline].items()}
+    telling = {noise for noise, curve in base.items() if curve[0] - mean_accuracy(curve) >= LEAST_LOSS}
+    absolute, relative, heat = {}, {}, {}
+    for system, of_system in curves.items():
+        if set(of_system) != set(base):
+            continue
+        by_seed = {seed: _of_seed(of_system, seed) for seed in _seeds(of_system)}
+        absolute[system] = {s: mean_over_noises(corruption_error, c, base) for s, c in by_seed.items()}
+        kept = {noise: base[noise] for noise in base if noise in telling}
+        if kept:
+            relative[system] = {
+                s: mean_over_noises(relative_corruption_error, {n: c[n] for n in kept}, kept)
+                for s, c in by_seed.items()
+            }
+        heat[system] = {
+            noise: relative_corruption_error(_mean_curve(of_system[noise]), base[noise])
+            if noise in telling
+            else math.nan
+            for noise in base
+        }
+    return *_rows(framework, absolute, relative, baseline, len(telling)), heat
+
+
+def _rows(
+    framework: str,
+    absolute: Mapping[str, dict[int, float]],
+    relative: Mapping[str, dict[int, float]],
+    baseline: str,
+    noises: int,
+) -> tuple[list[tuple[Entry, ...]], dict[str, Verdict]]:
+    # Less is better here, and tests are written for more is better.
+    negated = {system: {seed: -value for seed, value in runs.items()} for system, runs in relative.items()}
+    tests = compare({s: (runs, negated[baseline]) for s, runs in negated.items() if s != baseline})
+    rows = []
+    for system, runs in absolute.items():
+        row = [Entry(framework), Entry(system), _entry(mean_interval(runs))]
+        row.append(_entry(mean_interval(relative[system])) if system in relative else ABSENT)
+        if system in tests:
+            test = tests[system]
+            d = test.difference
+            flipped = Interval(-d.value, -d.high, -d.low, d.n)
+            text = f"{estimate(flipped, signed=True)} {_WORDS[test.verdict]}"
+            row += [Entry(text, flipped.value, tone=test.entry().tone), test.p_entry()]
+        else:
+            row += [Entry("(itself)" if system == baseline else DASH, tone="muted"), ABSENT]
+        row += [Entry(str(noises), float(noises)), Entry(str(len(runs)), float(len(runs)))]
+        rows.append(tuple(row))
+    return rows, {system: test.verdict for system, test in tests.items()}
+
+
+def _entry(interval: Interval) -> Entry:
+    return Entry(estimate(interval), interval.value)
+
+
+def _noise_table(where: str, group: Cells, noises: list[str], dataset: str) -> Table:
+    """Every noise and contender: accuracy over the severities, area and half margin of the mean curve."""
+    chance = 1 / DATASETS[dataset].classes if dataset in DATASETS else math.nan
+    rows = []
+    for noise in noises:
+        for framework, system in group.names("framework", "system"):
+            curve = _curves(group.where(framework=framework, system=system), [noise]).get(noise)
+            if curve is None:
+                continue
+            mean = _mean_curve(curve)
+            seeds = {seed: mean_accuracy(_of_seed({noise: curve}, seed)[noise]) for seed in _seeds({noise: curve})}
+            rows.append(
+                (
+                    Entry(noise),
+                    Entry(framework),
+                    Entry(system),
+                    Entry(estimate(mean_interval(seeds, bounds=(0, 1)), 100), mean_interval(seeds).value),
+                    _number(normalised_area(mean, chance) if chance == chance else math.nan),
+                    _half(mean, chance),
+                )
+            )
+    columns = ("noise", "framework", "system", "accuracy (%)", "area", "half margin")
+    note = "Accuracy: mean over severities 1 to 5 [95 % interval over seeds]. Area and half margin: of the mean curve."
+    return Table(f"Every noise in numbers: {where}", columns, tuple(rows), 3, note, collapsed=True)
+
+
+def _half(curve: Mapping[int, float], chance: float) -> Entry:
+    if chance != chance:
+        return ABSENT
+    severity = half_margin_severity(curve, chance)
+    last = max(curve)
+    return Entry(f"> {last}", float(last + 1)) if severity is None else _number(severity)
+
+
+def _number(value: float) -> Entry:
+    return ABSENT if math.isnan(value) else Entry(number(value), value)
+
+
+def _curves(contender: Cells, noises: list[str]) -> Curves:
+    """Complete curves only: those with the clean point and a noisy one."""
+    severities = sorted({int(s) for s in contender.features("accuracy", "severity")})
+    curves: Curves = {}
+    for noise in noises:
+        points = {s: contender.runs("accuracy", split="test", noise=noise, severity=s) for s in severities}
+        points = {severity: runs for severity, runs in points.items() if runs}
+        if 0 in points and len(points) > 1:
+            curves[noise] = points
+    return curves
+
+
+def _seeds(curves: Curves) -> list[int]:
+    """Seeds that have every point."""
+    return sorted(set.intersection(*(set(runs) for curve in curves.values() for runs in curve.values())))
+
+
+def _of_seed(curves: Curves, seed: int) -> dict[str, dict[int, float]]:
+    return {noise: {s: runs[seed] for s, runs in curve.items()} for noise, curve in curves.items()}
+
+
+def _mean_curve(curve: Mapping[int, Mapping[int, float]]) -> dict[int, float]:
+    return {severity: math.fsum(runs.values()) / len(runs) for severity, runs in curve.items()}
