@@ -225,9 +225,7 @@ def test_sleep_is_the_slow_network():
             slow.step(row)
         targets = [slow.sum_of(False) * rng.uniform(0.8, 1.2), slow.sum_of(True) * rng.uniform(0.8, 1.2)]
         rest = rest_of(options, np.array(targets))
-        took = kernels.sleep(
-            wiring, state, membrane, weight, plasticity, rest, np.random.default_rng(seed), counts
-        )
+        took = kernels.sleep(wiring, state, membrane, weight, plasticity, rest, np.random.default_rng(seed), counts)
         assert took == slow.sleep(options.length, targets, np.random.default_rng(seed))
         early += took < options.length
         assert_same(slow, wiring, weight, state, counts)

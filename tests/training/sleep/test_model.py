@@ -15,7 +15,9 @@ from spikemark.training.sleep.options import NeuronConstants
 from spikemark.training.sleep.projections import Architecture
 from spikemark.training.sleep.readout import RateReadout
 
-SMALL = Architecture(side=6, excitatory=20, inhibitory=5, intensity=0.3, densities=(0.5, 0.3, 0.4, 0.5), weights=(0.2, 0.3, 1.5, -0.5))
+SMALL = Architecture(
+    side=6, excitatory=20, inhibitory=5, intensity=0.3, densities=(0.5, 0.3, 0.4, 0.5), weights=(0.2, 0.3, 1.5, -0.5)
+)
 LIVELY = NeuronConstants(tau_membrane=5, tau_synapse=5)
 
 
@@ -140,7 +142,7 @@ def test_operations_against_brute_force():
     spikes[:, 1:] -= spikes[:, :-1].clone()
     assert set(spikes.unique().tolist()) == {0.0, 1.0}
     for name, projection, pre, _ in model.projections():
-        for b, t, i in spikes[:, :, pre : pre + projection.in_features].nonzero().tolist():
+        for _b, _t, i in spikes[:, :, pre : pre + projection.in_features].nonzero().tolist():
             for j in range(projection.out_features):
                 by_layer[name] += bool(projection.mask[j, i] and projection.weight[j, i] != 0)
     layers = {layer.name: layer for layer in counted.layers}
@@ -207,16 +209,16 @@ def test_readout_of_few_or_equal_samples():
 def test_bad_values(value):
     x = torch.rand(1, 2, 1, 8, 8)
     x[0, 1, 0, 3, 3] = value
-    with pytest.raises(InputError, match="^inputs: .*finite numbers of at least 0"):
+    with pytest.raises(InputError, match=r"^inputs: .*finite numbers of at least 0"):
         network()(x)
 
 
 @pytest.mark.parametrize("shape", [(4, 2, 1, 8, 7), (4, 2, 8, 8), (0, 2, 1, 8, 8), (4, 0, 1, 8, 8)])
 def test_bad_shapes(shape):
-    with pytest.raises(InputError, match="^inputs: "):
+    with pytest.raises(InputError, match=r"^inputs: "):
         network()(torch.rand(shape))
 
 
 def test_samples_that_are_no_images():
-    with pytest.raises(InputError, match="^input_shape: "):
+    with pytest.raises(InputError, match=r"^input_shape: "):
         SleepNetwork((20,), 3)

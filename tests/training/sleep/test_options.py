@@ -65,7 +65,7 @@ def test_bad_fields_are_named(kind, field, value):
 
 
 def test_unknown_fields_are_named():
-    with pytest.raises(UnknownNameError, match="no option of rule sleep-stdp 'fractoin'; did you mean 'fraction'"):
+    with pytest.raises(UnknownNameError, match=r"no option of rule sleep-stdp 'fractoin'; did you mean 'fraction'"):
         options_from(SleepOptions, "rule sleep-stdp", {"fractoin": 0.1})
 
 

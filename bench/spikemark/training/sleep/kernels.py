@@ -65,7 +65,7 @@ def _present(state: State, spikes: NDArray[np.bool_]) -> None:
 @njit(cache=True)
 def _change(weight: Floats, s: int, sign: float, step: float, plasticity: Plasticity) -> float:
     """Add to a magnitude, clip it, and tell by how much it moved."""
-    before = weight[s] * sign
+    before = float(weight[s]) * sign
     after = min(max(before + step, plasticity.smallest), plasticity.largest)
     weight[s] = after * sign
     return abs(after - before)

@@ -27,13 +27,14 @@ def sleep_network(
         classes: number of classes.
         neurons: not used.
         norm: not used.
-        options: fields of `spikemark.training.sleep.model.Architecture`.
+        options: fields of `spikemark.training.sleep.projections.Architecture`.
 
     Raises:
         InputError: the samples are no images, or an option is out of range; the message names it.
     """
-    from spikemark.training.sleep.model import Architecture, SleepNetwork
+    from spikemark.training.sleep.model import SleepNetwork
     from spikemark.training.sleep.options import options_from
+    from spikemark.training.sleep.projections import Architecture
 
     return SleepNetwork(input_shape, classes, options_from(Architecture, "network sleep-stdp", options))
 
@@ -50,7 +51,8 @@ class Resize(nn.Module):
         frames = x[:1] if x.stride(0) == 0 else x
         gray = frames.mean(2).flatten(0, 1).unsqueeze(1)
         small = F.interpolate(gray, size=(self.side, self.side), mode="bilinear", antialias=True, align_corners=False)
-        return small.unflatten(0, frames.shape[:2]).expand(x.shape[0], -1, -1, -1, -1)
+        resized: Tensor = small.unflatten(0, frames.shape[:2]).expand(x.shape[0], -1, -1, -1, -1)
+        return resized
 
 
 def resized_mlp(

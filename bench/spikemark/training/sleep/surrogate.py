@@ -106,7 +106,8 @@ def pair_changes(synapses: nn.Module, pre: Tensor, post: Tensor, options: Surrog
 
     def joined(before: Tensor, after: Tensor) -> Tensor:
         outputs = functional_call(synapses, {"weight": variable}, (before.flatten(0, 1),))
-        return (outputs * after.flatten(0, 1)).sum()
+        total: Tensor = (outputs * after.flatten(0, 1)).sum()
+        return total
 
     with torch.enable_grad():
         strengthened = joined(traces(pre, options.tau_pre), post)
