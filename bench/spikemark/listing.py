@@ -43,7 +43,7 @@ def _neurons() -> Table:
 
 def _systems() -> Table:
     from spikemark.adapter import get_adapter
-    from spikemark.networks import PUBLISHED, build_network
+    from spikemark.networks import PUBLISHED, build_network, neurons_of
     from spikemark.systems import SYSTEMS
 
     rows = []
@@ -62,7 +62,7 @@ def _systems() -> Table:
             steps=_STEPS,
             meta=True,
         )
-        learned = sum(p.numel() for layer in model.spiking_layers() for p in layer.learnables().values())
+        learned = sum(p.numel() for layer in neurons_of(model) for p in layer.learnables().values())
         count = sum(p.numel() for p in model.parameters())
         inputs = " x ".join(str(side) for side in shape)
         rows.append(

@@ -6,6 +6,7 @@ the neurons, a network does not know.
 """
 
 from spikemark.networks.build import NETWORKS, build_network
+from spikemark.networks.graded import neurons_of
 from spikemark.networks.published import PUBLISHED, Published
 from spikemark.networks.stages import MakeNeurons, MakeNorm, PopulationReadout, SpikingNetwork, Stage, over_time
 
@@ -19,5 +20,6 @@ __all__ = [
     "SpikingNetwork",
     "Stage",
     "build_network",
+    "neurons_of",
     "over_time",
 ]

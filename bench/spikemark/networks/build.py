@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -104,6 +105,8 @@ def build_network(
     for kind, name, known in (("network", network, NETWORKS), ("normalization", normalization, NORMALIZATIONS)):
         if name not in known:
             raise unknown(kind, name, known)
+    if meta:  # draws would be of no use, and on the meta device their first one loads a compiler
+        spec = _without_jitter(spec)
     jitter = None if meta else generator("jitter", seed)
     further = dict(options or {})
     adaptation = further.pop("adaptation", None)
@@ -123,6 +126,10 @@ def build_network(
         if not meta:
             _name_streams(model, seed)
     return model
+
+
+def _without_jitter(spec: NeuronSpec) -> NeuronSpec:
+    return replace(spec, threshold=replace(spec.threshold, jitter=0.0), decay=replace(spec.decay, jitter=0.0))
 
 
 def _name_streams(model: nn.Module, seed: int) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from spikemark.adapter import SpikingLayer
 from spikemark.networks.stages import over_time
 
 DECAY = 0.25
@@ -90,3 +91,8 @@ class GradedStage(nn.Module):
             currents = currents + over_time(self.lateral, currents.unsqueeze(2)).squeeze(2)
         graded: Tensor = self.neurons(currents)
         return graded
+
+
+def neurons_of(model: nn.Module) -> list[SpikingLayer | GradedNeurons]:
+    """All neurons of a model that may hold learned parameters: an adapter's and graded ones."""
+    return [module for module in model.modules() if isinstance(module, (SpikingLayer, GradedNeurons))]

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikemark.adapter import SpikingLayer
-from spikemark.networks.graded import GradedNeurons
+from spikemark.networks import neurons_of
 from spikemark.systems import Optimizer, Trains
 
 
@@ -72,10 +71,10 @@ def select_trained(model: nn.Module, trains: Trains) -> list[nn.Parameter]:
         ValueError: nothing is left to train.
     """
     kinds: dict[int, str] = {}
+    for neurons in neurons_of(model):
+        kinds |= {id(parameter): "neuron" for parameter in neurons.learnables().values()}
     for module in model.modules():
-        if isinstance(module, (SpikingLayer, GradedNeurons)):
-            kinds |= {id(parameter): "neuron" for parameter in module.learnables().values()}
-        elif isinstance(module, nn.modules.batchnorm._BatchNorm):
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
             kinds |= {id(parameter): "norm" for parameter in module.parameters()}
             kinds[id(module.weight)] = "gamma"
     for parameter in model.parameters():
@@ -89,11 +88,7 @@ def select_trained(model: nn.Module, trains: Trains) -> list[nn.Parameter]:
 def parameter_groups(model: nn.Module, optimizer: Optimizer, trained: list[nn.Parameter]) -> list[dict[str, Any]]:
     """The trained parameters as groups of the torch optimiser: thresholds apart where they move otherwise."""
     apart = optimizer.threshold_learning_rate_factor != 1 or optimizer.threshold_weight_decay is not None
-    thresholds = {
-        id(layer.learnables().get("threshold"))
-        for layer in model.modules()
-        if apart and isinstance(layer, (SpikingLayer, GradedNeurons))
-    }
+    thresholds = {id(neurons.learnables().get("threshold")) for neurons in neurons_of(model) if apart}
     groups: list[dict[str, Any]] = [{"params": [p for p in trained if id(p) not in thresholds]}]
     if apart:
         decay = optimizer.threshold_weight_decay
