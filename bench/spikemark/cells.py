@@ -12,7 +12,9 @@ from spikemark.noise import NOISES
 from spikemark.results import key_of
 from spikemark.systems import SYSTEMS
 
-Task = Literal["train", "throughput", "conformance"]
+Task = Literal["train", "throughput", "layers", "conformance"]
+# These have no network: their cells name neurons where others name systems.
+_OF_NEURONS = ("layers", "conformance")
 ONLY_KEYS = ("measure", "framework", "neuron", "network", "system", "dataset", "seed", "variant")
 
 
@@ -22,10 +24,11 @@ class Cell:
 
     Attributes:
         suite: the suite's name; it does not enter the key, so suites share results.
-        task: "train" (accuracy, robustness and energy of one trained network), "throughput" or "conformance".
+        task: "train" (accuracy, robustness and energy of one trained network), "throughput" (of a network), "layers" or
+            "conformance".
         framework: adapter.
-        system: a row of `SYSTEMS`; for conformance, a row of `NEURONS`.
-        dataset: a row of `DATASETS`; for conformance, "dyadic".
+        system: a row of `SYSTEMS`; for layers and conformance, a row of `NEURONS`.
+        dataset: a row of `DATASETS`; for conformance, "dyadic"; for layers, the axis along which they vary.
         seed: of the run.
         timeout: seconds.
         settings: the tables of the suite file that determine the result.
@@ -45,17 +48,17 @@ class Cell:
     @property
     def neuron(self) -> str:
         """Name of the neuron."""
-        return self.system if self.task == "conformance" else SYSTEMS[self.system].neuron
+        return self.system if self.task in _OF_NEURONS else SYSTEMS[self.system].neuron
 
     @property
     def network(self) -> str | None:
-        """Name of the network; None for conformance."""
-        return None if self.task == "conformance" else SYSTEMS[self.system].network
+        """Name of the network; None for layers and conformance."""
+        return None if self.task in _OF_NEURONS else SYSTEMS[self.system].network
 
     @property
     def exclusive(self) -> bool:
         """Whether the cell must have the machine to itself."""
-        return self.task == "throughput"
+        return self.task in ("throughput", "layers")
 
     def axes(self) -> dict[str, Any]:
         """The axes that `--only` selects by, as they stand in a record's ``cell``."""
@@ -71,7 +74,7 @@ class Cell:
 
     def content(self) -> dict[str, Any]:
         """Everything that determines the result, as it stands in the record."""
-        system = {} if self.task == "conformance" else {"system_definition": SYSTEMS[self.system].to_dict()}
+        system = {} if self.task in _OF_NEURONS else {"system_definition": SYSTEMS[self.system].to_dict()}
         noises = self.settings.get("robustness", {}).get("noises", ())
         levels = {"noise_levels": {name: list(NOISES[name].levels) for name in noises}} if noises else {}
         version = get_adapter(self.framework).version()

@@ -20,6 +20,8 @@ from spikemark.environment import environment
 from spikemark.measures.accuracy import test_accuracy
 from spikemark.measures.conformance import conformance
 from spikemark.measures.energy import energy_measurements
+from spikemark.measures.layers import layers
+from spikemark.measures.points import Point
 from spikemark.measures.robustness import robustness
 from spikemark.measures.throughput import Budget, throughput
 from spikemark.networks import SpikingNetwork, build_network
@@ -99,8 +101,8 @@ def _empty_record(cell: Cell, device: str) -> Record:
 
 
 def _threads(cell: Cell) -> int:
-    """One thread a cell, since cells run side by side; throughput has the machine to itself."""
-    return int(cell.settings["throughput"]["threads"]) if cell.task == "throughput" else 1
+    """One thread a cell, since cells run side by side; timings have the machine to themselves."""
+    return int(cell.settings[cell.task]["threads"]) if cell.task in ("throughput", "layers") else 1
 
 
 def _protocol(cell: Cell) -> Protocol:
@@ -177,6 +179,22 @@ def _throughput(cell: Cell, record: Record, data_dir: Path | None, device: str, 
     )
 
 
+def _layers(cell: Cell, record: Record, data_dir: Path | None, device: str, watch: Watch) -> None:
+    settings = cell.settings["layers"]
+    record["measurements"] += layers(
+        get_adapter(cell.framework),
+        get_adapter("reference"),
+        NEURONS[cell.neuron],
+        Point.of_settings(settings),
+        settings["phases"],
+        budget=Budget(seconds=settings["seconds"]),
+        threads=settings["threads"],
+        device=device,
+        memory=settings["memory"],
+        check=watch.check,
+    )
+
+
 def _conformance(cell: Cell, record: Record, data_dir: Path | None, device: str, watch: Watch) -> None:
     result = conformance(get_adapter(cell.framework), NEURONS[cell.neuron], seed=cell.seed)
     record["measurements"] += result.measurements()
@@ -185,6 +203,7 @@ def _conformance(cell: Cell, record: Record, data_dir: Path | None, device: str,
 _TASKS: dict[Task, Callable[[Cell, Record, Path | None, str, Watch], None]] = {
     "train": _train,
     "throughput": _throughput,
+    "layers": _layers,
     "conformance": _conformance,
 }
 

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class Measurement(TypedDict):
-    """One number. `values` holds the raw repeats behind it, `low` and `high` its 95 % interval, where there are any."""
+    """One number: `values` are its raw repeats, `low` and `high` its 95 % interval, `why` a reason, if it has any."""
 
     metric: str
     value: float
@@ -44,6 +44,7 @@ class Measurement(TypedDict):
     low: NotRequired[float]
     high: NotRequired[float]
     values: NotRequired[list[float]]
+    why: NotRequired[str]
 
 
 class Record(TypedDict):

@@ -7,90 +7,44 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable
 from functools import partial
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from spikemark.adapter import adapter_names
 from spikemark.cells import Cell, Task
-from spikemark.datasets import DATASETS, ENCODERS
+from spikemark.datasets import DATASETS
 from spikemark.errors import InputError, unknown
 from spikemark.noise import NOISES
+from spikemark.settings import (
+    Axis,
+    Count,
+    Encoding,
+    Energy,
+    LayerAxes,
+    Layers,
+    Robustness,
+    Sizes,
+    Table,
+    Throughput,
+    Training,
+    each_once,
+    in_registry,
+)
 from spikemark.systems import SYSTEMS
 
-Measure = Literal["accuracy", "robustness", "energy", "throughput", "conformance"]
-Count = Annotated[int, Field(ge=1)]
-Axis = Annotated[tuple[str, ...], Field(min_length=1)]
+Measure = Literal["accuracy", "robustness", "energy", "throughput", "layers", "conformance"]
 
 
 class SuiteError(InputError):
     """The suite file is wrong; the message names file, key and what would be right."""
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Sizes(_Table):
-    """How many samples of each split; all of them when left out."""
-
-    train: Count | None = None
-    validation: Count | None = None
-    test: Count | None = None
-
-
-class Encoding(_Table):
-    """How samples become currents over `steps` time steps."""
-
-    name: str = "direct"
-    steps: Count = 4
-
-    @field_validator("name")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        return _in_registry("encoder", name, ENCODERS)
-
-
-class Training(_Table):
-    """Epochs and batch size, the same for every contender."""
-
-    epochs: Count = 10
-    batch_size: Annotated[int, Field(ge=2)] = 64
-
-
-class Robustness(_Table):
-    """Which noises at which severities, on how many test samples (all when left out)."""
-
-    noises: Axis = ("gaussian", "salt-and-pepper", "spike-deletion")
-    severities: Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], Field(min_length=1)] = (1, 2, 3, 4, 5)
-    samples: Count | None = None
-
-    @field_validator("noises")
-    @classmethod
-    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_in_registry("noise", name, NOISES) for name in names)
-
-
-class Energy(_Table):
-    """On how many test samples operations are counted."""
-
-    samples: Count = 128
-
-
-class Throughput(_Table):
-    """How throughput is measured: batch, threads, and seconds for each of its phases."""
-
-    batch_size: Count = 64
-    threads: Count = 1
-    seconds: Annotated[float, Field(gt=0)] = 1.0
-
-
-class Part(_Table):
+class Part(Table):
     """Axes and settings: every combination of the axes is a cell."""
 
     variant: Annotated[str, Field(pattern=r"^[a-z0-9-]*$")] = ""
@@ -106,29 +60,27 @@ class Part(_Table):
     robustness: Robustness = Robustness()
     energy: Energy = Energy()
     throughput: Throughput = Throughput()
+    layers: Layers = Layers()
 
     @field_validator("frameworks")
     @classmethod
     def _known_frameworks(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_in_registry("framework", name, adapter_names()) for name in names)
+        return tuple(in_registry("framework", name, adapter_names()) for name in names)
 
     @field_validator("systems")
     @classmethod
     def _known_systems(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_in_registry("system", name, SYSTEMS) for name in names)
+        return tuple(in_registry("system", name, SYSTEMS) for name in names)
 
     @field_validator("datasets")
     @classmethod
     def _known_datasets(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_in_registry("dataset", name, DATASETS) for name in names)
+        return tuple(in_registry("dataset", name, DATASETS) for name in names)
 
     @field_validator("frameworks", "systems", "datasets", "seeds", "measures")
     @classmethod
     def _no_doubles(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        doubles = sorted({str(value) for value in values if values.count(value) > 1})
-        if doubles:
-            raise ValueError(f"named twice: {', '.join(doubles)}")
-        return values
+        return each_once(values)
 
     @model_validator(mode="after")
     def _noises_fit_the_data(self) -> Self:
@@ -137,13 +89,19 @@ class Part(_Table):
                 NOISES[noise].check(DATASETS[dataset])
         return self
 
+    @model_validator(mode="after")
+    def _layers_have_axes(self) -> Self:
+        if "layers" in self.measures and not self.layers.by_axis():
+            raise ValueError(f"layers.axes: name at least one of {', '.join(LayerAxes.model_fields)}")
+        return self
+
     def cells(self, suite: str) -> list[Cell]:
         """All cells of the part, under the suite's name."""
         cells: list[Cell] = []
         cell = partial(self._cell, suite)
         trained = [m for m in ("accuracy", "robustness", "energy") if m in self.measures]
+        neurons = dict.fromkeys(SYSTEMS[name].neuron for name in self.systems)
         if "conformance" in self.measures:
-            neurons = dict.fromkeys(SYSTEMS[name].neuron for name in self.systems)
             cells += [cell("conformance", f, n, "dyadic", self.seeds[0], {}) for n in neurons for f in self.frameworks]
         if trained:
             settings = self.model_dump(mode="json", include={"sizes", "training", "encoding", *trained})
@@ -162,6 +120,13 @@ class Part(_Table):
                 for system in self.systems
                 for framework in self.frameworks
             ]
+        if "layers" in self.measures:
+            cells += [
+                cell("layers", framework, neuron, axis, self.seeds[0], settings)
+                for axis, settings in self.layers.by_axis().items()
+                for neuron in neurons
+                for framework in self.frameworks
+            ]
         return cells
 
     def _cell(
@@ -170,7 +135,7 @@ class Part(_Table):
         return Cell(suite, task, framework, system, dataset, seed, self.timeout, settings, self.variant)
 
 
-class Suite(_Table):
+class Suite(Table):
     """A suite file: one part, or several that share what stands at its top."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -186,13 +151,6 @@ class Suite(_Table):
     def values(self, axis: Literal["frameworks", "systems", "datasets", "measures"]) -> list[str]:
         """Everything that any part names on an axis, in order."""
         return list(dict.fromkeys(value for part in self.parts for value in getattr(part, axis)))
-
-
-def _in_registry(kind: str, name: str, known: Iterable[str]) -> str:
-    names = list(known)
-    if name not in names:
-        raise unknown(kind, name, names)
-    return name
 
 
 def shipped_suites() -> dict[str, Path]:
@@ -253,7 +211,9 @@ def _explain(error: ValidationError) -> str:
             place = place[2:]
         key = ".".join(str(part) for part in place) or "suite"
         if item["type"] == "extra_forbidden":
-            table: Any = Part if len(place) == 1 else Part.model_fields[str(place[0])].annotation
+            table: Any = Part
+            for name in place[:-1]:
+                table = getattr(table, "model_fields", {})[str(name)].annotation
             fields = getattr(table, "model_fields", {})
             problems.append(f"{unknown('key', str(place[-1]), fields)} at {key}")
         elif item["type"] == "value_error":

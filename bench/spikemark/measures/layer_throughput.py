@@ -40,6 +40,7 @@ class LayerWork:
         native: whether it is the framework's own LIF with its own defaults instead.
         threads: for torch.
         device: "cpu" or "cuda".
+        compiled: whether `torch.compile` compiles the layer, with its defaults.
     """
 
     adapter: Adapter
@@ -51,14 +52,20 @@ class LayerWork:
     native: bool = False
     threads: int = 1
     device: str = "cpu"
+    compiled: bool = False
 
-    def layer(self) -> nn.Module:
-        """The layer, in its type and on its device."""
+    def layer(self, *, cached: bool = True) -> nn.Module:
+        """The layer, in its type and on its device; with `cached`, what was compiled before is taken from disk."""
         if self.native:
             made = self.adapter.native(self.shape)
         else:
             made = self.adapter.neuron(self.spec, self.shape, generator=generator("throughput", "jitter"))
-        return made.to(self.device, self.dtype)
+        made = made.to(self.device, self.dtype)
+        if not self.compiled:
+            return made
+        # In this process and its own thread: a fork that measures memory must leave no workers behind.
+        compiled: nn.Module = torch.compile(made, options={"compile_threads": 1, "force_disable_caches": not cached})
+        return compiled
 
     def currents(self, batch: int) -> Tensor:
         """Currents ``[T, batch, *shape]``, uniform in 0..2: around the usual thresholds, so that spikes happen."""
@@ -71,7 +78,13 @@ class LayerWork:
         return layer_run(self.layer(), self.currents(batch), phase)
 
     def build(self) -> tuple[Run, Run]:
-        """Forward and backward of two samples and of the whole batch, for `footprint`."""
+        """Forward and backward of two samples and of the whole batch, for `footprint`.
+
+        A compiled layer runs the whole batch both times: for two samples it would be compiled apart.
+        """
+        if self.compiled:
+            run = layer_run(self.layer(cached=False), self.currents(self.batch_size), "forward+backward")
+            return run, run
         return self.run("forward+backward", min(2, self.batch_size)), self.run("forward+backward", self.batch_size)
 
 
@@ -116,8 +129,12 @@ class LayerTimings:
 
     def bandwidth_fraction(self, contender: str) -> Interval:
         """Part of the ceiling that a contender's fewest bytes reach, with its 95 % interval: 1 is the limit."""
+        return median_ratio_interval([self.bandwidth_fractions(contender)])
+
+    def bandwidth_fractions(self, contender: str) -> list[float]:
+        """`bandwidth_fraction`, round by round."""
         pairs = zip(self.timings.seconds[COPY], self.timings.seconds[contender], strict=True)
-        return median_ratio_interval([[self.bytes_moved / self.bytes_copied * copy / own for copy, own in pairs]])
+        return [self.bytes_moved / self.bytes_copied * copy / own for copy, own in pairs]
 
 
 def layer_throughput(
@@ -155,7 +172,6 @@ def layer_throughput(
         spikemark.adapter.Unsupported: a framework cannot express the spec.
         ValueError: no adapter, or no track.
     """
-    results: dict[LayerPhase, LayerTimings] = {}
     with pinned_threads(threads) as pinned:
         works = {
             f"{adapter.name} {track}": LayerWork(
@@ -166,16 +182,32 @@ def layer_throughput(
         }
         if not works:
             raise ValueError("nothing to time: give at least one adapter and one track")
-        currents = next(iter(works.values())).currents(batch)
-        copied = torch.empty_like(currents)
-        for phase in phases:
-            runs = {name: work.run(phase, batch) for name, work in works.items()}
-            timings = interleave(
-                runs | {COPY: lambda: copied.copy_(currents)},
-                budget or Budget(),
-                clock=clock,
-                synchronize=synchronizer(device),
-            )
-            moved = bytes_moved(shape, steps, batch, dtype, phase)
-            results[phase] = LayerTimings(timings, 2 * currents.nbytes, moved)
+        return time_layers(works, phases, budget or Budget(), clock=clock)
+
+
+def time_layers(
+    works: Mapping[str, LayerWork], phases: Sequence[LayerPhase], budget: Budget, *, clock: Clock = time.perf_counter
+) -> Mapping[LayerPhase, LayerTimings]:
+    """Time contenders of one size and type, interleaved with a copy of the currents; ratios are to the first one.
+
+    Args:
+        works: by name; at least one.
+        phases: what to time.
+        budget: for each phase.
+        clock: seconds.
+    """
+    results: dict[LayerPhase, LayerTimings] = {}
+    one = next(iter(works.values()))
+    currents = one.currents(one.batch_size)
+    copied = torch.empty_like(currents)
+    for phase in phases:
+        runs = {name: work.run(phase, work.batch_size) for name, work in works.items()}
+        timings = interleave(
+            runs | {COPY: lambda: copied.copy_(currents)},
+            budget,
+            clock=clock,
+            synchronize=synchronizer(one.device),
+        )
+        moved = bytes_moved(one.shape, one.steps, one.batch_size, one.dtype, phase)
+        results[phase] = LayerTimings(timings, 2 * currents.nbytes, moved)
     return results

@@ -9,13 +9,13 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 import torch
 
+from spikemark.measures.points import LayerPhase
 from spikemark.measures.timing import Budget, Clock, interleave
 
-LayerPhase = Literal["forward", "forward+backward"]
+__all__ = ["LayerPhase", "bytes_moved", "copy_bandwidth", "pinned_threads", "synchronizer"]
 
 # Passes over one tensor of currents that no implementation can do without. Forward: read currents, write spikes.
 # For a backward pass, also write the membrane at fire, then read it and the incoming gradient, write the outgoing one.

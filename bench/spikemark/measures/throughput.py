@@ -16,10 +16,10 @@ from torch import Tensor
 from spikemark.adapter import Adapter, SpikingLayer
 from spikemark.measures.footprint import Run, can_measure, footprint
 from spikemark.measures.machine import copy_bandwidth, pinned_threads, synchronizer
+from spikemark.measures.rows import rounded, timed_row
 from spikemark.measures.timing import Budget, Clock, Timings, interleave
 from spikemark.networks import SpikingNetwork, build_network
 from spikemark.results import Measurement
-from spikemark.statistics import median_ratio_interval
 from spikemark.streams import generator
 from spikemark.systems import System
 from spikemark.training.learner import Protocol, rates
@@ -179,7 +179,7 @@ def throughput(
             rows += _times(f"{prefix}latency", latency, name)
             rows += _footprint(prefix, works[name])
         bandwidth = copy_bandwidth(_COPY_BYTES, device=device)
-    rows.append({"metric": "copy_bandwidth", "value": _round(bandwidth), "unit": "bytes/s"})
+    rows.append({"metric": "copy_bandwidth", "value": rounded(bandwidth), "unit": "bytes/s"})
     rows.append({"metric": "threads", "value": float(pinned), "unit": "threads"})
     return rows
 
@@ -193,15 +193,15 @@ def _replace_neurons(network: SpikingNetwork, adapter: Adapter) -> None:
 
 def _rates(metric: str, timings: Timings, name: str, batch: int) -> list[Measurement]:
     return [
-        _row(metric, "samples/s", [batch / seconds for seconds in timings.seconds[name]]),
-        _row(f"{metric}_ratio", "x reference", [1 / ratio for ratio in timings.ratios(name)]),
+        timed_row(metric, "samples/s", [batch / seconds for seconds in timings.seconds[name]]),
+        timed_row(f"{metric}_ratio", "x reference", [1 / ratio for ratio in timings.ratios(name)]),
     ]
 
 
 def _times(metric: str, timings: Timings, name: str) -> list[Measurement]:
     return [
-        _row(metric, "s", timings.seconds[name]),
-        _row(f"{metric}_ratio", "x reference", timings.ratios(name)),
+        timed_row(metric, "s", timings.seconds[name]),
+        timed_row(f"{metric}_ratio", "x reference", timings.ratios(name)),
     ]
 
 
@@ -211,23 +211,5 @@ def _footprint(prefix: str, work: NetworkWork) -> list[Measurement]:
     seen = footprint(work)
     return [
         {"metric": f"{prefix}peak_memory", "value": float(seen.peak_memory), "unit": "bytes"},
-        {"metric": f"{prefix}first_call", "value": _round(seen.first_call), "unit": "s"},
+        {"metric": f"{prefix}first_call", "value": rounded(seen.first_call), "unit": "s"},
     ]
-
-
-def _row(metric: str, unit: str, values: list[float] | tuple[float, ...]) -> Measurement:
-    rounded = [_round(value) for value in values]
-    interval = median_ratio_interval([rounded])
-    return {
-        "metric": metric,
-        "value": _round(interval.value),
-        "unit": unit,
-        "low": interval.low,
-        "high": interval.high,
-        "values": rounded,
-    }
-
-
-def _round(value: float) -> float:
-    """Six digits: finer than any timing repeats, a third of the text in a record."""
-    return float(f"{value:.6g}")
