@@ -5,13 +5,19 @@ import pytest
 import torch
 from torch import nn
 
+from spikemark.adapter import get_adapter
+from spikemark.datasets import Sizes, load_dataset
 from spikemark.errors import InputError
+from spikemark.networks import build_network
+from spikemark.neurons import NEURONS
 from spikemark.streams import generator
 from spikemark.systems import System
 from spikemark.training.learner import Protocol
+from spikemark.training.loop import train
 from spikemark.training.sleep import learner as learner_module
 from spikemark.training.sleep.learner import SleepStdpLearner
 from spikemark.training.sleep.model import SleepNetwork
+from spikemark.training.sleep.network import sleep_network
 from spikemark.training.sleep.options import NeuronConstants
 from spikemark.training.sleep.projections import Architecture
 
@@ -114,6 +120,48 @@ def test_first_weights_are_clipped():
     rule.learn(*batch(1))
     assert rule.network.exc_to_inh.weight.max() <= 0.25
     assert rule.diagnostics()["weights_at_upper_bound"] > 0.1
+
+
+@pytest.fixture
+def wired(monkeypatch):
+    """The rule and the network under the names that suites use."""
+    names = {"sleep-stdp": sleep_network}
+    rules = {"sleep-stdp": "spikemark.training.sleep.learner:SleepStdpLearner"}
+    monkeypatch.setattr("spikemark.networks.build.NETWORKS", names)
+    monkeypatch.setattr("spikemark.training.learner.RULES", rules)
+
+
+def build(seed, **more):
+    options = {"side": 6, "excitatory": 30, "inhibitory": 8, "intensity": 0.3}
+    options |= {"densities": (0.5, 0.3, 0.4, 0.5), "weights": (0.3, 0.3, 0.4, -0.5)}
+    return build_network(
+        "sleep-stdp", get_adapter("reference"), NEURONS["lif"], (1, 8, 8), 10, seed,
+        normalization="none", options=options, **more,
+    )  # fmt: skip
+
+
+def test_synapses_follow_the_seed(wired):
+    first, again, other = build(0), build(0), build(1)
+    assert torch.equal(first.exc_to_inh.mask, again.exc_to_inh.mask)
+    assert not torch.equal(first.exc_to_inh.mask, other.exc_to_inh.mask)
+    assert not (first.inh_to_exc.mask & first.exc_to_inh.mask.T).any()
+    assert build(0, meta=True).exc_to_inh.weight.shape == (8, 30)
+
+
+def test_training_loop(wired):
+    """Two epochs on digits: the best state is a whole network, readout included."""
+    dataset = load_dataset("digits", sizes=Sizes(200, 50, 50))
+    options = {"fraction": 0.1, "interval": 1000, "sign": "reversed", "learning_rate": 0.003}
+    system = System("lif", "sleep-stdp", "test", rule="sleep-stdp", rule_options=options)
+    model = build(0)
+    trained = train(model, system, dataset, Protocol(2, 50, "direct", 30), 0)
+    assert trained.history[0].loss == pytest.approx(np.log(10), rel=1e-5)
+    assert max(epoch.validation_accuracy for epoch in trained.history) > 0.3
+    other = build(1)
+    other.load_state_dict(trained.last_state)
+    x = dataset.test.inputs.unsqueeze(0).expand(30, *dataset.test.inputs.shape)
+    assert torch.equal(other(x), model(x))
+    assert set(model.diagnostics()) >= {"silent_neurons", "runaway_neurons", "representation_diversity"}
 
 
 def test_epoch_without_batches():

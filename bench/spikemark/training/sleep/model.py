@@ -14,7 +14,6 @@ from torch.nn import functional as F
 from spikemark.adapter import SpikingLayer
 from spikemark.errors import InputError
 from spikemark.measures.operations import LayerCount, OperationCount, SpikingCount
-from spikemark.training.sleep import kernels
 from spikemark.training.sleep.options import NeuronConstants, SleepOptions
 from spikemark.training.sleep.projections import Architecture, Projection
 from spikemark.training.sleep.readout import RateReadout
@@ -147,6 +146,8 @@ class SleepNetwork(nn.Module):
             Spikes of each neuron ``[B, neurons]``, and those of each input and neuron that reached its synapses
             ``[B, inputs + neurons]``: a spike of the last step does not.
         """
+        from spikemark.training.sleep import kernels  # loads a compiler; those who only list systems need none
+
         probabilities = self.probabilities(inputs).numpy()
         steps, batch = inputs.shape[:2]
         counts = np.zeros((batch, self.neurons), dtype=np.int64)

@@ -46,6 +46,8 @@ class Projection(nn.Linear):
 
     def reset_parameters(self) -> None:
         """Draw the synapses from torch's generator, and set them to their first weight."""
+        if self.weight.is_meta:  # shapes alone are wanted
+            return
         mask = torch.rand(self.weight.shape) < self._density
         if not self._loops:
             mask.fill_diagonal_(False)
