@@ -34,10 +34,11 @@ class Eligibility:
     def __init__(self, layer: SpikingLayer, like: Tensor) -> None:
         self._layer, self._spec = layer, layer.spec
         self._decay, self._threshold = layer.decay.detach(), layer.threshold.detach()
-        self._scale = 1 - self._decay if self._spec.decay_input else torch.ones_like(self._decay)
+        self._scale = 1 - self._decay if self._spec.decay_input else None
         paths = ["current", *(name for name, raw in layer.learnables().items() if raw.requires_grad)]
         self._membrane = torch.zeros_like(like)
-        self._carried = {path: torch.zeros_like(like) for path in paths}
+        # These grow to the layer's size where the reset makes them differ; else they stay one number for all neurons.
+        self._carried = {path: like.new_zeros(()) for path in paths}
         self._sums = {path: torch.zeros_like(like) for path in paths}
         self._spikes = torch.zeros_like(like)
         self.steps = 0
@@ -58,49 +59,57 @@ class Eligibility:
 
     def follow(self, currents: Tensor, spikes: Tensor) -> None:
         """Take in a whole run from rest, whose spikes the adapter's layer has computed: both ``[T, B, *shape]``."""
-        charged = torch.empty_like(currents)
-        membrane = torch.zeros_like(self._membrane)
+        charged, before = torch.empty_like(currents), []
         for x, o, u in zip(currents, spikes, charged, strict=True):
-            torch.add(self._decay * membrane, self._scale * x, out=u)
-            membrane = self._reset(u, o)
+            before.append(self._membrane if "decay" in self._sums else x)  # read for the decay alone
+            u.copy_(self._charge(x))
+            self._membrane = self._reset(u, o)
         slopes = self._fire(charged)[1]
-        for x, u, o, slope in zip(currents, charged, spikes, slopes, strict=True):
-            self._advance(x, u, o, slope)
+        for x, v, u, o, slope in zip(currents, before, charged, spikes, slopes, strict=True):
+            self._gather(x, v, u, o, slope)
+        self._spikes += spikes.sum(0)
+        self.steps += len(spikes)
 
     def step(self, current: Tensor) -> Tensor:
         """One step of a run whose membrane is kept here; its spikes, like `current` ``[B, *shape]``."""
-        u = self._decay * self._membrane + self._scale * current
-        spikes, slopes = self._fire(u[None])
-        self._advance(current, u, spikes[0], slopes[0])
-        return spikes[0]
+        u = self._charge(current)
+        fired, slopes = self._fire(u[None])
+        spikes = fired[0]
+        self._gather(current, self._membrane, u, spikes, slopes[0])
+        self._membrane = self._reset(u, spikes)
+        self._spikes += spikes
+        self.steps += 1
+        return spikes
+
+    def _charge(self, x: Tensor) -> Tensor:
+        return torch.addcmul(x if self._scale is None else self._scale * x, self._decay, self._membrane)
 
     def _fire(self, charged: Tensor) -> tuple[Tensor, Tensor]:
         """Spike and ``do/du`` at membranes ``[T, B, *shape]``: the adapter's single step, on all steps as one batch."""
         with torch.enable_grad():
-            currents = (charged / self._scale).flatten(0, 1)[None].requires_grad_()
+            from_rest = charged if self._scale is None else charged / self._scale
+            currents = from_rest.flatten(0, 1)[None].detach().requires_grad_()
             spikes = self._layer.spikes(currents)
-            (slopes,) = torch.autograd.grad(spikes.sum(), currents)
-        return spikes.detach()[0].view_as(charged), (slopes[0].view_as(charged) / self._scale)
+            (slopes,) = torch.autograd.grad(spikes, currents, torch.ones_like(spikes))
+        slopes = slopes[0].view_as(charged)
+        return spikes.detach()[0].view_as(charged), slopes if self._scale is None else slopes / self._scale
 
     def _reset(self, u: Tensor, o: Tensor) -> Tensor:
-        return u * (1 - o) if self._spec.reset == "zero" else u - self._threshold * o
+        return u * (1 - o) if self._spec.reset == "zero" else torch.addcmul(u, self._threshold, o, value=-1)
 
-    def _advance(self, x: Tensor, u: Tensor, o: Tensor, slope: Tensor) -> None:
+    def _gather(self, x: Tensor, before: Tensor, u: Tensor, o: Tensor, slope: Tensor) -> None:
         for path in self._sums:
-            moved = self._decay * self._carried[path] + self._source(path, x)
+            moved = self._decay * self._carried[path] + self._source(path, x, before)
             fired = slope * (moved - self._offset(u) if path == "threshold" else moved)
             self._sums[path] += fired
             self._carried[path] = self._reset_derivative(path, u, o, moved, fired)
-        self._membrane = self._reset(u, o)
-        self._spikes += o
-        self.steps += 1
 
-    def _source(self, path: str, x: Tensor) -> Tensor | float:
+    def _source(self, path: str, x: Tensor, before: Tensor) -> Tensor | float:
         if path == "current":
-            return self._scale
+            return 1.0 if self._scale is None else self._scale
         if path == "threshold":
             return 0.0
-        return self._membrane - x if self._spec.decay_input else self._membrane
+        return before if self._scale is None else before - x
 
     def _offset(self, u: Tensor) -> Tensor | float:
         return u / self._threshold if self._spec.surrogate.relative else 1.0
