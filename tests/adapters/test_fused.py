@@ -2,9 +2,6 @@
 
 import logging
 import math
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from itertools import product
 
@@ -73,7 +70,8 @@ def assert_same(spec, shape, currents, dtype):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("surrogate", kernels.SURROGATES)
 def test_every_combination_has_the_oracles_spikes_and_gradients(surrogate, dtype):
-    for spec in specs(surrogate):
+    every = 1 if dtype == torch.float32 else 3  # Kernels differ in nothing but the type.
+    for spec in list(specs(surrogate))[::every]:
         assert_same(spec, (3, 2), dyadic(4, 5, 3, 2), dtype)
 
 
@@ -84,7 +82,7 @@ def test_the_catalogue_conforms(name):
 
 @pytest.mark.parametrize(
     ("batch", "shape"),
-    [(1, (1,)), (7, (3,)), (6, (100,)), (3, (kernels.WIDTH,)), (5, (kernels.WIDTH + 1,)), (9, (700,)), (2, (3, 16, 8))],
+    [(1, (1,)), (7, (3,)), (6, (100,)), (3, (256,)), (5, (257,)), (4, (1061,)), (9, (700,)), (2, (3, 16, 8))],
     ids=str,
 )
 @pytest.mark.parametrize("workers", [1, 2, 3])
@@ -232,10 +230,10 @@ def test_torch_accepts_the_operators(name):
     currents = dyadic(5, 3, 4).float().requires_grad_()
     threshold, decay = (p.detach().clone().requires_grad_() for p in (layer.threshold, layer.decay))
     spec = NEURONS[name].to_json()
-    torch.library.opcheck(ops.fused_spikes, (currents, threshold, decay, spec))
+    torch.library.opcheck(torch.ops.spikemark.fused_spikes.default, (currents, threshold, decay, spec))
     plain = [t.detach() for t in (currents, currents, threshold, decay)]
     for wanted in ((True, True), (False, False)):
-        torch.library.opcheck(ops.fused_gradients, (*plain, spec, *wanted))
+        torch.library.opcheck(torch.ops.spikemark.fused_gradients.default, (*plain, spec, *wanted))
 
 
 def test_compiled_networks_hold_the_layer_in_one_graph():
@@ -265,21 +263,17 @@ def test_one_thread_where_torch_has_no_pool(monkeypatch, caplog):
     assert "one thread" in caplog.text
 
 
-@pytest.mark.parametrize("writable", [True, False])
-def test_kernels_are_kept_where_there_is_a_place_for_them(tmp_path, writable):
-    """A cache folder that cannot be made costs a warning and the compilation, not the layer."""
-    place = tmp_path / "cache"
-    if not writable:
-        place.write_text("a file where the folder should be")
-    program = (
-        "import torch; from spikemark import NEURONS, get_adapter;"
-        "print(get_adapter('fused').neuron(NEURONS['stl'], (2,))(torch.full((1, 1, 2), 3.0)).tolist())"
-    )
-    environment = os.environ | {
-        "NUMBA_CACHE_DIR": str(place),
-        "NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator",
-    }
-    ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
-    assert ran.stdout.strip() == "[[[1.0, 1.0]]]"
-    assert bool(list(place.rglob("*.nbi"))) == writable
-    assert ("NUMBA_CACHE_DIR" in ran.stderr) != writable
+def test_a_kernel_is_compiled_once_for_all_layers_shapes_and_surrogate_widths():
+    kernels.kernel.cache_clear()
+    narrow = replace(NEURONS["stl"], surrogate=Surrogate("atan", 2.0))
+    for spec, shape in ((narrow, (4,)), (replace(narrow, surrogate=Surrogate("atan", 3.0, 0.5)), (5, 2))):
+        currents = dyadic(3, 2, *shape).float().requires_grad_()
+        fused.neuron(spec, shape)(currents).sum().backward()
+    assert kernels.kernel.cache_info().misses == 2
+
+
+@pytest.mark.parametrize("steps", [1, 2, 100])
+def test_long_and_short_runs_have_the_oracles_gradients(steps):
+    """The columns of a task depend on T; decays need the membranes of each step."""
+    spec = replace(NEURONS["plif"], decay=Learnable(0.5, "neuron"), threshold=Learnable(0.75, "neuron"))
+    assert_same(spec, (300,), dyadic(steps, 2, 300), torch.float64)

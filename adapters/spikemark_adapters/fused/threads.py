@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from spikemark_adapters.fused.emit import Compiled
+
 _log = logging.getLogger(__name__)
 
 
@@ -32,15 +34,15 @@ def _openmp() -> Any:
 _parallel = _openmp()
 
 
-def run(kernel: Any, argument: int, threads: int) -> None:
+def run(kernel: Compiled, argument: int, threads: int) -> None:
     """Call `kernel` with the address `argument`, once on each of `threads` threads; returns when all are done.
 
     Args:
-        kernel: a compiled function of one address, which divides the work among its callers itself.
+        kernel: takes one address, and divides the work among its callers itself.
         argument: the address.
         threads: how many; one where torch has no pool.
     """
     if threads == 1 or _parallel is None:
-        kernel.ctypes(argument)
+        kernel.call(argument)
     else:
         _parallel(kernel.address, argument, threads, 0)

@@ -1,0 +1,286 @@
+"""A small language for loops over vectors of numbers, compiled to machine code while the program runs.
+
+Python code that handles `Value`s writes LLVM's intermediate code through llvmlite, a wheel without a compiler. An
+``if`` on a Python value decides what is written, so one readable function stands for many kernels, and what a kernel
+has no use for is not in it. Vectors are wider than any machine's registers; LLVM cuts them to fit the CPU at hand.
+
+Every operation on numbers rounds on its own, except within `Code.fusing`. This module knows no neurons.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import llvmlite.binding as llvm
+import numpy as np
+from llvmlite import ir
+
+_WHOLE = ir.IntType(64)
+_BYTE_POINTER = ir.IntType(8).as_pointer()
+_NAME = "kernel"
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """Machine code for ``void (void *)``.
+
+    Attributes:
+        address: of the function, for callers in other languages.
+        call: the function, for Python; takes the address of its argument.
+        owner: of the memory that the code lies in.
+    """
+
+    address: int
+    call: Callable[[int], None]
+    owner: Any
+
+
+class Value:
+    """A whole number, a floating-point number or a vector of those, or the outcome of a comparison of such."""
+
+    def __init__(self, code: Code, emitted: Any) -> None:
+        self.code = code
+        self.emitted = emitted
+
+    def like(self, constant: float) -> Value:
+        """`constant` in the type of this value."""
+        kind = self.emitted.type
+        return Value(
+            self.code, ir.Constant(kind, [constant] * kind.count if isinstance(kind, ir.VectorType) else constant)
+        )
+
+    def __add__(self, other: Value | float) -> Value:
+        return self._with(other, "add")
+
+    def __sub__(self, other: Value | float) -> Value:
+        return self._with(other, "sub")
+
+    def __mul__(self, other: Value | float) -> Value:
+        return self._with(other, "mul")
+
+    def __truediv__(self, other: Value | float) -> Value:
+        return self._with(other, "div")
+
+    def __rsub__(self, other: float) -> Value:
+        return self.like(other) - self
+
+    def __rtruediv__(self, other: float) -> Value:
+        return self.like(other) / self
+
+    def __floordiv__(self, other: Value) -> Value:
+        return Value(self.code, self.code.builder.sdiv(self.emitted, other.emitted))
+
+    def __mod__(self, other: Value) -> Value:
+        return Value(self.code, self.code.builder.srem(self.emitted, other.emitted))
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __ge__(self, other: Value | float) -> Value:
+        return self._against(other, ">=")
+
+    def __gt__(self, other: Value | float) -> Value:
+        return self._against(other, ">")
+
+    def __lt__(self, other: Value | float) -> Value:
+        return self._against(other, "<")
+
+    def __abs__(self) -> Value:
+        held = self._bits()
+        sign = held.like((1 << (self.code.itemsize * 8 - 1)) - 1)
+        cleared = self.code.builder.and_(held.emitted, sign.emitted)
+        return Value(self.code, self.code.builder.bitcast(cleared, self.emitted.type))
+
+    def choose(self, yes: Value, no: Value) -> Value:
+        """`yes` where this comparison holds, else `no`; each lane on its own."""
+        return Value(self.code, self.code.builder.select(self.emitted, yes.emitted, no.emitted))
+
+    def power_of_two(self, mantissa: int, bias: int) -> Value:
+        """2 to the whole number that the low bits of this number hold, given the layout of its type."""
+        held = self._bits()
+        shifted = Value(self.code, self.code.builder.shl(held.emitted, held.like(mantissa).emitted))
+        exponent = shifted + (bias << mantissa)
+        return Value(self.code, self.code.builder.bitcast(exponent.emitted, self.emitted.type))
+
+    def _bits(self) -> Value:
+        kind, whole = self.emitted.type, ir.IntType(self.code.itemsize * 8)
+        bits: Any = ir.VectorType(whole, kind.count) if isinstance(kind, ir.VectorType) else whole
+        return Value(self.code, self.code.builder.bitcast(self.emitted, bits))
+
+    def _is_whole(self) -> bool:
+        kind = self.emitted.type
+        return isinstance(kind.element if isinstance(kind, ir.VectorType) else kind, ir.IntType)
+
+    def _with(self, other: Value | float, operation: str) -> Value:
+        second = other if isinstance(other, Value) else self.like(other)
+        builder = self.code.builder
+        if self._is_whole():
+            return Value(self.code, getattr(builder, operation)(self.emitted, second.emitted))
+        emit = getattr(builder, f"f{operation}")
+        return Value(self.code, emit(self.emitted, second.emitted, flags=self.code.flags))
+
+    def _against(self, other: Value | float, relation: str) -> Value:
+        second = other if isinstance(other, Value) else self.like(other)
+        builder = self.code.builder
+        compare = builder.icmp_signed if self._is_whole() else builder.fcmp_ordered
+        return Value(self.code, compare(relation, self.emitted, second.emitted))
+
+
+class Variable:
+    """What changes from one turn of a loop to the next; lives in registers once compiled."""
+
+    def __init__(self, first: Value) -> None:
+        self._code = first.code
+        with self._code.builder.goto_entry_block():
+            self._place = self._code.builder.alloca(first.emitted.type)
+        self.set(first)
+
+    def get(self) -> Value:
+        """The value now."""
+        return Value(self._code, self._code.builder.load(self._place))
+
+    def set(self, value: Value) -> None:
+        """Change the value."""
+        self._code.builder.store(value.emitted, self._place)
+
+
+class Code:
+    """A function being written.
+
+    Args:
+        dtype: of the floating-point numbers.
+
+    Attributes:
+        builder: where llvmlite writes.
+        module: of the function.
+        itemsize: bytes of a number.
+        flags: LLVM's freedoms for operations on numbers.
+        argument: the function's argument, an address.
+    """
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.itemsize = dtype.itemsize
+        self.module = ir.Module()
+        self.module.triple = llvm.get_process_triple()
+        function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [_WHOLE]), _NAME)
+        function.append_basic_block("entry")
+        self.builder = ir.IRBuilder(function.append_basic_block("body"))
+        self.flags: tuple[str, ...] = ()
+        self.argument = Value(self, function.args[0])
+        self._real: Any = {4: ir.FloatType(), 8: ir.DoubleType()}[dtype.itemsize]
+
+    @contextmanager
+    def fusing(self) -> Iterator[None]:
+        """Within, a product and the sum that takes it may round once, where the CPU can."""
+        self.flags = ("contract",)
+        yield
+        self.flags = ()
+
+    def whole(self, number: int) -> Value:
+        """A whole number known now."""
+        return Value(self, ir.Constant(_WHOLE, number))
+
+    def zero(self, lanes: int) -> Value:
+        """A vector of zeros."""
+        return Value(self, ir.Constant(self._vector(lanes), None))
+
+    def field(self, number: int, *, real: bool = False) -> Value:
+        """The argument's field: 8 bytes, a whole number or a float64 (rounded to the type of the function)."""
+        kind = ir.DoubleType() if real else _WHOLE
+        value = self.builder.load(self._pointer(self.argument + 8 * number, kind), typ=kind)
+        return Value(self, self.builder.fptrunc(value, self._real) if real and self.itemsize == 4 else value)
+
+    def spread(self, number: Value, lanes: int) -> Value:
+        """A vector of one number."""
+        if lanes == 1:
+            return number
+        first = self.builder.insert_element(
+            ir.Constant(self._vector(lanes), ir.Undefined), number.emitted, ir.Constant(ir.IntType(32), 0)
+        )
+        nowhere = ir.Constant(ir.VectorType(ir.IntType(32), lanes), None)
+        return Value(self, self.builder.shuffle_vector(first, first, nowhere))
+
+    def load(self, address: Value, index: Value, lanes: int) -> Value:
+        """`lanes` numbers from the `index`-th on of the array at `address`."""
+        kind = self._vector(lanes)
+        place = self._pointer(address + index * self.itemsize, kind)
+        return Value(self, self.builder.load(place, align=self.itemsize, typ=kind))
+
+    def store(self, value: Value, address: Value, index: Value) -> None:
+        """Write numbers to an array, the first to its place `index`."""
+        place = self._pointer(address + index * self.itemsize, value.emitted.type)
+        self.builder.store(value.emitted, place, align=self.itemsize)
+
+    def prefetch(self, address: Value, index: Value, *, write: bool) -> None:
+        """Have the cache line of a number fetched, for reading or writing; it need not exist."""
+        function = self.module.declare_intrinsic(
+            "llvm.prefetch.p0", (), ir.FunctionType(ir.VoidType(), [_BYTE_POINTER] + 3 * [ir.IntType(32)])
+        )
+        place = self.builder.inttoptr((address + index * self.itemsize).emitted, _BYTE_POINTER)
+        self.builder.call(function, [place, *(ir.Constant(ir.IntType(32), n) for n in (int(write), 3, 1))])
+
+    def take(self, field: int) -> Value:
+        """Count up a field of the argument, atomically; its value before."""
+        place = self._pointer(self.argument + 8 * field, _WHOLE)
+        return Value(self, self.builder.atomic_rmw("add", place, ir.Constant(_WHOLE, 1), "monotonic"))
+
+    def least(self, a: Value, b: Value) -> Value:
+        """The smaller of two whole numbers."""
+        return (a < b).choose(a, b)
+
+    @contextmanager
+    def repeat(self, condition: Callable[[], Value]) -> Iterator[None]:
+        """A loop that goes on while `condition`, asked before each turn, holds."""
+        builder = self.builder
+        ask, turn, end = (builder.append_basic_block() for _ in range(3))
+        builder.branch(ask)
+        builder.position_at_end(ask)
+        builder.cbranch(condition().emitted, turn, end)
+        builder.position_at_end(turn)
+        yield
+        builder.branch(ask)
+        builder.position_at_end(end)
+
+    @contextmanager
+    def count(self, variable: Variable, stop: Value, step: int = 1) -> Iterator[Value]:
+        """A loop from the variable's value on, in steps, while a whole step fits in before `stop`."""
+        with self.repeat(lambda: stop >= variable.get() + step):
+            now = variable.get()
+            yield now
+            variable.set(now + step)
+
+    def compiled(self) -> Compiled:
+        """The function's machine code, for the CPU at hand."""
+        self.builder.ret_void()
+        entry, body = self.builder.function.blocks[:2]
+        ir.IRBuilder(entry).branch(body)
+        _initialize()
+        cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+        target = llvm.Target.from_default_triple()
+        machine = target.create_target_machine(cpu=cpu, features=features, opt=3, jit=True)
+        module = llvm.parse_assembly(str(self.module))
+        options = llvm.create_pipeline_tuning_options(speed_level=2)
+        options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
+        llvm.create_pass_builder(machine, options).getModulePassManager().run(
+            module, llvm.create_pass_builder(machine, options)
+        )
+        engine = llvm.create_mcjit_compiler(module, machine)
+        engine.finalize_object()
+        address = engine.get_function_address(_NAME)
+        return Compiled(address, ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address), engine)
+
+    def _vector(self, lanes: int) -> Any:
+        return self._real if lanes == 1 else ir.VectorType(self._real, lanes)
+
+    def _pointer(self, address: Value, kind: Any) -> Any:
+        return self.builder.inttoptr(address.emitted, kind.as_pointer())
+
+
+@cache
+def _initialize() -> None:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
