@@ -143,3 +143,13 @@ def test_a_problem_that_all_parts_share_is_told_once(tmp_path):
     assert str(error.value).count("batch_size") == 1
     with pytest.raises(SuiteError, match="parts"):
         load_suite(write(tmp_path, 'parts = "many"' + GOOD))
+
+
+def test_binning_of_events_is_a_setting_and_must_fit_the_data(tmp_path):
+    events = GOOD.replace('"digits"', '"nmnist1k"') + '[events]\nsteps = 6\npolarities = "merge"\n'
+    (cell, _) = load_suite(write(tmp_path, events)).cells()
+    assert cell.content()["settings"]["events"]["steps"] == 6
+    with pytest.raises(SuiteError, match="digits"):
+        load_suite(write(tmp_path, events.replace('"nmnist1k"', '"digits"')))
+    with pytest.raises(SuiteError, match=r"larger than the sensor"):
+        load_suite(write(tmp_path, events + "size = [99, 99]\n"))

@@ -15,7 +15,7 @@ import torch
 
 from spikemark.adapter import get_adapter
 from spikemark.cells import Cell, Task
-from spikemark.datasets import DATASETS, Dataset, Sizes, encode, load_dataset
+from spikemark.datasets import DATASETS, Binning, Dataset, Sizes, encode, load_dataset
 from spikemark.environment import environment
 from spikemark.measures.accuracy import test_accuracy
 from spikemark.measures.conformance import conformance
@@ -24,7 +24,7 @@ from spikemark.measures.layers import layers
 from spikemark.measures.points import Point
 from spikemark.measures.robustness import robustness
 from spikemark.measures.throughput import Budget, throughput
-from spikemark.networks import SpikingNetwork, build_network
+from spikemark.networks import SpikingNetwork, build_network, neurons_of
 from spikemark.neurons import NEURONS
 from spikemark.results import SCHEMA, Measurement, Record, Status
 from spikemark.streams import generator
@@ -110,6 +110,11 @@ def _protocol(cell: Cell) -> Protocol:
     return Protocol(training["epochs"], training["batch_size"], encoding["name"], encoding["steps"])
 
 
+def _binning(cell: Cell) -> Binning | None:
+    asked = cell.settings.get("events")
+    return None if asked is None else Binning(**asked | {"size": asked["size"] and tuple(asked["size"])})  # from JSON
+
+
 def _model(cell: Cell, system: System, dataset: Dataset) -> SpikingNetwork:
     return build_network(
         system.network,
@@ -130,14 +135,17 @@ def _count(metric: str, value: int) -> Measurement:
 
 def _train(cell: Cell, record: Record, data_dir: Path | None, device: str, watch: Watch) -> None:
     system, protocol, settings = SYSTEMS[cell.system], _protocol(cell), cell.settings
-    dataset = _dataset(cell.dataset, data_dir, Sizes(**settings["sizes"]))
+    dataset = _dataset(cell.dataset, data_dir, Sizes(**settings["sizes"]), _binning(cell))
     model = _model(cell, system, dataset)
     rows = record["measurements"]
     rows.append(_count("parameters", sum(p.numel() for p in model.parameters())))
-    learned = sum(p.numel() for layer in model.spiking_layers() for p in layer.learnables().values())
+    learned = sum(p.numel() for layer in neurons_of(model) for p in layer.learnables().values())
     rows.append(_count("neuron_parameters", learned))
     trained = train(model.to(device), system, dataset, protocol, cell.seed, watch)
     record["fingerprints"].update(trained.fingerprints)
+    if trained.saved_bytes:
+        rows.append({"metric": "saved_bytes", "value": float(trained.saved_bytes), "unit": "bytes/batch"})
+    rows += [{"metric": name, "value": value, "unit": "1"} for name, value in trained.diagnostics.items()]
     measured, record["correct"] = test_accuracy(model, trained, system, dataset, protocol, watch)
     rows += measured
     if "robustness" in settings:
@@ -153,6 +161,7 @@ def _train(cell: Cell, record: Record, data_dir: Path | None, device: str, watch
             asked["severities"],
             _ROBUSTNESS_BATCH,
             get_adapter(cell.framework),
+            dataset.test.recordings,
         )
         rows += measured
         record["fingerprints"].update(hashes)
@@ -209,6 +218,6 @@ _TASKS: dict[Task, Callable[[Cell, Record, Path | None, str, Watch], None]] = {
 
 
 @lru_cache(maxsize=2)
-def _dataset(name: str, data_dir: Path | None, sizes: Sizes) -> Dataset:
+def _dataset(name: str, data_dir: Path | None, sizes: Sizes, binning: Binning | None) -> Dataset:
     """Loaded once for all cells that a process runs one after the other."""
-    return load_dataset(name, data_dir, sizes)
+    return load_dataset(name, data_dir, sizes, binning)

@@ -6,11 +6,11 @@ They become settings of cells, so that they determine results and enter keys.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from spikemark.datasets import ENCODERS
+from spikemark.datasets import ENCODERS, Binning
 from spikemark.errors import unknown
 from spikemark.measures.points import DType, LayerPhase, Mode
 from spikemark.noise import NOISES
@@ -50,6 +50,22 @@ class Training(Table):
 
     epochs: Count = 10
     batch_size: Annotated[int, Field(ge=2)] = 64
+
+
+class Events(Table):
+    """How event recordings become frames, see `spikemark.datasets.Binning`; what is left out is as the data set's."""
+
+    by: Literal["time", "count"] | None = None
+    steps: Count | None = None
+    window_us: Count | None = None
+    polarities: Literal["split", "merge"] | None = None
+    mode: Literal["binary", "count"] | None = None
+    size: tuple[Count, Count] | None = None
+    full_scale: Count | None = None
+
+    def binning(self) -> Binning:
+        """The same for the loaders."""
+        return Binning(**self.model_dump())
 
 
 class Robustness(Table):

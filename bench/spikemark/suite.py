@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from spikemark.adapter import adapter_names
 from spikemark.cells import Cell, Task
-from spikemark.datasets import DATASETS
+from spikemark.datasets import DATASETS, Card
 from spikemark.errors import InputError, unknown
 from spikemark.noise import NOISES
 from spikemark.settings import (
@@ -25,6 +25,7 @@ from spikemark.settings import (
     Count,
     Encoding,
     Energy,
+    Events,
     LayerAxes,
     Layers,
     Robustness,
@@ -56,6 +57,7 @@ class Part(Table):
     timeout: Annotated[float, Field(gt=0)] = 600.0
     sizes: Sizes = Sizes()
     encoding: Encoding = Encoding()
+    events: Events | None = None
     training: Training = Training()
     robustness: Robustness = Robustness()
     energy: Energy = Energy()
@@ -85,9 +87,18 @@ class Part(Table):
     @model_validator(mode="after")
     def _noises_fit_the_data(self) -> Self:
         if "robustness" in self.measures:
-            for noise, dataset in product(self.robustness.noises, self.datasets):
-                NOISES[noise].check(DATASETS[dataset])
+            for noise, card in product(self.robustness.noises, self._cards()):
+                NOISES[noise].check(card)
         return self
+
+    @model_validator(mode="after")
+    def _binning_fits_the_data(self) -> Self:
+        self._cards()
+        return self
+
+    def _cards(self) -> list[Card]:
+        cards = [DATASETS[name] for name in self.datasets]
+        return cards if self.events is None else [card.binned(self.events.binning()) for card in cards]
 
     @model_validator(mode="after")
     def _layers_have_axes(self) -> Self:
@@ -104,7 +115,8 @@ class Part(Table):
         if "conformance" in self.measures:
             cells += [cell("conformance", f, n, "dyadic", self.seeds[0], {}) for n in neurons for f in self.frameworks]
         if trained:
-            settings = self.model_dump(mode="json", include={"sizes", "training", "encoding", *trained})
+            binned = ["events"] if self.events is not None else []
+            settings = self.model_dump(mode="json", include={"sizes", "training", "encoding", *binned, *trained})
             cells += [
                 cell("train", framework, system, dataset, seed, settings)
                 for dataset in self.datasets

@@ -71,6 +71,10 @@ class Learner(ABC):
     def end_epoch(self) -> None:  # noqa: B027 (nor here)
         """Called after an epoch's last batch, before validation."""
 
+    def diagnostics(self) -> Mapping[str, float]:
+        """Further numbers of the trained model that belong in its record, by name; none for most rules."""
+        return {}
+
 
 RULES: Mapping[str, str] = MappingProxyType(
     {

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from spikemark.networks import SpikingNetwork
 from spikemark.streams import fingerprint, generator
 from spikemark.systems import System
 from spikemark.training.learner import Learner, Protocol, make_learner, rates
+from spikemark.training.memory import saved_for_backward
 
 
 class DivergedError(ArithmeticError):
@@ -61,13 +62,25 @@ class Watch:
 
 @dataclass(frozen=True)
 class Trained:
-    """What training leaves: both candidate states, the history, and hashes of the shared streams."""
+    """What training leaves.
+
+    Attributes:
+        best_state: of the best-validation epoch.
+        best_epoch: its number, from 1.
+        last_state: of the last epoch.
+        history: a line an epoch.
+        fingerprints: hashes of the shared streams.
+        saved_bytes: what autograd kept for backward in the first batch; 0 for rules without gradients.
+        diagnostics: further numbers of the rule, by name.
+    """
 
     best_state: dict[str, Tensor]
     best_epoch: int
     last_state: dict[str, Tensor]
     history: tuple[Epoch, ...]
     fingerprints: dict[str, str]
+    saved_bytes: int
+    diagnostics: Mapping[str, float]
 
 
 @torch.no_grad()
@@ -112,11 +125,13 @@ def train(
     history: list[Epoch] = []
     best_state, best_epoch, best_accuracy = _state(model), 0, -1.0
     orders = []
+    saved = 0
     for epoch in range(1, protocol.epochs + 1):
         start = time.monotonic()
         shuffle = generator("order", dataset.name, seed, epoch)
         orders.append(torch.randperm(len(dataset.train), generator=shuffle))
-        loss = _train_epoch(model, learner, dataset.train, orders[-1], protocol, (seed, epoch), watch)
+        loss, kept = _train_epoch(model, learner, dataset.train, orders[-1], protocol, (seed, epoch), watch)
+        saved = saved or kept
         learner.end_epoch()
         outputs = evaluate(model, dataset.validation, protocol, watch, dataset.name, "validation")
         score = accuracy(outputs, dataset.validation.labels)
@@ -125,7 +140,8 @@ def train(
         if score > best_accuracy:
             best_state, best_epoch, best_accuracy = _state(model), epoch, score
     fingerprints["batch_order"] = fingerprint(*orders)
-    return Trained(best_state, best_epoch, _state(model), tuple(history), fingerprints)
+    diagnostics = learner.diagnostics()
+    return Trained(best_state, best_epoch, _state(model), tuple(history), fingerprints, saved, diagnostics)
 
 
 def _state(model: SpikingNetwork) -> dict[str, Tensor]:
@@ -140,19 +156,26 @@ def _train_epoch(
     protocol: Protocol,
     stream: tuple[int, int],
     watch: Watch,
-) -> float:
-    """One pass over the split in the given order; the mean loss."""
+) -> tuple[float, int]:
+    """One pass over the split in the given order; the mean loss, and the bytes kept for backward in its first batch."""
     model.train()
     device = next(model.parameters()).device
     random = generator("encoding", *stream)
     total = torch.zeros((), device=device)
     spikes = torch.zeros((), device=device)
-    for batch in order.split(protocol.batch_size):
+    saved = 0
+    for number, batch in enumerate(order.split(protocol.batch_size)):
         watch.check()
         if len(batch) < 2:  # batch norm needs two samples
             continue
         encoded = encode(protocol.encoder, split.inputs[batch], protocol.steps, random).to(device)
-        loss, outputs = learner.learn(encoded, split.labels[batch].to(device))
+        labels = split.labels[batch].to(device)
+        if number == 0 and stream[1] == 1:
+            with saved_for_backward(model, encoded) as seen:
+                loss, outputs = learner.learn(encoded, labels)
+            saved = seen.bytes
+        else:
+            loss, outputs = learner.learn(encoded, labels)
         total += loss * len(batch)
         spikes += outputs.abs().sum()
     mean_loss = total.item() / len(order)
@@ -160,4 +183,4 @@ def _train_epoch(
         raise DivergedError(f"the loss is {mean_loss} in epoch {stream[1]}")
     if spikes.item() == 0:
         raise DivergedError(f"no output neuron fired in epoch {stream[1]}: the network is dead")
-    return mean_loss
+    return mean_loss, saved

@@ -1,0 +1,21 @@
+import torch
+from torch import nn
+
+from spikemark.training.memory import saved_for_backward
+
+
+def test_what_a_square_keeps_is_counted_once():
+    model = nn.Linear(4, 8, bias=False)
+    inputs = torch.rand(16, 4)
+    with saved_for_backward(model, inputs) as saved:
+        hidden = model(inputs)
+        (hidden * hidden).sum().backward()
+    # The product keeps its two factors, which are one tensor; the layer keeps its weight and the input: not counted.
+    assert saved.bytes == 16 * 8 * 4
+
+
+def test_without_gradients_nothing_is_kept():
+    model = nn.Linear(4, 8)
+    with saved_for_backward(model, torch.rand(2, 4)) as saved, torch.no_grad():
+        model(torch.rand(2, 4))
+    assert saved.bytes == 0
