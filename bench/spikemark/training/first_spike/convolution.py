@@ -117,8 +117,8 @@ def learn_patches(
 ) -> int:
     """Unsupervised learning from one patch of every image, one after the other.
 
-    Only the first filter to fire learns (of equal times the larger potential, then the lower index). At its spike time t
-    all thresholds move by ``-eta (t - t_goal)``, then the winner's by ``+eta`` and the others' by ``-eta / (K - 1)``,
+    Only the first filter to fire learns (of equal times the larger potential, then the lower index). At its spike time
+    t all thresholds move by ``-eta (t - t_goal)``, then the winner's by ``+eta`` and the others' by ``-eta / (K - 1)``,
     none below the floor; its weights by ``A exp(-beta w)`` where the input spikes no later, else by
     ``-A exp(beta (w - 1))``, within 0..1.
 
@@ -140,7 +140,7 @@ def learn_patches(
     channels, size, filters = weights.shape[0], weights.shape[1], weights.shape[3]
     taps = weights.reshape(channels * size * size, filters)
     patch = np.empty(len(taps), dtype=np.float32)
-    order, spare = np.empty(len(taps), dtype=np.int32), np.empty(len(taps), dtype=np.int32)
+    order = np.empty(len(taps), dtype=np.int32)
     sums = np.empty(filters, dtype=np.float32)
     fired = 0
     for n in range(len(times)):
