@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from spikemark.adapter import Adapter, get_adapter
+from spikemark.adapter import Adapter, SpikingLayer, get_adapter
 from spikemark.datasets import Sizes, load_dataset
-from spikemark.networks.build import _name_streams
 from spikemark.streams import generator
 from spikemark.training.first_spike.learner import FirstSpikeLearner
 from spikemark.training.first_spike.network import FirstSpikeNetwork, first_spike
@@ -38,14 +38,14 @@ def main() -> None:
     dataset = load_dataset(asked.dataset, asked.data_dir, Sizes(train=asked.train, validation=1, test=asked.test))
     system = FIRST_SPIKE_SYSTEMS["ncg-" + asked.dataset.partition("-")[0]]
 
-    def build(adapter: Adapter, **options: object) -> FirstSpikeNetwork:
-        def neurons(shape: tuple[int, ...]):  # noqa: ANN202
+    def build(adapter: Adapter, **options: Any) -> FirstSpikeNetwork:
+        def neurons(shape: tuple[int, ...]) -> SpikingLayer:
             return adapter.neuron(IF, shape)
 
         return first_spike(dataset.shape, dataset.classes, neurons, None, **system.options, **options)
 
+    torch.manual_seed(SEED)
     exact = build(get_adapter("reference"))
-    _name_streams(exact, SEED)
     learner = FirstSpikeLearner(exact, system, Protocol(asked.epochs, BATCH, "direct", 1), SEED)
     learner.begin(dataset.train.inputs)
     for epoch in range(1, asked.epochs + 1):
