@@ -177,6 +177,8 @@ def test_learner_sleeps_when_due():
             assert scores.shape == (4, 3)
         learner.end_epoch()
     assert learners[0.0].diagnostics()["sleeps"] == 0
+    assert "silent_neurons" not in learners[0.0].diagnostics()
+    assert 0 <= learners[0.5].diagnostics()["silent_neurons"] <= 1
     assert learners[0.5].diagnostics()["sleeps"] == 2
     assert learners[0.5].diagnostics()["training_steps"] == 5
     a, b = (learner.model.output.synapses.weight for learner in learners.values())

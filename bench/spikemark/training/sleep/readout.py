@@ -90,8 +90,7 @@ class RateReadout(nn.Module):
         axes = pca.components_.T / np.sqrt(pca.explained_variance_) / scaler.scale_[:, None]
         self.centre.copy_(torch.from_numpy(scaler.mean_))
         self.projection[:, :k] = torch.from_numpy(axes)
-        codes: Tensor = (torch.from_numpy(rates) - self.centre) @ self.projection[:, :k]
-        return codes
+        return torch.from_numpy((rates - scaler.mean_) @ axes)
 
     def forward(self, rates: Tensor) -> Tensor:
         """Log-posteriors ``[B, classes]``; before `fit`, the mean rate for every class."""

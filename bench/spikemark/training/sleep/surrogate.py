@@ -193,7 +193,7 @@ class BpttSleepLearner(BpttLearner):
         self._random = generator("bptt+sleep", "noise", seed)
         self._steps = 0
         self._sleeps = 0
-        self._last = Slept(0.0, 0.0)
+        self._last: Slept | None = None
 
     def learn(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """See `Learner.learn`; the loss and the scores are those before the sleep."""
@@ -212,10 +212,11 @@ class BpttSleepLearner(BpttLearner):
         weights = torch.cat(
             [_weight_of(m).detach().abs().flatten() for m in self.model.modules() if isinstance(m, Stage)]
         )
-        return {
+        found = {
             "mean_weight": weights.mean().item(),
-            "silent_neurons": self._last.silent,
-            "runaway_neurons": self._last.runaway,
             "sleeps": float(self._sleeps),
             "training_steps": float(self._steps),
         }
+        if self._last is not None:
+            found |= {"silent_neurons": self._last.silent, "runaway_neurons": self._last.runaway}
+        return found
