@@ -64,8 +64,8 @@ class LayerWork:
         if not self.compiled:
             return made
         # In this process and its own thread: a fork that measures memory must leave no workers behind.
-        compiled: nn.Module = torch.compile(made, options={"compile_threads": 1, "force_disable_caches": not cached})
-        return compiled
+        made.compile(options={"compile_threads": 1, "force_disable_caches": not cached})
+        return made
 
     def currents(self, batch: int) -> Tensor:
         """Currents ``[T, batch, *shape]``, uniform in 0..2: around the usual thresholds, so that spikes happen."""

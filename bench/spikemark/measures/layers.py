@@ -123,7 +123,7 @@ def _works(
 def _phase_rows(point: Point, phase: LayerPhase, result: LayerTimings) -> list[Measurement]:
     timings = result.timings
     copies = [result.bytes_copied / seconds for seconds in timings.seconds[COPY]]
-    rows = [
+    rows: list[Measurement] = [
         timed_row("reference_seconds", "s", timings.seconds[REFERENCE]),
         timed_row("copy_bandwidth", "bytes/s", copies),
         {"metric": "bytes_moved", "value": float(result.bytes_moved), "unit": "bytes"},

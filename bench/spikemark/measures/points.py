@@ -75,4 +75,5 @@ class Point:
             return None
         steps, batch, width, features, dtype, mode = found.groups()
         shape = tuple(map(int, (width or features).split("x")))
-        return cls(int(steps), int(batch), shape, dtype or "float32", mode or "eager")
+        point = cls(int(steps), int(batch), shape)
+        return replace(point, dtype=dtype or point.dtype, mode=mode or point.mode)

@@ -13,6 +13,7 @@ from spikemark.report.claims import SUITE as CLAIMS_SUITE
 from spikemark.report.claims import claims_section
 from spikemark.report.corruption import corruption_section
 from spikemark.report.energy import energy_section
+from spikemark.report.layers import layers_section
 from spikemark.report.markdown import markdown
 from spikemark.report.model import Section, slug
 from spikemark.report.page import page
@@ -90,6 +91,7 @@ def _sections(suite: str, cells: Cells) -> list[Section]:
         corruption_section(cells),
         energy_section(cells),
         throughput_section(cells),
+        layers_section(cells),
         conformance_section(cells),
     ]
     if suite == CLAIMS_SUITE:
@@ -101,7 +103,9 @@ def _sections(suite: str, cells: Cells) -> list[Section]:
 
 def _abstract(cells: Cells) -> str:
     """What was run: axes and counts."""
-    trained = [record for record in cells if axis(record, "measure") == "train"] or list(cells)
+    layers = cells.where(measure="layers")
+    others = [record for record in cells if axis(record, "measure") != "layers"]
+    trained = [record for record in others if axis(record, "measure") == "train"] or others or list(cells)
     parts = []
     for name, plural in (
         ("dataset", "data sets"),
@@ -112,4 +116,6 @@ def _abstract(cells: Cells) -> str:
         values = list(dict.fromkeys(axis(record, name) for record in trained))
         parts.append(f"{plural}: {', '.join(values)}")
     total = ", ".join(f"{count} {word}" for word, count in counts(cells).items())
-    return f"{len(cells)} cells ({total}). {'; '.join(parts).capitalize()}."
+    alone = [", ".join(name for (name,) in layers.names(of)) for of in ("framework", "neuron", "dataset")]
+    single = " Single layers: frameworks: {}; neurons: {}; axes: {}.".format(*alone) if layers.records else ""
+    return f"{len(cells)} cells ({total}). {'; '.join(parts).capitalize()}.{single}"

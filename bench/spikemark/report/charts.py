@@ -29,9 +29,9 @@ def noise_chart(curves: NoiseCurves) -> Chart:
                 legend.add(system)
                 data += _line_with_band(framework, system, points, panel, colour[system], first)
     panels = curves.noises
-    layout = _panels(panels, x="severity", y="accuracy (%)", shared_y=True)
+    layout = panels_layout(panels, x="severity", y="accuracy (%)", shared_y=True)
     for panel in range(len(panels)):
-        layout[_axis("xaxis", panel)] |= {"dtick": 1}
+        layout[panel_axis("xaxis", panel)] |= {"dtick": 1}
     return Chart(
         f"noise-{slug(curves.where)}",
         f"Accuracy under noise: {curves.where}",
@@ -76,7 +76,7 @@ def _line_with_band(
     framework: str, system: str, points: Mapping[int, Interval], panel: int, colour: str, in_legend: bool
 ) -> list[Trace]:
     severities = sorted(points)
-    shared = {"meta": framework, "legendgroup": system, **_on(panel)}
+    shared = {"meta": framework, "legendgroup": system, **on_panel(panel)}
     banded = [s for s in severities if points[s].low == points[s].low]
     upper, lower = [100 * points[s].high for s in banded], [100 * points[s].low for s in banded]
     band: Trace = {
@@ -130,10 +130,10 @@ def energy_chart(points: EnergyAccuracy) -> Chart:
                 ],
                 "hovertemplate": "%{text}",
             }
-            data.append(trace | _on(panel))
+            data.append(trace | on_panel(panel))
     data += [_key(system, colour[system], "circle", system) for system in systems]
     data += [_key(framework, "#888888", symbol[framework], f"shape of {framework}") for framework in frameworks]
-    layout = _panels(list(points.points), x="energy per sample (nJ)", y="accuracy (%)", shared_y=True)
+    layout = panels_layout(list(points.points), x="energy per sample (nJ)", y="accuracy (%)", shared_y=True)
     return Chart(f"energy-{slug(points.where)}", f"Energy against accuracy: {points.where}", data, layout)
 
 
@@ -217,15 +217,17 @@ def _error(intervals: Sequence[Interval], scale: float) -> dict[str, Any]:
     }
 
 
-def _axis(kind: str, panel: int) -> str:
+def panel_axis(kind: str, panel: int) -> str:
+    """Name of a panel's axis in a layout; `kind` is "x", "y", "xaxis" or "yaxis"."""
     return f"{kind}{panel + 1}" if panel else kind
 
 
-def _on(panel: int) -> dict[str, str]:
-    return {"xaxis": _axis("x", panel), "yaxis": _axis("y", panel)}
+def on_panel(panel: int) -> dict[str, str]:
+    """What puts a trace on a panel."""
+    return {"xaxis": panel_axis("x", panel), "yaxis": panel_axis("y", panel)}
 
 
-def _panels(titles: Sequence[str], *, x: str, y: str, shared_y: bool) -> dict[str, Any]:
+def panels_layout(titles: Sequence[str], *, x: str, y: str, shared_y: bool) -> dict[str, Any]:
     """A grid of panels with a title each, at most three side by side."""
     columns = min(_COLUMNS, len(titles))
     rows = -(-len(titles) // columns)
@@ -236,14 +238,14 @@ def _panels(titles: Sequence[str], *, x: str, y: str, shared_y: bool) -> dict[st
         row, column = divmod(panel, columns)
         left, top = column * (width + gap_x), 1 - row * (height + gap_y)
         matches = {"matches": "y"} if shared_y and panel else {}
-        layout[_axis("xaxis", panel)] = {
+        layout[panel_axis("xaxis", panel)] = {
             "domain": [left, min(1.0, left + width)],
-            "anchor": _axis("y", panel),
+            "anchor": panel_axis("y", panel),
             "title": {"text": x},
         }
-        layout[_axis("yaxis", panel)] = {
+        layout[panel_axis("yaxis", panel)] = {
             "domain": [max(0.0, top - height), top],
-            "anchor": _axis("x", panel),
+            "anchor": panel_axis("x", panel),
             "title": {"text": "" if column else y},
             **matches,
         }

@@ -50,18 +50,21 @@ _LONG_NUMBER = re.compile(r"(?<![\w.#-])-?\d+\.\d{3,}(?![\w.])")
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def styled() -> Iterator[None]:
+    """Draw in the style of all figures, whatever a reader's settings."""
     with mpl.rc_context():
         mpl.rcdefaults()  # a reader's own matplotlibrc must not change committed figures
         mpl.rcParams.update(_STYLE)
         yield
 
 
-def _canvas(width: float, height: float) -> Canvas:
+def new_canvas(width: float, height: float) -> Canvas:
+    """An empty figure, inches wide and high."""
     return Canvas(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
 
 
-def _svg(canvas: Canvas) -> str:
+def svg_text(canvas: Canvas) -> str:
+    """A figure as the text of an SVG file, the same each time."""
     file = io.StringIO()
     canvas.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     text = _LONG_NUMBER.sub(lambda match: f"{float(match[0]):.2f}", file.getvalue())
@@ -70,11 +73,11 @@ def _svg(canvas: Canvas) -> str:
 
 def noise_figure(curves: NoiseCurves) -> Figure:
     """A panel a noise, a line with its band a system, for one framework: matched ones would show it all again."""
-    with _style():
+    with styled():
         framework, colour = next(iter(curves.curves)), colours(curves.systems)
         rows = -(-len(curves.noises) // _COLUMNS)
         columns = min(_COLUMNS, len(curves.noises))
-        canvas = _canvas(2.9 * columns + 0.5, 2.5 * rows + 0.5)
+        canvas = new_canvas(2.9 * columns + 0.5, 2.5 * rows + 0.5)
         axes = None
         for place, noise in enumerate(curves.noises, start=1):
             axes = canvas.add_subplot(rows, columns, place, sharey=axes)
@@ -87,7 +90,7 @@ def noise_figure(curves: NoiseCurves) -> Figure:
         handles = [Line2D([], [], color=colour[s], marker="o", markersize=4, label=s) for s in curves.systems]
         canvas.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)))
         title = f"Accuracy under noise, {curves.where}, {framework}: mean and 95 % interval over seeds"
-        return Figure(f"noise-{slug(curves.where)}", title, _svg(canvas))
+        return Figure(f"noise-{slug(curves.where)}", title, svg_text(canvas))
 
 
 def _curve(axes: Axes, points: Mapping[int, Interval], colour: str) -> None:
@@ -99,13 +102,13 @@ def _curve(axes: Axes, points: Mapping[int, Interval], colour: str) -> None:
 
 def energy_figure(points: EnergyAccuracy) -> Figure:
     """A panel a hardware profile: energy across, accuracy up; colour is the system, shape the framework."""
-    with _style():
+    with styled():
         everything = [point for panel in points.points.values() for point in panel]
         systems = list(dict.fromkeys(point.system for point in everything))
         frameworks = list(dict.fromkeys(point.framework for point in everything))
         colour = colours(systems)
         marker = {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(frameworks)}
-        canvas = _canvas(2.9 * len(points.points) + 0.8, 3.4)
+        canvas = new_canvas(2.9 * len(points.points) + 0.8, 3.4)
         grid = canvas.subplots(1, len(points.points), sharey=True, squeeze=False)[0]
         for axes, (profile, of_profile) in zip(grid, points.points.items(), strict=True):
             for point in of_profile:
@@ -129,18 +132,18 @@ def energy_figure(points: EnergyAccuracy) -> Figure:
         handles += [Line2D([], [], color="#888888", marker=marker[f], linestyle="", label=f) for f in frameworks]
         canvas.legend(handles=handles, loc="outside lower center", ncols=min(8, max(len(systems), len(frameworks))))
         title = f"Energy against accuracy, {points.where}: mean and 95 % interval over seeds"
-        return Figure(f"energy-{slug(points.where)}", title, _svg(canvas))
+        return Figure(f"energy-{slug(points.where)}", title, svg_text(canvas))
 
 
 def throughput_figure(ratios: Ratios) -> Figure:
     """A panel a quantity: ratio to the reference, grouped by system; the native track is hatched."""
-    with _style():
+    with styled():
         shown = {quantity: bars for quantity, bars in ratios.bars.items() if bars}
         everything = [bar for bars in shown.values() for bar in bars]
         systems = list(dict.fromkeys(bar.system for bar in everything))
         colour = colours(list(dict.fromkeys(bar.framework for bar in everything)))
         groups = list(dict.fromkeys((bar.framework, bar.track) for bar in everything))
-        canvas = _canvas(2.0 + 1.5 * len(systems), 2.0 * len(shown) + 0.6)
+        canvas = new_canvas(2.0 + 1.5 * len(systems), 2.0 * len(shown) + 0.6)
         grid = canvas.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
         width = 0.84 / len(groups)
         for axes, (quantity, bars) in zip(grid, shown.items(), strict=True):
@@ -176,15 +179,15 @@ def throughput_figure(ratios: Ratios) -> Figure:
         ]
         canvas.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
         title = f"Throughput as a ratio to the reference, {ratios.where}: median and its 95 % interval"
-        return Figure(f"throughput-{slug(ratios.where)}", title, _svg(canvas))
+        return Figure(f"throughput-{slug(ratios.where)}", title, svg_text(canvas))
 
 
 def heat_figure(heat: HeatMap) -> Figure:
     """A panel a framework: noises down, systems across; blue is more robust than the baseline, red is less."""
-    with _style():
+    with styled():
         noises = heat.noises
         columns = [len(systems) for systems in heat.values.values()]
-        canvas = _canvas(1.9 + 0.62 * sum(columns), 1.6 + 0.21 * len(noises))
+        canvas = new_canvas(1.9 + 0.62 * sum(columns), 1.6 + 0.21 * len(noises))
         grid = canvas.subplots(1, len(columns), sharey=True, squeeze=False, width_ratios=columns)[0]
         norm = TwoSlopeNorm(1.0, *HEAT_RANGE)
         for axes, (framework, systems) in zip(grid, heat.values.items(), strict=True):
@@ -201,7 +204,7 @@ def heat_figure(heat: HeatMap) -> Figure:
             axes.tick_params(length=0)
         grid[0].invert_yaxis()
         title = f"{heat.quantity.capitalize()}, {heat.where}: mean over seeds, 1 is the baseline's"
-        return Figure(f"heat-{slug(heat.where)}", title, _svg(canvas))
+        return Figure(f"heat-{slug(heat.where)}", title, svg_text(canvas))
 
 
 def _lengths(intervals: Sequence[Interval], scale: float) -> list[list[float]]:

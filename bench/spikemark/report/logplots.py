@@ -1,0 +1,112 @@
+"""Log-log plots of layers, interactive for the page and as SVG for Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from spikemark.report.charts import Trace, on_panel, panel_axis, panels_layout
+from spikemark.report.figures import MARKERS, new_canvas, styled, svg_text
+from spikemark.report.growth import Line, LogPlot
+from spikemark.report.model import Chart, Figure, slug
+from spikemark.report.series import colours
+
+_COLUMNS = 3
+_LIMIT = "#7f7f7f"
+# For matplotlib and for plotly.
+_DASHES: Mapping[str, tuple[Any, str]] = {"matched": ("-", "solid"), "native": ("--", "dash"), "limit": (":", "dot")}
+
+
+def log_chart(plot: LogPlot) -> Chart:
+    """Panels of lines, a colour a framework, dashed where it is the native track; the neuron is chosen."""
+    colour = _colours(plot)
+    data: list[Trace] = []
+    for neuron, panels in plot.panels.items():
+        legend: set[tuple[str, str]] = set()
+        for number, panel in enumerate(panels):
+            for line in panel.lines:
+                whose = (line.name, line.track)
+                data.append(_trace(neuron, number, line, colour[line.name], whose not in legend))
+                legend.add(whose)
+    first = next(iter(plot.panels.values()))
+    layout = panels_layout([panel.title for panel in first], x="", y="", shared_y=False)
+    for number, panel in enumerate(first):
+        layout[panel_axis("xaxis", number)] |= {"type": "log", "title": {"text": panel.x}}
+        title = "" if number % _COLUMNS else panel.y
+        layout[panel_axis("yaxis", number)] |= {"type": "log", "title": {"text": title}, "exponentformat": "power"}
+    return Chart(plot.name, plot.title, data, layout, tuple(plot.panels), "Neuron")
+
+
+def _trace(neuron: str, panel: int, line: Line, colour: str, in_legend: bool) -> Trace:
+    name = line.name if line.track == "limit" else f"{line.name}, {line.track}"
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": escape(name),
+        "legendgroup": name,
+        "showlegend": in_legend,
+        "meta": neuron,
+        "x": list(line.points),
+        "y": [interval.value for interval in line.points.values()],
+        "line": {"color": colour, "width": 2, "dash": _DASHES[line.track][1]},
+        "marker": {"size": 5},
+        "text": [
+            f"{i.value:.3g} [{i.low:.3g}, {i.high:.3g}]" if i.low == i.low else f"{i.value:.3g}"
+            for i in line.points.values()
+        ],
+        "hovertemplate": "%{x}: %{text}",
+        **on_panel(panel),
+    }
+
+
+def log_figures(plot: LogPlot) -> list[Figure]:
+    """A figure a neuron, drawn as in `log_chart`."""
+    return [_figure(plot, neuron) for neuron in plot.panels]
+
+
+def _figure(plot: LogPlot, neuron: str) -> Figure:
+    panels = plot.panels[neuron]
+    with styled():
+        colour = _colours(plot)
+        frameworks = [name for name in colour if any(line.name == name for p in panels for line in p.lines)]
+        marker = {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(colour)}
+        rows, columns = -(-len(panels) // _COLUMNS), min(_COLUMNS, len(panels))
+        canvas = new_canvas(3.1 * columns + 0.5, 2.6 * rows + 0.6)
+        for place, panel in enumerate(panels, start=1):
+            axes = canvas.add_subplot(rows, columns, place)
+            for line in panel.lines:
+                _line(axes, line, colour[line.name], marker[line.name])
+            if panel.lines:
+                axes.set_xscale("log", base=2)
+                axes.set_yscale("log")
+            axes.set_title(panel.title)
+            axes.set_xlabel(panel.x)
+            axes.set_ylabel("" if (place - 1) % columns else panel.y)
+        tracks = dict.fromkeys(line.track for panel in panels for line in panel.lines if line.track != "limit")
+        handles = [Line2D([], [], color=colour[n], marker=marker[n], markersize=4, label=n) for n in frameworks]
+        handles += [Line2D([], [], color="#444444", linestyle=_DASHES[track][0], label=track) for track in tracks]
+        canvas.legend(handles=handles, loc="outside lower center", ncols=min(8, len(handles)))
+        return Figure(f"{plot.name}-{slug(neuron)}", f"{plot.title}, {neuron}", svg_text(canvas))
+
+
+def _line(axes: Axes, line: Line, colour: str, marker: str) -> None:
+    axes.plot(
+        list(line.points),
+        [interval.value for interval in line.points.values()],
+        color=colour,
+        linestyle=_DASHES[line.track][0],
+        marker=marker,
+        markersize=3.5,
+        linewidth=1.2,
+    )
+
+
+def _colours(plot: LogPlot) -> dict[str, str]:
+    """A colour a framework, the same for every neuron; what is a limit is grey."""
+    lines = [line for panels in plot.panels.values() for panel in panels for line in panel.lines]
+    named = colours(list(dict.fromkeys(line.name for line in lines if line.track != "limit")))
+    return named | {line.name: _LIMIT for line in lines if line.track == "limit"}
