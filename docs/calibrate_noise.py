@@ -19,13 +19,20 @@ from spikemark.systems import SYSTEMS
 from spikemark.training.learner import Protocol
 from spikemark.training.loop import train
 
-DATASET, SYSTEM, SEEDS = "fashion-mnist", "mlp-lif", (0, 1, 2)
+SYSTEM, SEEDS = "mlp-lif", (0, 1, 2)
+# Noise on events is measured where there are events. Encoder, steps and epochs; attacks see fewer samples.
+TASKS = {
+    "fashion-mnist": (Sizes(10_000, 3_000, 1), Protocol(epochs=5, batch_size=128, encoder="direct", steps=4)),
+    "nmnist1k": (Sizes(850, 150, 1), Protocol(epochs=12, batch_size=64, encoder="frames", steps=10)),
+}
+ATTACKED = 600
 
 
-def curves(seed: int) -> dict[tuple[str, int], float]:
+def curves(task: str, seed: int) -> dict[tuple[str, int], float]:
     """Accuracy by noise and severity of one trained network."""
+    sizes, protocol = TASKS[task]
     system, adapter = SYSTEMS[SYSTEM], get_adapter("reference")
-    data = load_dataset(DATASET, sizes=Sizes(10_000, 3_000, 1))
+    data = load_dataset(task, sizes=sizes)
     model = build_network(
         system.network,
         adapter,
@@ -36,31 +43,45 @@ def curves(seed: int) -> dict[tuple[str, int], float]:
         normalization=system.normalization,
         options=system.options,
     )
-    train(model, system, data, Protocol(epochs=5, batch_size=128, encoder="direct", steps=4), seed)
-    rows, _ = robustness(
-        model,
-        DATASET,
-        data.validation.inputs,
-        data.validation.labels,
-        lambda batch, generator: encode("direct", batch, 4, generator),
-        NOISES,
-        SEVERITIES,
-        512,
-        adapter,
-    )
-    return {(row["noise"], row["severity"]): row["value"] for row in rows}
+    train(model, system, data, protocol, seed)
+    found: dict[tuple[str, int], float] = {}
+    for attack in (False, True):
+        count = ATTACKED if attack else len(data.validation)
+        rows, _ = robustness(
+            model,
+            task,
+            data.validation.inputs[:count],
+            data.validation.labels[:count],
+            lambda batch, generator: encode(protocol.encoder, batch, protocol.steps, generator),
+            [name for name in names(task) if (NOISES[name].domain == "adversary") == attack],
+            SEVERITIES,
+            512,
+            adapter,
+            data.validation.recordings,
+        )
+        found |= {(str(row["noise"]), int(row["severity"])): row["value"] for row in rows}
+    return found
+
+
+def names(task: str) -> list[str]:
+    """The noises that are measured on a task."""
+    return [name for name, noise in NOISES.items() if (noise.domain == "events") == (task == "nmnist1k")]
 
 
 def main() -> None:
-    """Print the table in Markdown: mean over seeds, in points below the clean accuracy."""
+    """Print a table a task in Markdown: mean over seeds, in points below the clean accuracy."""
     torch.set_num_threads(1)
-    found = [curves(seed) for seed in SEEDS]
-    mean = {key: 100 * sum(curve[key] for curve in found) / len(found) for key in found[0]}
-    print(f"clean: {mean['gaussian', 0]:.1f} % ({DATASET}, {SYSTEM}, T = 4, seeds {SEEDS})\n")
-    print("| noise | levels | unit | lost at 1 | 2 | 3 | 4 | 5 |\n| --- | --- | --- | --: | --: | --: | --: | --: |")
-    for name, noise in NOISES.items():
-        lost = " | ".join(f"{mean[name, 0] - mean[name, severity]:.1f}" for severity in SEVERITIES)
-        print(f"| {name} | {', '.join(f'{level:g}' for level in noise.levels)} | {noise.unit} | {lost} |")
+    for task in TASKS:
+        found = [curves(task, seed) for seed in SEEDS]
+        mean = {key: 100 * sum(curve[key] for curve in found) / len(found) for key in found[0]}
+        print(f"clean: {mean[names(task)[0], 0]:.1f} % ({task}, {SYSTEM}, seeds {SEEDS})\n")
+        print(
+            "| noise | levels | unit | lost at 1 | 2 | 3 | 4 | 5 |\n| --- | --- | --- | --: | --: | --: | --: | --: |"
+        )
+        for name in names(task):
+            noise = NOISES[name]
+            lost = " | ".join(f"{mean[name, 0] - mean[name, severity]:.1f}" for severity in SEVERITIES)
+            print(f"| {name} | {', '.join(f'{level:g}' for level in noise.levels)} | {noise.unit} | {lost} |")
 
 
 if __name__ == "__main__":

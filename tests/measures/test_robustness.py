@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -6,8 +7,9 @@ import torch
 from torch import nn
 
 from spikemark.adapter import get_adapter
-from spikemark.datasets import encode
+from spikemark.datasets import Sizes, encode, load_dataset
 from spikemark.errors import InputError
+from spikemark.measures import robustness as measure
 from spikemark.measures.robustness import (
     corruption_error,
     half_margin_severity,
@@ -19,6 +21,7 @@ from spikemark.measures.robustness import (
 )
 from spikemark.networks import build_network
 from spikemark.neurons import NEURONS
+from spikemark.noise import NOISES as NOISES_BY_NAME
 
 NOISES = ("gaussian", "salt-and-pepper", "spike-deletion")
 
@@ -102,6 +105,42 @@ def test_repeats_exactly_and_leaves_everything_as_it_was(model, samples):
     assert torch.equal(samples[1], labels)
     assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
     assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_noisy_samples_are_made_once_and_only_for_the_same_samples(model, samples, monkeypatch):
+    monkeypatch.setattr(measure, "_NOISY", measure._Store(limit=2 * samples[0].nbytes))
+    calls = []
+    noise = NOISES_BY_NAME["gaussian"]
+    counted = replace(noise, perturb=lambda *arguments: calls.append(1) or noise.perturb(*arguments))
+    monkeypatch.setattr(measure, "find_noise", lambda name: counted)
+    first = run(model, samples, ["gaussian"], (1, 2, 3))
+    assert len(calls) == 3
+    # Two sets fit; the third is made anew, with the same result.
+    assert run(model, samples, ["gaussian"], (1, 2, 3)) == first
+    assert len(calls) == 4
+    shifted = samples[0].roll(1, 0), samples[1]
+    assert run(model, shifted, ["gaussian"], (1,))[1]["noise:gaussian:1"] != first[1]["noise:gaussian:1"]
+    assert len(calls) == 5
+    monkeypatch.setattr(measure, "_NOISY", measure._Store(limit=0))
+    assert run(model, samples, ["gaussian"], (1, 2, 3)) == first
+    assert len(calls) == 8
+
+
+def test_noise_on_events_takes_the_recordings_of_the_samples():
+    pytest.importorskip("tonic", reason="tonic (extra 'events') is not installed")
+    data = load_dataset("randman", sizes=Sizes(1, 1, 9))
+    counter = Brightness()
+
+    def sweep(count, recordings):
+        inputs, labels = data.test.inputs[:count], torch.zeros(count, dtype=torch.long)
+        encoder = lambda x, g: encode("frames", x, 100, g)  # noqa: E731
+        return robustness(counter, "randman", inputs, labels, encoder, ["event-drop"], (5,), 4, None, recordings)
+
+    _, prints = sweep(6, data.test.recordings)
+    assert prints["noise:event-drop:5"] != prints["noise:clean"]
+    assert counter.samples == 12
+    with pytest.raises(InputError, match="the samples have none"):
+        sweep(5, None)
 
 
 def test_bad_requests(model, samples):

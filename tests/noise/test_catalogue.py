@@ -17,14 +17,32 @@ from spikemark.noise import NOISES, SEVERITIES, Case, find_noise
 from spikemark.streams import generator
 
 STEPS = 16
+ON_SAMPLES = ("input", "events", "adversary")
+# Nothing random in them.
+FIXED = ("contrast", "brightness", "gaussian-blur", "weight-quantisation", "refractory-period", "fgsm")
 
 
 def name_of(noise):
     return noise.name
 
 
+@pytest.fixture
+def case(request):
+    """What the noise of the test can disturb."""
+    noise = request.getfixturevalue("noise")
+    if noise.domain == "events":
+        pytest.importorskip("tonic", reason="tonic (extra 'events') is not installed")
+        bars = request.getfixturevalue("bars")
+        return replace(bars, inputs=bars.inputs[:24], labels=bars.labels[:24], recordings=bars.recordings.first(24))
+    if noise.domain == "adversary":
+        pytest.importorskip("foolbox", reason="foolbox (extra 'attacks') is not installed")
+        digits = request.getfixturevalue("digits")
+        return replace(digits, inputs=digits.inputs[:24], labels=digits.labels[:24])
+    return request.getfixturevalue("pictures")
+
+
 @pytest.fixture(scope="module")
-def case():
+def pictures():
     """A small network whose neurons fire, and smooth pictures with black borders as real ones have."""
     adapter = get_adapter("reference")
     model = build_network("mlp", adapter, NEURONS["lif"], (1, 28, 28), 4, 0, options={"hidden": (200,)})
@@ -66,14 +84,14 @@ def strength(case, noise, severity):
 
     The distance of cumulative counts grows with the way that a spike moves, and with every spike lost or added.
     """
-    on_samples = noise.domain == "input"
+    on_samples = noise.domain in ON_SAMPLES
     before = case.inputs if on_samples else outputs(case).cumsum(0)
-    total = 0.0
-    for seed in range(3):
+    total, draws = 0.0, 1 if noise.domain == "adversary" else 3
+    for seed in range(draws):
         inputs, spikes = observe(case, noise, severity, seed)
         after = inputs if on_samples else spikes.cumsum(0)
         total += (after - before).abs().mean().item()
-    return total / 3
+    return total / draws
 
 
 @pytest.mark.parametrize("noise", NOISES.values(), ids=name_of)
@@ -101,7 +119,7 @@ def test_draws_follow_from_the_generator(case, noise):
     torch.rand(5)
     assert torch.equal(first[0], again[0])
     assert torch.equal(first[1], again[1])
-    if noise.name not in ("contrast", "brightness", "gaussian-blur", "weight-quantisation"):  # nothing random in them
+    if noise.name not in FIXED:
         other = observe(case, noise, 3, seed=1)
         assert not (torch.equal(first[0], other[0]) and torch.equal(first[1], other[1]))
 
@@ -116,7 +134,7 @@ def test_strength_grows_with_severity(case, noise):
     assert strengths[-1] > 1.5 * strengths[0]
 
 
-@pytest.mark.parametrize("noise", [n for n in NOISES.values() if n.domain == "input"], ids=name_of)
+@pytest.mark.parametrize("noise", [n for n in NOISES.values() if n.domain in ON_SAMPLES], ids=name_of)
 def test_samples_keep_range_shape_and_type(case, noise):
     for severity in SEVERITIES:
         with noise.apply(case, severity, generator("noise")) as disturbed:

@@ -7,7 +7,10 @@ severity alone, so every framework, neuron and seed meets the same ones; the fin
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 
 import torch
@@ -16,7 +19,7 @@ from torch import Tensor, nn
 from spikemark.adapter import Adapter
 from spikemark.datasets import Recordings
 from spikemark.errors import InputError
-from spikemark.noise import Case, EncodeStep, find_noise
+from spikemark.noise import Case, EncodeStep, Noise, find_noise
 from spikemark.results import Measurement
 from spikemark.streams import fingerprint, generator
 
@@ -70,11 +73,61 @@ def robustness(
     fingerprints = {"noise:clean": fingerprint(inputs)}
     for noise in chosen:
         for severity in sorted(set(severities) - {0}):
-            random = generator("noise", dataset_name, noise.name, severity)
-            with noise.apply(case, severity, random) as disturbed:
+            with _disturbed(case, noise, severity, dataset_name, fingerprints["noise:clean"]) as (disturbed, name):
                 rows.append(_row(noise.name, severity, _accuracy(disturbed, dataset_name, batch_size)))
-            fingerprints[f"noise:{noise.name}:{severity}"] = fingerprint(disturbed.inputs, random.get_state())
+                fingerprints[f"noise:{noise.name}:{severity}"] = name()
     return rows, fingerprints
+
+
+@contextmanager
+def _disturbed(
+    case: Case, noise: Noise, severity: int, dataset_name: str, clean: str
+) -> Iterator[tuple[Case, Callable[[], str]]]:
+    """The disturbed case and, once it was evaluated, the hash of its samples and draws.
+
+    Noisy samples that are the same for every network are made once a process, as far as memory is set aside for them.
+    """
+    binning = case.recordings.binning if case.recordings is not None and noise.domain == "events" else None
+    key = (dataset_name, noise.name, noise.levels, severity, binning, len(case.inputs))
+    known = _NOISY.get(clean, key) if noise.shared else None
+    if known is not None:
+        yield replace(case, inputs=known[0]), lambda: known[1]
+        return
+    random = generator("noise", dataset_name, noise.name, severity)
+    with noise.apply(case, severity, random) as disturbed:
+        name = cache(lambda: fingerprint(disturbed.inputs, random.get_state()))
+        yield disturbed, name
+        if noise.shared:
+            _NOISY.put(clean, key, disturbed.inputs, name())
+
+
+class _Store:
+    """Noisy versions of one set of samples at a time: what is put first stays, up to a number of bytes.
+
+    Contenders go through the noises in the same order, where a store that forgets the oldest would never be asked for
+    what it still holds.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.clean = ""
+        self.used = 0
+        self.entries: dict[Hashable, tuple[Tensor, str]] = {}
+
+    def get(self, clean: str, key: Hashable) -> tuple[Tensor, str] | None:
+        """The noisy samples and their hash; None when they are not at hand."""
+        return self.entries.get(key) if clean == self.clean else None
+
+    def put(self, clean: str, key: Hashable, inputs: Tensor, name: str) -> None:
+        """Keep them if there is room; other clean samples than before empty the store."""
+        if clean != self.clean:
+            self.clean, self.used, self.entries = clean, 0, {}
+        if self.used + inputs.nbytes <= self.limit:
+            self.used += inputs.nbytes
+            self.entries[key] = inputs, name
+
+
+_NOISY = _Store(limit=512 * 2**20)
 
 
 @torch.no_grad()

@@ -20,6 +20,7 @@ from spikemark.adapter import SpikingLayer, get_adapter
 from spikemark.errors import InputError
 from spikemark.neurons import NeuronSpec, Surrogate
 from spikemark.noise.case import Case, Perturb
+from spikemark.noise.hardware import check_described
 from spikemark.noise.spikes import spiking_layers
 
 STEPS, STEP_SIZE = 10, 0.25  # of projected gradient descent; the size is a fraction of the norm
@@ -149,6 +150,7 @@ def _with_neurons(case: Case, framework: str, change: Callable[[NeuronSpec], Neu
     spiking_layers(model)
     named = [(name, layer) for name, layer in model.named_modules() if isinstance(layer, SpikingLayer)]
     for name, layer in named:
+        check_described(_adapter(case), layer)
         new = adapter.neuron(change(layer.spec), layer.shape)
         with torch.no_grad():
             for parameter in ("threshold", "decay"):

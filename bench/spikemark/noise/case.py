@@ -77,6 +77,11 @@ class Noise:
     kinds: tuple[Kind, ...] = ("image", "points", "events", "series")
     polarities: int = 1
 
+    @property
+    def shared(self) -> bool:
+        """Whether the noisy samples follow from samples and draws alone, the same for every network."""
+        return self.domain in ("input", "events")
+
     def check(self, card: Card) -> None:
         """That the noise makes sense for a data set.
 

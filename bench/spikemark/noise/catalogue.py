@@ -139,7 +139,7 @@ _ROWS: tuple[Noise, ...] = (
     _attack("pgd-linf", levels=(0.002, 0.01, 0.02, 0.03, 0.045), unit="of full scale, largest change",
             summary="Ten steps up the loss, no value changed by more.", source=_MADRY,
             perturb=attack(adversary.pgd_linf, adversary.itself)),
-    _attack("pgd-l2", levels=(0.002, 0.01, 0.02, 0.03, 0.045), unit="of full scale, root mean square",
+    _attack("pgd-l2", levels=(0.002, 0.007, 0.014, 0.02, 0.028), unit="of full scale, root mean square",
             summary="Ten steps up the loss, all values together changed by no more.", source=_MADRY,
             perturb=attack(adversary.pgd_l2, adversary.itself)),
     _attack("random-sign", levels=(0.002, 0.01, 0.02, 0.03, 0.045), unit="of full scale, every change",

@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from spikemark.adapter import SpikingLayer
+from spikemark.adapter import Adapter, SpikingLayer
 from spikemark.errors import InputError
 from spikemark.neurons import Learnable, NeuronSpec
 from spikemark.noise.case import Case, Perturb
@@ -131,13 +131,22 @@ def _rebuilt(case: Case, layer: SpikingLayer, parameter: Literal["threshold", "d
         other, spec = "decay", replace(layer.spec, threshold=Learnable(layer.spec.threshold.init, "neuron"))
     else:
         other, spec = "threshold", replace(layer.spec, decay=Learnable(layer.spec.decay.init, "neuron"))
+    check_described(case.adapter, layer)
     new = case.adapter.neuron(spec, layer.shape)
-    if type(new) is not type(layer):  # for example neurons with adaptation, which no spec describes
-        raise InputError(f"{parameter} mismatch: {case.adapter.name} cannot build a {type(layer).__name__} anew")
     with torch.no_grad():
         new.get_parameter_or_buffer(parameter).copy_(values)
         new.get_parameter_or_buffer(other).copy_(layer.get_parameter_or_buffer(other).cpu())
     return new.to(layer.get_parameter_or_buffer(other).device).train(layer.training)
+
+
+def check_described(adapter: Adapter, layer: SpikingLayer) -> None:
+    """That the layer is what its spec says, so that it can be built anew from it.
+
+    Raises:
+        InputError: it is more than that, such as neurons with adaptation, which no spec describes.
+    """
+    if type(adapter.neuron(layer.spec, layer.shape)) is not type(layer):
+        raise InputError(f"this noise builds neurons anew; {adapter.name} cannot do so for a {type(layer).__name__}")
 
 
 dead_neurons: Perturb = partial(stuck_neurons, output=0.0)
