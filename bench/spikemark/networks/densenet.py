@@ -22,7 +22,10 @@ class Dense(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[T, B, C, H, W]`` to ``[T, B, C + growth, H, W]``."""
-        return torch.cat((x, super().forward(x)), dim=2)
+        grown = x
+        for layer in self:
+            grown = layer(grown)
+        return torch.cat((x, grown), dim=2)
 
 
 class SpaceMean(nn.Module):

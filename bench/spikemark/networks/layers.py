@@ -132,7 +132,7 @@ class _Builder:
         elif kind == "MD":
             self._add("dropout", ModerateDropout(_number(value, token)), self.shape)
         elif kind == "VOTE":
-            if self.shape != (self.classes * _number(value, token),):
+            if self.shape != (self.classes * int(_number(value, token)),):
                 raise InputError(f"layers: {token} after {list(self.shape)} values does not fit {self.classes} classes")
             self._add("readout", PopulationReadout(self.classes), (self.classes,))
         else:

@@ -40,8 +40,9 @@ def disagreement(readings: Tensor) -> Tensor:
 
     ``(mean(p2 log(p2 / p1)) + mean(p1 log(p1 / p2))) / 2``, means over samples and classes, as the authors' code.
     """
-    first, second = F.log_softmax(readings, dim=-1)
-    return 0.5 * ((second.exp() - first.exp()) * (second - first)).mean()
+    first, second = F.log_softmax(readings, dim=-1).unbind()
+    both: Tensor = (second.exp() - first.exp()) * (second - first)
+    return 0.5 * both.mean()
 
 
 LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType(
