@@ -1,8 +1,10 @@
 """Rows of `SYSTEMS`: what records' keys depend on, that every row can be built, and what the listing says."""
 
 import pytest
+import torch
+from torch import nn
 
-from spikemark import NEURONS, SYSTEMS, get_adapter
+from spikemark import NEURONS, SYSTEMS, count_operations, get_adapter
 from spikemark.listing import LISTINGS
 from spikemark.networks import NETWORKS, build_network
 from spikemark.normalization import NORMALIZATIONS
@@ -98,3 +100,22 @@ def test_the_vote_and_the_wide_network_are_of_one_size():
     for network in ("mlp", "convnet"):
         vote, wide = weights[f"{network}-stl-joint-vote"], weights[f"{network}-stl-wide"]
         assert wide == pytest.approx(vote, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["mlp-ltmd", "mlp-stl-joint-readout", "mlp-stl-joint-vote", "mlp-tebn", "mlp-bntt"])
+def test_operations_of_every_kind_of_network_can_be_counted(name):
+    row = SYSTEMS[name]
+    model = build_network(
+        row.network,
+        get_adapter("reference"),
+        row.spec,
+        (1, 6, 6),
+        4,
+        0,
+        normalization=row.normalization,
+        options=row.options,
+        steps=3,
+    )
+    layers = {layer.name for layer in count_operations(model, torch.rand(3, 2, 1, 6, 6)).layers}
+    weighted = {n for n, m in model.named_modules() if isinstance(m, (nn.Linear, nn.Conv1d))}
+    assert layers == weighted
