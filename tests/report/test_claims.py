@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from synthetic_records import accuracy_record
 
-from spikemark.claims import Arm, Claim, Contrast
+from spikemark.claims import CLAIMS, Arm, Claim, Contrast
 from spikemark.report import claims, write_report
 from spikemark.report.cells import Cells
 from spikemark.report.claims import judge, overall
 from spikemark.results import write_record
+from spikemark.suite import load_suite
 
 SEEDS = range(5)
 
@@ -46,6 +47,13 @@ def test_a_tie_is_undecided_unless_the_margin_is_wide():
     assert outcome(made, margin=5.0, expects="equal") == "holds"
 
 
+def test_not_lower_allows_the_margin():
+    made = records(lif=0.85, stl=0.84)
+    assert outcome(made, expects="not lower", margin=5.0) == "holds"
+    assert outcome(records(lif=0.9, stl=0.8), expects="not lower", margin=5.0) == "does not hold here"
+    assert outcome(made, expects="not lower", margin=0.5) == "undecided at this power"
+
+
 def test_costs_are_compared_as_ratios():
     made = records(lif=0.8, stl=0.8)
     for record in made:
@@ -77,3 +85,10 @@ def test_the_report_of_the_ledger(tmp_path, monkeypatch):
     text = " ".join((tmp_path / "out" / "claims.md").read_text().split())
     assert "| a-claim | stl beats lif | none | 1 holds | **holds** |" in text
     assert "spikemark run claims --only system=mlp-stl,mlp-lif" in text
+
+
+def test_every_arm_of_the_ledger_is_run_by_its_suite():
+    cells = {(cell.system, cell.variant) for cell in load_suite("claims").cells()}
+    arms = {(arm.system, arm.variant) for claim in CLAIMS for c in claim.contrasts for arm in (c.first, c.second)}
+    assert arms <= cells
+    assert len({claim.name for claim in CLAIMS}) == len(CLAIMS)

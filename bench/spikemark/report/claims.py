@@ -19,7 +19,8 @@ accuracy, or first through second for costs, with its 95 % interval, paired by s
 A claim of more holds where the corrected test (Holm, over the rows of that claim) finds a difference in its direction;
 it does not hold here where the test finds the opposite, or where the whole interval lies below the margin, which is
 the smallest difference that would matter and was fixed before the runs. A claim of equality holds where the interval
-lies within the margin, and does not hold where it lies outside. All else is undecided at this power: MDE is the
+lies within the margin, one of "at least as high" where it lies above minus the margin; they do not hold where it lies
+outside. All else is undecided at this power: MDE is the
 smallest true difference that the test would find in about 80 of 100 repetitions. Networks and data are small twins of
 the publications', so a verdict is about the method in this set-up, not about the published figure."""
 
@@ -142,6 +143,10 @@ def _outcome(contrast: Contrast, difference: Difference, p: float) -> Outcome:
         if -margin <= difference.low and difference.high <= margin:
             return "holds"
         return "does not hold here" if _beyond(difference, margin) and p < ALPHA else "undecided at this power"
+    if contrast.expects == "not lower":
+        if difference.low > -margin:
+            return "holds"
+        return "does not hold here" if difference.high < -margin and p < ALPHA else "undecided at this power"
     sign = 1 if contrast.expects == "higher" else -1
     low, high = sorted((sign * difference.low, sign * difference.high))
     if p < ALPHA:

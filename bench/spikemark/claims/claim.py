@@ -1,7 +1,6 @@
-"""The ledger of claims: what publications say, each as contrasts between two systems that records can decide.
+"""The form of a claim: what a publication says, as contrasts between two systems that records can decide.
 
-A claim is data. How it is judged is the affair of `spikemark.report.claims`; the cells that it needs stand in the suite
-`claims`. Directions and margins were written down before the records were made.
+The ledger itself is `spikemark.claims.ledger`. How claims are judged is the affair of `spikemark.report.claims`.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import Literal
 Quantity = Literal[
     "accuracy", "noisy accuracy", "firing rate", "additions", "energy", "seconds an epoch", "bytes saved for backward"
 ]
-Expects = Literal["higher", "lower", "equal"]
+Expects = Literal["higher", "lower", "not lower", "equal"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Contrast:
         expects: what the first's quantity is said to be.
         quantity: accuracies are compared as differences, costs as ratios.
         margin: the smallest difference that would matter: percentage points of accuracy, percent of a cost. "Equal"
-            means within it; a "higher" that is surely less than it does not hold.
+            means within it, "not lower" no further below than it; a "higher" that is surely less does not hold.
     """
 
     first: Arm
@@ -56,7 +55,7 @@ class Contrast:
         return self.quantity not in ("accuracy", "noisy accuracy")
 
     def __str__(self) -> str:
-        sign = {"higher": ">", "lower": "<", "equal": "="}[self.expects]
+        sign = {"higher": ">", "lower": "<", "not lower": "at least as high as", "equal": "="}[self.expects]
         return f"{self.quantity}: {self.first} {sign} {self.second}"
 
 
@@ -77,6 +76,3 @@ class Claim:
     source: str
     published: str
     contrasts: tuple[Contrast, ...]
-
-
-CLAIMS: tuple[Claim, ...] = ()
