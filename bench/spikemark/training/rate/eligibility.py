@@ -22,6 +22,9 @@ from torch import Tensor
 
 from spikemark.adapter import SpikingLayer
 
+# Of a run that is known already: few, so that memory stays small; several, so that the adapter is not called for each.
+_STEPS_AT_ONCE = 4
+
 
 class Eligibility:
     """Running state and sums of one layer over the steps of one batch.
@@ -59,14 +62,15 @@ class Eligibility:
 
     def follow(self, currents: Tensor, spikes: Tensor) -> None:
         """Take in a whole run from rest, whose spikes the adapter's layer has computed: both ``[T, B, *shape]``."""
-        charged, before = torch.empty_like(currents), []
-        for x, o, u in zip(currents, spikes, charged, strict=True):
-            before.append(self._membrane if "decay" in self._sums else x)  # read for the decay alone
-            u.copy_(self._charge(x))
-            self._membrane = self._reset(u, o)
-        slopes = self._fire(charged)[1]
-        for x, v, u, o, slope in zip(currents, before, charged, spikes, slopes, strict=True):
-            self._gather(x, v, u, o, slope)
+        for part, fired in zip(currents.split(_STEPS_AT_ONCE), spikes.split(_STEPS_AT_ONCE), strict=True):
+            charged, before = torch.empty_like(part), []
+            for x, o, u in zip(part, fired, charged, strict=True):
+                before.append(self._membrane if "decay" in self._sums else x)  # read for the decay alone
+                u.copy_(self._charge(x))
+                self._membrane = self._reset(u, o)
+            slopes = self._fire(charged)[1]
+            for x, v, u, o, slope in zip(part, before, charged, fired, slopes, strict=True):
+                self._gather(x, v, u, o, slope)
         self._spikes += spikes.sum(0)
         self.steps += len(spikes)
 
