@@ -2,6 +2,7 @@ import pytest
 
 from spikemark.cells import select
 from spikemark.errors import InputError
+from spikemark.measures.points import Point
 from spikemark.suite import SuiteError, load_suite, shipped_suites
 
 GOOD = """
@@ -153,3 +154,54 @@ def test_binning_of_events_is_a_setting_and_must_fit_the_data(tmp_path):
         load_suite(write(tmp_path, events.replace('"nmnist1k"', '"digits"')))
     with pytest.raises(SuiteError, match=r"larger than the sensor"):
         load_suite(write(tmp_path, events + "size = [99, 99]\n"))
+
+
+LAYERS = (
+    GOOD.replace('["accuracy"]', '["layers"]')
+    + """
+[layers]
+width = 32
+threads = 2
+[layers.axes]
+steps = [1, 2]
+convolution = [[2, 3, 4]]
+"""
+)
+
+
+def test_layers_have_a_cell_for_every_axis(tmp_path):
+    cells = load_suite(write(tmp_path, LAYERS)).cells()
+    assert [str(cell) for cell in cells] == [
+        "layers reference lif steps seed 0",
+        "layers reference lif convolution seed 0",
+    ]
+    assert all(cell.exclusive and cell.neuron == "lif" and cell.network is None for cell in cells)
+    settings = [cell.content()["settings"]["layers"] for cell in cells]
+    assert [point.label for s in settings for point in Point.of_settings(s)] == [
+        "T=1 B=64 N=32",
+        "T=2 B=64 N=32",
+        "T=16 B=64 C=2x3x4",
+    ]
+    assert "system_definition" not in cells[0].content()
+
+
+def test_a_cell_of_layers_depends_on_its_own_axis_alone(tmp_path):
+    before = load_suite(write(tmp_path, LAYERS)).cells()
+    after = load_suite(write(tmp_path, LAYERS.replace("[[2, 3, 4]]", "[[2, 3, 5]]"))).cells()
+    assert [a.key() == b.key() for a, b in zip(before, after, strict=True)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("steps = [1, 2]\nconvolution = [[2, 3, 4]]", "", r"layers.axes: name at least one of steps, batch"),
+        ("steps = [1, 2]", "stepz = [1, 2]", r"no key 'stepz'; did you mean 'steps'\?.*layers.axes"),
+        ("steps = [1, 2]", "steps = [0]", r"layers.axes.steps.0: .*found 0"),
+        ("steps = [1, 2]", "steps = [1, 1]", r"layers.axes.steps: named twice: 1"),
+        ("[[2, 3, 4]]", "[[2, 3]]", r"layers.axes.convolution.0"),
+        ("threads = 2", 'phases = ["backward"]', r"layers.phases.0: .*found 'backward'"),
+    ],
+)
+def test_bad_settings_of_layers_are_named(tmp_path, old, new, message):
+    with pytest.raises(SuiteError, match=message):
+        load_suite(write(tmp_path, LAYERS.replace(old, new)))

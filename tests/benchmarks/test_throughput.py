@@ -29,19 +29,22 @@ PHASES: tuple[LayerPhase, ...] = ("forward", "forward+backward")
 def test_layer(benchmark: Any, framework: str, neuron: str, phase: LayerPhase) -> None:
     spec = NEURONS[neuron]
     work = LayerWork(contender(framework, spec), spec, SHAPE, STEPS, BATCH)
-    _time(benchmark, work, f"{neuron} {phase}", phase)
+    _time(benchmark, work, framework, neuron, phase)
 
 
 @pytest.mark.benchmark(warmup=True, warmup_iterations=2, min_rounds=5, max_time=0.5, disable_gc=True)
 @pytest.mark.parametrize("phase", PHASES)
 def test_native_layer(benchmark: Any, framework: str, phase: LayerPhase) -> None:
     work = LayerWork(contender(framework), NEURONS["lif"], SHAPE, STEPS, BATCH, native=True)
-    _time(benchmark, work, f"native {phase}", phase)
+    _time(benchmark, work, framework, "native", phase)
 
 
-def _time(benchmark: Any, work: LayerWork, group: str, phase: LayerPhase) -> None:
-    benchmark.group = group
+def _time(benchmark: Any, work: LayerWork, framework: str, neuron: str, phase: LayerPhase) -> None:
+    benchmark.group = f"{framework} {neuron}"
     benchmark.extra_info |= {
+        "framework": framework,
+        "neuron": neuron,
+        "phase": phase,
         "shape": [STEPS, BATCH, *SHAPE],
         "threads": torch.get_num_threads(),
         "bytes_moved": bytes_moved(SHAPE, STEPS, BATCH, work.dtype, phase),

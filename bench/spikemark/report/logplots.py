@@ -8,14 +8,18 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 from spikemark.report.charts import Trace, on_panel, panel_axis, panels_layout
 from spikemark.report.figures import MARKERS, new_canvas, styled, svg_text
-from spikemark.report.growth import Line, LogPlot
+from spikemark.report.growth import Line, LogPlot, Panel
 from spikemark.report.model import Chart, Figure, slug
 from spikemark.report.series import colours
 
 _COLUMNS = 3
+_SHORT = EngFormatter(places=0, sep="")
+# Beyond this ratio of the largest to the smallest number, powers of ten are ticks enough.
+_WIDE = 100
 _LIMIT = "#7f7f7f"
 # For matplotlib and for plotly.
 _DASHES: Mapping[str, tuple[Any, str]] = {"matched": ("-", "solid"), "native": ("--", "dash"), "limit": (":", "dot")}
@@ -81,16 +85,34 @@ def _figure(plot: LogPlot, neuron: str) -> Figure:
             for line in panel.lines:
                 _line(axes, line, colour[line.name], marker[line.name])
             if panel.lines:
-                axes.set_xscale("log", base=2)
-                axes.set_yscale("log")
+                _scales(axes, panel)
             axes.set_title(panel.title)
             axes.set_xlabel(panel.x)
             axes.set_ylabel("" if (place - 1) % columns else panel.y)
         tracks = dict.fromkeys(line.track for panel in panels for line in panel.lines if line.track != "limit")
-        handles = [Line2D([], [], color=colour[n], marker=marker[n], markersize=4, label=n) for n in frameworks]
+        limits = {line.name for panel in panels for line in panel.lines if line.track == "limit"}
+        handles = [
+            Line2D(
+                [], [], color=colour[n], linestyle=":" if n in limits else "-", marker=marker[n], markersize=4, label=n
+            )
+            for n in frameworks
+        ]
         handles += [Line2D([], [], color="#444444", linestyle=_DASHES[track][0], label=track) for track in tracks]
         canvas.legend(handles=handles, loc="outside lower center", ncols=min(8, len(handles)))
         return Figure(f"{plot.name}-{slug(neuron)}", f"{plot.title}, {neuron}", svg_text(canvas))
+
+
+def _scales(axes: Axes, panel: Panel) -> None:
+    """Both logarithmic; ticks across at the sizes that were measured, and prefixes instead of powers of ten."""
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    sizes = sorted({size for line in panel.lines for size in line.points})
+    axes.set_xticks(sizes, [_SHORT(size) for size in sizes])
+    axes.xaxis.set_minor_locator(NullLocator())
+    values = [interval.value for line in panel.lines for interval in line.points.values()]
+    axes.yaxis.set_major_locator(LogLocator(subs=(1,) if max(values) > _WIDE * min(values) else (1, 2, 5)))
+    axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _line(axes: Axes, line: Line, colour: str, marker: str) -> None:

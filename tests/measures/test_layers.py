@@ -1,0 +1,160 @@
+"""Cells of single layers, at sizes that take no time."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+import torch
+from torch import nn
+
+from spikemark.adapter import Unsupported, get_adapter
+from spikemark.measures import layers as module
+from spikemark.measures.footprint import Footprint
+from spikemark.measures.layer_throughput import LayerWork
+from spikemark.measures.layers import layers, unsupported
+from spikemark.measures.points import GROWTH, Point
+from spikemark.measures.timing import Budget
+from spikemark.neurons import NEURONS
+from spikemark_adapters.reference import ReferenceAdapter
+
+BASE = Point(3, 4, (8,))
+BRIEF = Budget(seconds=0.001, min_rounds=6)
+
+
+class Stubborn(ReferenceAdapter):
+    """Refuses bfloat16 in its matched layer and answers in float32 from its native one."""
+
+    name = "stubborn"
+
+    def neuron(self, spec, shape, *, generator=None):
+        layer = super().neuron(spec, shape, generator=generator)
+        layer.register_forward_pre_hook(_refuse)
+        return layer
+
+    def native(self, shape):
+        return _InFloat32(super().native(shape))
+
+
+class _InFloat32(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, currents):
+        return self.layer(currents.float())
+
+    def _apply(self, fn, recurse=True):
+        return self
+
+
+def _refuse(layer, inputs):
+    if inputs[0].dtype == torch.bfloat16:
+        raise Unsupported("no bfloat16 here")
+
+
+@pytest.fixture(autouse=True)
+def _no_processes(monkeypatch):
+    monkeypatch.setattr(module, "footprint", lambda work: Footprint(0.25, 1000 + 1000 * work.native))
+
+
+def measure(adapter, points, phases=("forward", "forward+backward"), **options):
+    ticks = count()
+    reference = get_adapter("reference")
+    return layers(
+        adapter, reference, NEURONS["stl"], points, phases, budget=BRIEF, clock=lambda: next(ticks) * 0.01, **options
+    )
+
+
+def test_rows_of_a_point():
+    rows = measure(get_adapter("reference"), [BASE])
+    for phase, passes in (("forward", 2), ("forward+backward", 6)):
+        own = {row["metric"]: row for row in rows if row.get("split") == phase}
+        assert set(own) == {
+            *("reference_seconds", "copy_bandwidth", "bytes_moved"),
+            *("seconds", "seconds_ratio", "bandwidth_fraction"),
+            *("native_seconds", "native_seconds_ratio", "native_bandwidth_fraction"),
+        }
+        assert {row["layer"] for row in own.values()} == {"T=3 B=4 N=8"}
+        assert own["bytes_moved"]["value"] == passes * 3 * 4 * 8 * 4
+        # Each visit takes one tick of the clock, so that every contender takes as long as a copy.
+        assert own["seconds_ratio"]["value"] == 1
+        assert own["bandwidth_fraction"]["value"] == passes / 2
+        assert len(own["seconds"]["values"]) >= 6
+    apart = {row["metric"]: row["value"] for row in rows if "split" not in row}
+    assert apart == {
+        "peak_memory": 1000,
+        "native_peak_memory": 2000,
+        "first_call": 0.25,
+        "native_first_call": 0.25,
+        "threads": 1,
+    }
+
+
+def test_without_memory():
+    metrics = {row["metric"] for row in measure(get_adapter("reference"), [BASE], ["forward"], memory=False)}
+    assert not {"peak_memory", "first_call"} & metrics
+
+
+def test_what_a_framework_cannot_do_is_a_row_with_its_reason():
+    rows = measure(Stubborn(), [BASE, BASE.at("dtype", "bfloat16")], ["forward"])
+    why = {row["metric"]: row["why"] for row in rows if "why" in row}
+    assert why == {
+        "unsupported": "no bfloat16 here",
+        "native_unsupported": "answers torch.bfloat16 currents in torch.float32",
+    }
+    timed = [row["layer"] for row in rows if row["metric"] in ("seconds", "native_seconds")]
+    assert timed == ["T=3 B=4 N=8"] * 2
+
+
+def test_a_cell_without_any_point_is_unsupported():
+    with pytest.raises(Unsupported, match="no bfloat16 here"):
+        measure(Stubborn(), [BASE.at("dtype", "bfloat16")])
+
+
+def test_time_is_checked_after_every_point():
+    checked = []
+    measure(get_adapter("reference"), [BASE, BASE.at("steps", 5)], ["forward"], check=lambda: checked.append(1))
+    assert len(checked) == 2
+
+
+def test_only_the_framework_is_compiled():
+    works = module._works(Stubborn(), get_adapter("reference"), NEURONS["lif"], BASE.at("compile", "compile"), 1, "cpu")
+    assert {name: work.compiled for name, work in works.items()} == {
+        "reference": False,
+        "matched": True,
+        "native": True,
+    }
+    assert unsupported(works["matched"]) is None
+
+
+def test_a_compiled_layer_runs_one_size_only(monkeypatch):
+    asked = []
+    monkeypatch.setattr(nn.Module, "compile", lambda self, **options: asked.append(options["options"]))
+    small, whole = LayerWork(get_adapter("reference"), NEURONS["lif"], (8,), 3, 4, compiled=True).build()
+    assert small is whole
+    assert asked == [{"compile_threads": 1, "force_disable_caches": True}]
+
+
+@pytest.mark.parametrize(
+    ("axis", "value", "label"),
+    [
+        ("steps", 7, "T=7 B=4 N=8"),
+        ("batch", 7, "T=3 B=7 N=8"),
+        ("width", 7, "T=3 B=4 N=7"),
+        ("dtype", "bfloat16", "T=3 B=4 N=8 bfloat16"),
+        ("dtype", "float32", "T=3 B=4 N=8"),
+        ("compile", "compile", "T=3 B=4 N=8 compile"),
+        ("convolution", [2, 5, 6], "T=3 B=4 C=2x5x6"),
+    ],
+)
+def test_points_have_labels_that_can_be_read_back(axis, value, label):
+    point = BASE.at(axis, value)
+    assert point.label == label
+    assert Point.parse(label) == point
+    if axis in GROWTH:
+        assert point.along(axis) == value
+
+
+def test_other_layers_are_no_points():
+    assert Point.parse("fc1 (analog)") is None
