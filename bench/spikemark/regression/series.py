@@ -50,12 +50,15 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "time": Metric("cost", timed=True),
         **{name: Metric("cost", more=True, timed=True) for name in _RATES},
         "latency": Metric("cost", timed=True),
+        "seconds": Metric("cost", timed=True),
         "peak_memory": Metric("cost"),
         # The same, relative to the reference in the same cell; and of the framework's own default neuron.
         **{f"{name}_ratio": Metric("cost", more=True, watched=False, timed=True) for name in _RATES},
         "latency_ratio": Metric("cost", watched=False, timed=True),
         **{f"native_{name}": Metric("cost", more=True, watched=False, timed=True) for name in _RATES},
         "native_latency": Metric("cost", watched=False, timed=True),
+        "seconds_ratio": Metric("cost", watched=False, timed=True),
+        "native_seconds": Metric("cost", watched=False, timed=True),
         "native_peak_memory": Metric("cost", watched=False),
         "first_call": Metric("cost", watched=False, timed=True),
     }

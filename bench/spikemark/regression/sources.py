@@ -114,7 +114,9 @@ def _add_row(side: Side, name: str, seed: int, row: Measurement) -> None:
     metric, unit = row["metric"], row["unit"]
     told_apart = f" [{unit}]" if metric in ("energy", "gradient_error") else ""
     split = f" {row['split']}" if row.get("split") else ""
-    series = side.place(name, f"{metric}{split}{told_apart}", metric, unit)
+    # Costs of several layers in one record are several numbers, not repeats of one.
+    layer = f" at {row['layer']}" if row.get("layer") and METRICS[metric].kind == "cost" else ""
+    series = side.place(name, f"{metric}{split}{layer}{told_apart}", metric, unit)
     if series.kind == "exact":
         series.exact[seed, row.get("layer") or ""] = row["value"]
     else:
