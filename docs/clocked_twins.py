@@ -15,10 +15,11 @@ import torch
 
 from spikemark.adapter import Adapter, SpikingLayer, get_adapter
 from spikemark.datasets import Sizes, load_dataset
+from spikemark.neurons import NEURONS
 from spikemark.streams import generator
+from spikemark.systems.first_spike import FIRST_SPIKE_ROWS
 from spikemark.training.first_spike.learner import FirstSpikeLearner
 from spikemark.training.first_spike.network import FirstSpikeNetwork, first_spike
-from spikemark.training.first_spike.rows import FIRST_SPIKE_SYSTEMS, IF
 from spikemark.training.learner import Protocol
 
 FRAMEWORKS = ("spikingjelly", "snntorch", "norse")
@@ -36,11 +37,11 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     dataset = load_dataset(asked.dataset, asked.data_dir, Sizes(train=asked.train, validation=1, test=asked.test))
-    system = FIRST_SPIKE_SYSTEMS["ncg-" + asked.dataset.partition("-")[0]]
+    system = FIRST_SPIKE_ROWS["ncg-" + asked.dataset.partition("-")[0]]
 
     def build(adapter: Adapter, **options: Any) -> FirstSpikeNetwork:
         def neurons(shape: tuple[int, ...]) -> SpikingLayer:
-            return adapter.neuron(IF, shape)
+            return adapter.neuron(NEURONS["if"], shape)
 
         return first_spike(dataset.shape, dataset.classes, neurons, None, **system.options, **options)
 

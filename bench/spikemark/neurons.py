@@ -299,5 +299,16 @@ NEURONS: Mapping[str, NeuronSpec] = MappingProxyType(
             surrogate=Surrogate("sigmoid", alpha=4.0),
             source="Rate-based backpropagation: Yu et al., NeurIPS 2024",
         ),
+        # Only its first spike counts, so its reset does not; no rule here uses the surrogate.
+        "if": NeuronSpec(
+            decay=Learnable(1.0),
+            threshold=Learnable(1.0, "neuron"),
+            decay_input=False,
+            reset="zero",
+            detach_reset=True,
+            fires_at_threshold=False,
+            surrogate=_ATAN,
+            source="non-leaky, of first-spike networks: Goupy, Tirilly and Bilasco, NeurIPS 2024 (arXiv 2410.17066)",
+        ),
     }
 )

@@ -120,8 +120,8 @@ class Part(Table):
             cells += [
                 cell("train", framework, system, dataset, seed, settings)
                 for dataset in self.datasets
+                for seed in self.seeds  # before systems: what those of one seed share, a process keeps for a while
                 for system in self.systems
-                for seed in self.seeds
                 for framework in self.frameworks
             ]
         if "throughput" in self.measures:

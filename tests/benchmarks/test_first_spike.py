@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from spikemark.systems.first_spike import FIRST_SPIKE_ROWS
 from spikemark.training.first_spike.learning import learn_samples
-from spikemark.training.first_spike.rows import FIRST_SPIKE_SYSTEMS
 from spikemark.training.first_spike.rules import Rule
 
 FEATURES, CLASSES, SAMPLES, ROUNDS = 4608, 10, 400, 7
@@ -22,7 +22,7 @@ GOAL = 2000
 
 @pytest.mark.parametrize("name", ["ncg-mnist", "s2-stdp-mnist", "r-stdp-mnist"])
 def test_training_throughput(name: str, tell: Callable[[str], None], benchmark) -> None:
-    system = FIRST_SPIKE_SYSTEMS[name]
+    system = FIRST_SPIKE_ROWS[name]
     rule = Rule.from_options(system.rule_options)
     size = system.options["neurons_per_class"]
     neurons = CLASSES * size

@@ -16,10 +16,10 @@ import torch
 
 from spikemark.datasets import Sizes, load_dataset
 from spikemark.systems import System
+from spikemark.systems.sleep import FRACTIONS
 from spikemark.training.learner import Protocol
 from spikemark.training.sleep.learner import SleepStdpLearner
 from spikemark.training.sleep.model import SleepNetwork
-from spikemark.training.sleep.rows import FRACTIONS
 
 IMAGES = int(os.environ.get("SPIKEMARK_SLEEP_IMAGES", "6000"))
 STEPS, BATCH = 100, 300

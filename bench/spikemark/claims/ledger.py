@@ -14,6 +14,8 @@ _PLIF = "PLIF: Fang et al., ICCV 2021"
 _TEBN = "TEBN: Duan et al., NeurIPS 2022"
 _RATE = "Rate-based backpropagation: Yu et al., NeurIPS 2024"
 _TIME = "Time-based training: Zhu et al., NeurIPS 2023"
+_NCG = "Goupy, Tirilly and Bilasco, NeurIPS 2024"
+_SLEEP = "Massey, Hubin, Nichele and Sæbø 2026 (arXiv 2601.08447)"
 _OURS = "Ours: a control"
 _NO_FIGURES = "no figures found"
 
@@ -246,6 +248,50 @@ _RULE_CLAIMS = (
     ),
 )
 
+
+def _ncg(first: str, second: str) -> tuple[Contrast, ...]:
+    """On both data sets, whose systems differ in their published hyper-parameters."""
+    return tuple(
+        _contrast(f"{first}-{data}", f"{second}-{data}", variant="first-spike") for data in ("mnist", "fashion")
+    )
+
+
+_LOCAL_CLAIMS = (
+    Claim(
+        "ncg-over-s2-stdp", "Neuronal Competition Groups beat S2-STDP alone", _NCG, _NO_FIGURES, _ncg("ncg", "s2-stdp")
+    ),
+    Claim("ncg-over-pcn", "Groups of five beat paired competing neurons", _NCG, _NO_FIGURES, _ncg("ncg", "pcn")),
+    Claim(
+        "two-compartment-thresholds",
+        "Two thresholds a neuron, one to learn and one to infer with, beat a single one",
+        _NCG,
+        _NO_FIGURES,
+        (*_ncg("ncg", "ncg-cr1"), *_ncg("ncg", "ncg-nocr")),
+    ),
+    Claim("labelling", "Labelling neurons as targets or not helps", _NCG, _NO_FIGURES, _ncg("ncg", "ncg-nolabel")),
+    Claim(
+        "sleep-helps-stdp",
+        "Sleep for 10 to 20 % of the time helps the recurrent STDP network (with the sign of the published code)",
+        _SLEEP,
+        "means of 5 seeds at sleep 0, 10, 20 %: MNIST 42.5, 71.5, 73.3; Fashion-MNIST 25.6, 56.5, 55.3",
+        tuple(_contrast(f"sleep-reversed-{p}", "sleep-reversed-0", variant="sleep") for p in ("0.1", "0.2")),
+    ),
+    Claim(
+        "sleep-classical",
+        "Sleep helps the recurrent network with the classical sign of STDP, too",
+        _OURS,
+        "none: the published code has the other sign",
+        (_contrast("sleep-stdp-0.1", "sleep-stdp-0", variant="sleep"),),
+    ),
+    Claim(
+        "sleep-surrogate",
+        "Sleep does nothing for a network trained with surrogate gradients",
+        _SLEEP,
+        "means of 5 seeds at sleep 0, 10, 20 %: MNIST 92.9, 93.1, 93.2; Fashion-MNIST 70.5, 70.3, 70.3",
+        tuple(_contrast(f"sg-sleep-{p}", "sg-sleep-0", "equal", margin=1, variant="sg") for p in ("0.1", "0.2")),
+    ),
+)
+
 _CONTROLS = (
     Claim(
         "threshold-or-gain",
@@ -304,5 +350,6 @@ CLAIMS: tuple[Claim, ...] = (
     *_PLIF_CLAIMS,
     *_TEBN_CLAIMS,
     *_RULE_CLAIMS,
+    *_LOCAL_CLAIMS,
     *_CONTROLS,
 )

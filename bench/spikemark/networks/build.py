@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
@@ -64,8 +65,27 @@ def _published() -> dict[str, MakeNetwork]:
     return made
 
 
+def _elsewhere(module: str, function: str) -> MakeNetwork:
+    """A network that lives beside its rule of learning, imported when it is built: it may bring a compiler along."""
+
+    def make(*arguments: Any, **options: Any) -> SpikingNetwork:
+        made: SpikingNetwork = getattr(import_module(module), function)(*arguments, **options)
+        return made
+
+    return make
+
+
 NETWORKS: Mapping[str, MakeNetwork] = MappingProxyType(
-    {**_SINGLE, "joint-readout": joint_readout, "joint-vote": joint_vote, **_published(), **SRM_NETWORKS}
+    {
+        **_SINGLE,
+        "joint-readout": joint_readout,
+        "joint-vote": joint_vote,
+        **_published(),
+        **SRM_NETWORKS,
+        "first-spike": _elsewhere("spikemark.training.first_spike.network", "first_spike"),
+        "sleep-stdp": _elsewhere("spikemark.training.sleep.network", "sleep_network"),
+        "resized-mlp": _elsewhere("spikemark.training.sleep.network", "resized_mlp"),
+    }
 )
 
 

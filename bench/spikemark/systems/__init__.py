@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from spikemark.systems.controls import CONTROL_ROWS
+from spikemark.systems.first_spike import FIRST_SPIKE_ROWS
 from spikemark.systems.norms import NORM_ROWS
 from spikemark.systems.published import PUBLISHED_ROWS
 from spikemark.systems.rate_based import RATE_ROWS
+from spikemark.systems.sleep import SLEEP_ROWS
 from spikemark.systems.system import Loss, Optimizer, System, Trains
 from spikemark.systems.thresholds import THRESHOLD_ROWS
 from spikemark.systems.time_based import TIME_ROWS
@@ -26,6 +28,8 @@ _ROWS: tuple[Mapping[str, System], ...] = (
     PUBLISHED_ROWS,
     RATE_ROWS,
     TIME_ROWS,
+    FIRST_SPIKE_ROWS,
+    SLEEP_ROWS,
 )
 
 

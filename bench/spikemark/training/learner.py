@@ -82,6 +82,9 @@ RULES: Mapping[str, str] = MappingProxyType(
         "rate-m": "spikemark.training.rate.learner:RateM",
         "rate-s": "spikemark.training.rate.learner:RateS",
         "spike-time": "spikemark.training.spike_time.learner:SpikeTimeLearner",
+        "first-spike": "spikemark.training.first_spike.learner:FirstSpikeLearner",
+        "sleep-stdp": "spikemark.training.sleep.learner:SleepStdpLearner",
+        "bptt+sleep": "spikemark.training.sleep.surrogate:BpttSleepLearner",
     }
 )
 """Rules by name, as ``module:class``: a rule is imported when a system uses it."""

@@ -13,11 +13,11 @@ from spikemark.datasets import Sizes, load_dataset
 from spikemark.errors import InputError
 from spikemark.neurons import NEURONS
 from spikemark.systems import System
+from spikemark.systems.first_spike import FIRST_SPIKE_ROWS
 from spikemark.training.first_spike.clocked import quantised
 from spikemark.training.first_spike.events import first_spikes
 from spikemark.training.first_spike.learner import FirstSpikeLearner
 from spikemark.training.first_spike.network import FirstSpikeNetwork, first_spike
-from spikemark.training.first_spike.rows import FIRST_SPIKE_SYSTEMS, IF
 from spikemark.training.learner import Protocol
 
 SHAPE, CLASSES = (1, 8, 8), 3
@@ -43,7 +43,7 @@ def network(adapter: str = "reference", shape=SHAPE, classes=CLASSES, **options)
         pytest.skip(str(error))
     settings = {"threshold": 2.0, "neurons_per_class": 2, "extractor": SMALL} | options
     torch.manual_seed(0)
-    return first_spike(shape, classes, lambda shape: found.neuron(IF, shape), None, **settings)
+    return first_spike(shape, classes, lambda shape: found.neuron(NEURONS["if"], shape), None, **settings)
 
 
 def system(**options) -> System:
@@ -247,7 +247,7 @@ def test_wrong_options_are_named(options, field):
 
 
 def test_neurons_that_leak_or_share_a_threshold_are_refused():
-    for spec in (NEURONS["lif"], replace(IF, threshold=replace(IF.threshold, scope="layer"))):
+    for spec in (NEURONS["lif"], replace(NEURONS["if"], threshold=replace(NEURONS["if"].threshold, scope="layer"))):
         with pytest.raises(InputError, match="neuron"):
             first_spike(
                 SHAPE, CLASSES, lambda shape, s=spec: get_adapter("reference").neuron(s, shape), None, threshold=2
@@ -272,9 +272,9 @@ def test_other_networks_are_refused():
         FirstSpikeLearner(torch.nn.Linear(1, 1), system(), PROTOCOL, 0)
 
 
-@pytest.mark.parametrize("name", FIRST_SPIKE_SYSTEMS)
+@pytest.mark.parametrize("name", FIRST_SPIKE_ROWS)
 def test_published_systems_can_be_built(name):
-    row = FIRST_SPIKE_SYSTEMS[name]
+    row = FIRST_SPIKE_ROWS[name]
     model = network(shape=(1, 28, 28), classes=10, **row.options)
     assert model.synapses.in_features == 4608
     assert FirstSpikeLearner(model, row, PROTOCOL, 0).rule.annealing == 0.98

@@ -11,10 +11,10 @@ from spikemark.networks import build_network
 from spikemark.neurons import NEURONS
 from spikemark.streams import generator
 from spikemark.systems import System
+from spikemark.systems.sleep import SLEEP_ROWS
 from spikemark.training.learner import Protocol
 from spikemark.training.sleep.network import Resize, resized_mlp
 from spikemark.training.sleep.options import SurrogateSleepOptions
-from spikemark.training.sleep.rows import SLEEP_ROWS
 from spikemark.training.sleep.surrogate import BpttSleepLearner, _disturbing, pair_changes, power_law, sleep, traces
 
 REFERENCE = get_adapter("reference")

@@ -1,4 +1,4 @@
-"""Rows of the registries: the neuron, and the published configurations as systems. Imports nothing that compiles.
+"""First-spike networks with local learning: S2-STDP, SSTDP, R-STDP and Neuronal Competition Groups.
 
 Hyper-parameters are those of the STDP-CSNN configurations of the published code (NeurIPS 2024), by data set, since
 thresholds depend on number and earliness of the features' spikes. `OURS` names those
@@ -11,23 +11,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from spikemark.neurons import Learnable, NeuronSpec, Surrogate
-from spikemark.systems import System
+from spikemark.systems.system import System
 
 _GROUPS = "Goupy, Tirilly and Bilasco, NeurIPS 2024 (arXiv 2410.17066)"
 _PAIRS = "Goupy, Tirilly and Bilasco, Frontiers in Neuroscience 18, 2024 (arXiv 2308.02194)"
-
-IF = NeuronSpec(
-    decay=Learnable(1.0),
-    threshold=Learnable(1.0, "neuron"),
-    decay_input=False,
-    reset="zero",
-    detach_reset=True,
-    fires_at_threshold=False,
-    surrogate=Surrogate("atan", alpha=2.0),
-    source=f"non-leaky integrate-and-fire of first-spike networks: {_GROUPS}",
-)
-"""Only its first spike counts, so its reset does not; no rule here uses the surrogate."""
 
 _EXTRACTORS: Mapping[str, Mapping[str, Any]] = {"mnist": {"goal": 0.75}, "fashion": {"goal": 0.80}}
 _START: Mapping[str, Mapping[str, Any]] = {
@@ -148,5 +135,5 @@ def _rows() -> dict[str, System]:
     return rows
 
 
-FIRST_SPIKE_SYSTEMS: Mapping[str, System] = MappingProxyType(_rows())
+FIRST_SPIKE_ROWS: Mapping[str, System] = MappingProxyType(_rows())
 """Systems by name, the data set they are tuned for at the end: ``ncg-mnist``, ``ncg-fashion`` and so on."""
