@@ -38,13 +38,13 @@ class FusedLayer(SpikingLayer):
 
 
 class FusedAdapter(Adapter):
-    """Our own kernels, compiled by numba."""
+    """Our own kernels, compiled by llvmlite."""
 
     name = "fused"
 
     def version(self) -> str:
         """Of spikemark, whose kernels these are, and of their compiler."""
-        return f"{version('spikemark')}+numba{version('numba')}"
+        return f"{version('spikemark')}+llvmlite{version('llvmlite')}"
 
     def route(self, spec: NeuronSpec) -> Route:
         """See `Adapter.route`."""
