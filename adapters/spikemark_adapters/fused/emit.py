@@ -21,7 +21,6 @@ import numpy as np
 from llvmlite import ir
 
 _WHOLE = ir.IntType(64)
-_BYTE_POINTER = ir.IntType(8).as_pointer()
 _NAME = "kernel"
 
 
@@ -214,14 +213,6 @@ class Code:
         """Write numbers to an array, the first to its place `index`."""
         place = self._pointer(address + index * self.itemsize, value.emitted.type)
         self.builder.store(value.emitted, place, align=self.itemsize)
-
-    def prefetch(self, address: Value, index: Value, *, write: bool) -> None:
-        """Have the cache line of a number fetched, for reading or writing; it need not exist."""
-        function = self.module.declare_intrinsic(
-            "llvm.prefetch.p0", (), ir.FunctionType(ir.VoidType(), [_BYTE_POINTER] + 3 * [ir.IntType(32)])
-        )
-        place = self.builder.inttoptr((address + index * self.itemsize).emitted, _BYTE_POINTER)
-        self.builder.call(function, [place, *(ir.Constant(ir.IntType(32), n) for n in (int(write), 3, 1))])
 
     def take(self, field: int) -> Value:
         """Count up a field of the argument, atomically; its value before."""
