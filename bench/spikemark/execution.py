@@ -20,7 +20,6 @@ from spikemark.environment import environment
 from spikemark.measures.accuracy import test_accuracy
 from spikemark.measures.conformance import conformance
 from spikemark.measures.energy import energy_measurements
-from spikemark.measures.layers import layers
 from spikemark.measures.points import Point
 from spikemark.measures.robustness import robustness
 from spikemark.measures.throughput import Budget, throughput
@@ -189,6 +188,8 @@ def _throughput(cell: Cell, record: Record, data_dir: Path | None, device: str, 
 
 
 def _layers(cell: Cell, record: Record, data_dir: Path | None, device: str, watch: Watch) -> None:
+    from spikemark.measures.layers import layers  # brings torch's symbolic shapes along, which no other cell needs
+
     settings = cell.settings["layers"]
     record["measurements"] += layers(
         get_adapter(cell.framework),

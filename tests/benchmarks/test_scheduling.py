@@ -89,7 +89,7 @@ def test_loading_records(benchmark: Any, tell: Callable[[str], None], tmp_path: 
     template = made_record(cell)
     for seed in range(RECORDS):
         record = template | {"key": f"{seed:016x}", "cell": template["cell"] | {"seed": seed}}
-        write_record(tmp_path, record)  # type: ignore[arg-type]
+        write_record(tmp_path, record)
 
     def load() -> float:
         start = time.perf_counter()

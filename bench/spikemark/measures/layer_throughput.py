@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.fx.experimental.symbolic_shapes  # torch does on its first `backward(gradient)`: 0.8 s of no layer's doing
 from torch import Tensor, nn
 
 from spikemark.adapter import Adapter

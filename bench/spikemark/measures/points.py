@@ -76,4 +76,4 @@ class Point:
         steps, batch, width, features, dtype, mode = found.groups()
         shape = tuple(map(int, (width or features).split("x")))
         point = cls(int(steps), int(batch), shape)
-        return replace(point, dtype=dtype or point.dtype, mode=mode or point.mode)
+        return point.at("dtype", dtype or point.dtype).at("compile", mode or point.mode)

@@ -103,9 +103,12 @@ def _sections(suite: str, cells: Cells) -> list[Section]:
 
 def _abstract(cells: Cells) -> str:
     """What was run: axes and counts."""
+    total = ", ".join(f"{count} {word}" for word, count in counts(cells).items())
+    sentences = [f"{len(cells)} cells ({total})."]
+    # Cells of layers name an axis and a neuron where others name a data set and a system.
     layers = cells.where(measure="layers")
     others = [record for record in cells if axis(record, "measure") != "layers"]
-    trained = [record for record in others if axis(record, "measure") == "train"] or others or list(cells)
+    trained = [record for record in others if axis(record, "measure") == "train"] or others
     parts = []
     for name, plural in (
         ("dataset", "data sets"),
@@ -115,7 +118,9 @@ def _abstract(cells: Cells) -> str:
     ):
         values = list(dict.fromkeys(axis(record, name) for record in trained))
         parts.append(f"{plural}: {', '.join(values)}")
-    total = ", ".join(f"{count} {word}" for word, count in counts(cells).items())
-    alone = [", ".join(name for (name,) in layers.names(of)) for of in ("framework", "neuron", "dataset")]
-    single = " Single layers: frameworks: {}; neurons: {}; axes: {}.".format(*alone) if layers.records else ""
-    return f"{len(cells)} cells ({total}). {'; '.join(parts).capitalize()}.{single}"
+    if trained:
+        sentences.append(f"{'; '.join(parts).capitalize()}.")
+    if layers.records:
+        alone = [", ".join(name for (name,) in layers.names(of)) for of in ("framework", "neuron", "dataset")]
+        sentences.append("Single layers: frameworks: {}; neurons: {}; axes: {}.".format(*alone))
+    return " ".join(sentences)

@@ -160,12 +160,17 @@ def roofline_plot(cells: Cells) -> LogPlot | None:
 
 
 def _lines(cells: Cells, metric: str, axis: LayerAxis, phase: str | None) -> tuple[Line, ...]:
+    """A line a contender; what is 0, memory too little to be seen, has no place on a logarithmic scale."""
     lines = [
-        Line(framework, track, points_of(cells.where(framework=framework), f"{prefix}{metric}", axis, phase))
+        Line(framework, track, _positive(points_of(cells.where(framework=framework), f"{prefix}{metric}", axis, phase)))
         for (framework,) in cells.names("framework")
         for track, prefix in TRACKS.items()
     ]
     return tuple(line for line in lines if line.points)
+
+
+def _positive(points: Mapping[float, Interval]) -> dict[float, Interval]:
+    return {x: interval for x, interval in points.items() if interval.value > 0}
 
 
 def _seconds_a_byte(cells: Cells, prefix: str) -> dict[float, Interval]:

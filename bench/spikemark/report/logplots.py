@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -39,7 +39,9 @@ def log_chart(plot: LogPlot) -> Chart:
     first = next(iter(plot.panels.values()))
     layout = panels_layout([panel.title for panel in first], x="", y="", shared_y=False)
     for number, panel in enumerate(first):
-        layout[panel_axis("xaxis", number)] |= {"type": "log", "title": {"text": panel.x}}
+        sizes = _sizes([panels[number] for panels in plot.panels.values()])
+        ticks = {"tickvals": sizes, "ticktext": [_SHORT(size) for size in sizes]}
+        layout[panel_axis("xaxis", number)] |= {"type": "log", "title": {"text": panel.x}} | ticks
         title = "" if number % _COLUMNS else panel.y
         layout[panel_axis("yaxis", number)] |= {"type": "log", "title": {"text": title}, "exponentformat": "power"}
     return Chart(plot.name, plot.title, data, layout, tuple(plot.panels), "Neuron")
@@ -106,13 +108,17 @@ def _scales(axes: Axes, panel: Panel) -> None:
     """Both logarithmic; ticks across at the sizes that were measured, and prefixes instead of powers of ten."""
     axes.set_xscale("log")
     axes.set_yscale("log")
-    sizes = sorted({size for line in panel.lines for size in line.points})
+    sizes = _sizes([panel])
     axes.set_xticks(sizes, [_SHORT(size) for size in sizes])
     axes.xaxis.set_minor_locator(NullLocator())
     values = [interval.value for line in panel.lines for interval in line.points.values()]
     axes.yaxis.set_major_locator(LogLocator(subs=(1,) if max(values) > _WIDE * min(values) else (1, 2, 5)))
     axes.yaxis.set_major_formatter(EngFormatter(sep=""))
     axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _sizes(panels: Sequence[Panel]) -> list[float]:
+    return sorted({size for panel in panels for line in panel.lines for size in line.points})
 
 
 def _line(axes: Axes, line: Line, colour: str, marker: str) -> None:
