@@ -40,7 +40,7 @@ def test_fraction_of_the_bandwidth() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("native", [False, True])
 def test_layers_spike_in_the_type_asked_for(dtype: torch.dtype, native: bool) -> None:
-    for spec in NEURONS.values():
+    for spec in (NEURONS[name] for name in ("lif", "plif", "stl", "lt", "diet")):
         work = LayerWork(get_adapter("reference"), spec, (2, 8, 8), 8, 4, dtype, native)
         spikes = work.layer()(work.currents(4))
         assert spikes.dtype == dtype
