@@ -177,13 +177,12 @@ def to_frame(records: list[Record]) -> pd.DataFrame:
     for record in records:
         cell = record["cell"]
         rows: list[Any] = record["measurements"] or [{}]
-        for row in rows:
-            for name in measured:
-                columns[name].append(row.get(name))
-            for name in cell_axes:
-                columns[name].append(cell.get(name))
-            for name in ("suite", "status", "key"):
-                columns[name].append(record[name])  # type: ignore[literal-required]
+        for name in measured:
+            columns[name] += [row.get(name) for row in rows]
+        for name in cell_axes:
+            columns[name] += [cell.get(name)] * len(rows)
+        for name in ("suite", "status", "key"):
+            columns[name] += [record[name]] * len(rows)  # type: ignore[literal-required]
     frame = pd.DataFrame(columns, columns=COLUMNS)
     return frame.astype({"value": "float64", "severity": "float64"})
 

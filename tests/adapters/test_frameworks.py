@@ -159,8 +159,8 @@ def test_routes_of_the_catalogue():
     native = dict.fromkeys(("lif", "plif", "lif16", "plif16"), "native")
     custom = dict.fromkeys(("lt", "lif-tebn", "lif-soft"), "custom")
     assert kinds == {
-        "spikingjelly": native | custom | {"stl": "composed", "diet": "composed"},
-        "snntorch": native | custom | {"stl": "custom", "diet": "custom"},
+        "spikingjelly": native | custom | {"stl": "composed", "diet": "composed", "if": "custom"},
+        "snntorch": native | custom | {"stl": "custom", "diet": "custom", "if": "native"},
         "norse": dict.fromkeys(NEURONS, "composed"),
     }
 

@@ -36,7 +36,7 @@ datasets = ["digits"]
 seeds = [0]
 measures = ["accuracy"]
 [training]
-epochs = 12
+epochs = 6
 """
 
 
@@ -117,10 +117,11 @@ def test_two_workers_against_one(benchmark: Any, tell: Callable[[str], None], tm
     """A compute-bound suite, after a cell on each worker that loads what they need."""
     (tmp_path / "suite.toml").write_text(SUITE)
     (cell,) = load_suite(str(tmp_path / "suite.toml")).cells()
+    short = replace(cell, settings={**cell.settings, "training": cell.settings["training"] | {"epochs": 1}})
 
     def took(count: int) -> float:
         with workers(count) as pool:
-            run([replace(cell, seed=100 + i) for i in range(2 * count)], tmp_path / f"warm{count}", pool, "cpu")
+            run([replace(short, seed=100 + i) for i in range(2 * count)], tmp_path / f"warm{count}", pool, "cpu")
             start = time.perf_counter()
             summary = run([replace(cell, seed=i) for i in range(SEEDS)], tmp_path / f"timed{count}", pool, "cpu")
             assert summary.statuses["ok"] == SEEDS

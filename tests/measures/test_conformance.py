@@ -176,7 +176,8 @@ def test_wrong_comparison_shows_in_exactly_the_first_spikes_at_the_threshold():
     assert result.differing_spikes == result.spikes_at_threshold > 0
 
 
-@pytest.mark.parametrize("name", NEURONS)
+# The decay of lif-soft, 0.2, is no dyadic number, so its membranes are rounded and meet no threshold exactly.
+@pytest.mark.parametrize("name", [name for name in NEURONS if name != "lif-soft"])
 def test_equality_really_happens_for_every_neuron_of_the_catalogue(name):
     result = conformance(get_adapter("reference"), NEURONS[name], seed=0)
     assert result.spikes_at_threshold > 0.01 * result.compared_spikes

@@ -69,7 +69,7 @@ def test_only_the_reference_offers_it():
 def test_mismatch_of_its_neurons_is_refused_instead_of_replacing_them():
     case = Case(build("reference"), torch.rand(2, 16), torch.zeros(2), lambda x, g: x[None], get_adapter("reference"))
     with (
-        pytest.raises(InputError, match="cannot build a AdaptiveLayer anew"),
+        pytest.raises(InputError, match="reference cannot do so for a AdaptiveLayer"),
         NOISES["threshold-mismatch"].apply(case, 1, generator("a")),
     ):
         pass
