@@ -71,6 +71,21 @@ def test_what_was_not_run_is_said():
     assert judge(claim(), Cells.of(records(plif=0.8))) == []
 
 
+def test_runs_without_a_result_are_said():
+    made = records(lif=0.8, stl=0.9)
+    for record in made:
+        if record["cell"]["neuron"] == "stl":
+            record |= {"status": "diverged", "error": "dead"}
+    (row,) = judge(claim(), Cells.of(made))
+    assert (row.outcome, row.problems) == ("not run", "5 diverged")
+
+
+def test_one_side_elsewhere_makes_no_row():
+    made = records(lif=0.8, stl=0.9)
+    elsewhere = [accuracy_record("norse", "lif", seed, np.ones(2000), suite="claims") for seed in SEEDS]
+    assert [row.framework for row in judge(claim(), Cells.of([*made, *elsewhere]))] == ["fused"]
+
+
 def test_an_arm_is_of_its_variant():
     made = records(lif=0.8, stl=0.9)
     other = Claim("c", "s", "p", "f", (Contrast(Arm("mlp-stl", "t8"), Arm("mlp-lif")),))
@@ -83,7 +98,7 @@ def test_the_report_of_the_ledger(tmp_path, monkeypatch):
         write_record(tmp_path / "claims", record)
     write_report(tmp_path / "claims", tmp_path / "out")
     text = " ".join((tmp_path / "out" / "claims.md").read_text().split())
-    assert "| a-claim | stl beats lif | none | 1 holds | **holds** |" in text
+    assert "| a-claim | stl beats lif | none | 1 holds | holds |" in text
     assert "spikemark run claims --only system=mlp-stl,mlp-lif" in text
 
 

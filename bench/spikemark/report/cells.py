@@ -137,8 +137,9 @@ class Cells:
         return list(dict.fromkeys(row[name] for row in rows if name in row))  # type: ignore[literal-required]
 
     def _check_sizes(self) -> None:
-        for (dataset,) in self.names("dataset"):
-            sizes = sorted({r["correct"].partition(":")[0] for r in self.where(dataset=dataset) if "correct" in r})
+        for dataset, variant in self.names("dataset", "variant"):
+            alike = self.where(dataset=dataset, variant=variant)
+            sizes = sorted({r["correct"].partition(":")[0] for r in alike if "correct" in r})
             if len(sizes) > 1:
                 raise ResultsError(
                     f"the records of {dataset} have test sets of different sizes ({', '.join(sizes)}), so they are of "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from spikemark.claims import CLAIMS, Arm, Claim, Contrast, Quantity
@@ -51,6 +51,7 @@ class Row:
         difference: of accuracies as fractions, of costs as logarithms; None where an arm has no runs.
         outcome: the verdict, after correction.
         detectable: the minimum detectable effect, in the same measure.
+        problems: what became of runs without a result.
     """
 
     contrast: Contrast
@@ -59,6 +60,7 @@ class Row:
     difference: Difference | None
     outcome: Outcome
     detectable: float = math.nan
+    problems: str = ""
 
 
 def claims_section(cells: Cells) -> Section:
@@ -73,30 +75,39 @@ def claims_section(cells: Cells) -> Section:
 
 
 def judge(claim: Claim, cells: Cells) -> list[Row]:
-    """All tests of a claim wherever either side was run, corrected together."""
-    pairs: list[tuple[Contrast, str, str, Difference | None]] = []
+    """All contrasts of a claim wherever both sides were run, corrected together; one row where that is nowhere."""
+    rows: list[Row] = []
     for contrast in claim.contrasts:
         sides = [cells.where(measure="train", **_axes(arm)) for arm in (contrast.first, contrast.second)]
-        for dataset, framework in dict.fromkeys(
-            place for side in sides for place in side.names("dataset", "framework")
-        ):
-            first, second = (
-                _runs(side.where(dataset=dataset, framework=framework), contrast.quantity) for side in sides
-            )
-            shared = set(first) & set(second)
-            pairs.append((contrast, dataset, framework, paired_difference(first, second) if shared else None))
-    known = [difference for *_, difference in pairs if difference is not None]
-    adjusted = iter(holm([difference.p for difference in known]))
-    rows = []
-    for contrast, dataset, framework, difference in pairs:
-        if difference is None:
-            rows.append(Row(contrast, dataset, framework, None, "not run"))
+        if not any(sides):
             continue
-        detectable = minimum_detectable_effect(difference, len(known))
-        rows.append(
-            Row(contrast, dataset, framework, difference, _outcome(contrast, difference, next(adjusted)), detectable)
+        places = set(sides[0].names("dataset", "framework")) & set(sides[1].names("dataset", "framework"))
+        for dataset, framework in sorted(places):
+            first, second = (side.where(dataset=dataset, framework=framework) for side in sides)
+            rows.append(_row(contrast, dataset, framework, first, second))
+        if not places:
+            rows.append(Row(contrast, DASH, DASH, None, "not run"))
+    differences = [row.difference for row in rows if row.difference is not None]
+    adjusted = iter(holm([difference.p for difference in differences]))
+    return [
+        row
+        if row.difference is None
+        else replace(
+            row,
+            outcome=_outcome(row.contrast, row.difference, next(adjusted)),
+            detectable=minimum_detectable_effect(row.difference, len(differences)),
         )
-    return rows
+        for row in rows
+    ]
+
+
+def _row(contrast: Contrast, dataset: str, framework: str, first: Cells, second: Cells) -> Row:
+    """Not judged yet: the correction needs all rows."""
+    runs = [_runs(side, contrast.quantity) for side in (first, second)]
+    shared = set(runs[0]) & set(runs[1])
+    problems = ", ".join(words for side in (first, second) if (words := side.problems()))
+    difference = paired_difference(runs[0], runs[1]) if shared else None
+    return Row(contrast, dataset, framework, difference, "not run", problems=problems)
 
 
 def overall(rows: Iterable[Row]) -> Outcome:
@@ -171,7 +182,7 @@ def _overview(judged: Mapping[str, list[Row]]) -> Table:
                 Entry(claim.statement),
                 Entry(claim.published),
                 Entry(tally or DASH),
-                Entry(outcome, strong=outcome in ("holds", "does not hold here"), tone=_TONES[outcome]),
+                Entry(outcome, tone=_TONES[outcome]),
             )
         )
     columns = ("claim", "statement", "published figures", "rows", "verdict")
@@ -203,7 +214,7 @@ def _details(claim: Claim, rows: list[Row]) -> Table:
 def _effect(row: Row) -> str:
     difference = row.difference
     if difference is None:
-        return DASH
+        return row.problems or DASH
     text: Callable[[float], str]
     if row.contrast.is_ratio:
         text, unit = (lambda value: number(math.exp(value), 3)), f" {TIMES}"
@@ -216,4 +227,4 @@ def _effect(row: Row) -> str:
         shown += f" [{text(difference.low)}, {text(difference.high)}]"
     if row.outcome == "undecided at this power" and detectable:
         shown += f", MDE {detectable}"
-    return shown
+    return f"{shown} ({row.problems})" if row.problems else shown
