@@ -242,3 +242,14 @@ def test_numbers_as_text():
 
 def test_markdown_has_no_meaning_left():
     assert plain("a|b\n<i> [x](javascript:y) *z*") == r"a&#124;b &lt;i&gt; [x]\(javascript:y) \*z\*"
+
+
+def test_attacked_samples_are_not_compared_across_frameworks():
+    records = [train_record(framework, "lif", 0) for framework in ("reference", "norse")]
+    for record in records:
+        record["fingerprints"] |= {"noise:fgsm:1": record["cell"]["framework"]}
+    section = fairness_section(Cells.of(records))
+    assert not section.alarm
+    assert "Attacks are crafted against each network" in section.reading
+    records[0]["fingerprints"]["noise:gaussian:1"] = "another"
+    assert fairness_section(Cells.of(records)).alarm

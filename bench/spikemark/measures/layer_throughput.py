@@ -55,17 +55,15 @@ class LayerWork:
     device: str = "cpu"
     compiled: bool = False
 
-    def layer(self, *, cached: bool = True) -> nn.Module:
-        """The layer, in its type and on its device; with `cached`, what was compiled before is taken from disk."""
+    def layer(self) -> nn.Module:
+        """The layer, in its type and on its device."""
         if self.native:
             made = self.adapter.native(self.shape)
         else:
             made = self.adapter.neuron(self.spec, self.shape, generator=generator("throughput", "jitter"))
         made = made.to(self.device, self.dtype)
-        if not self.compiled:
-            return made
-        # In this process and its own thread: a fork that measures memory must leave no workers behind.
-        made.compile(options={"compile_threads": 1, "force_disable_caches": not cached})
+        if self.compiled:
+            made.compile(options={"compile_threads": 1})  # here: forks that measure memory must leave no workers behind
         return made
 
     def currents(self, batch: int) -> Tensor:
@@ -81,11 +79,12 @@ class LayerWork:
     def build(self) -> tuple[Run, Run]:
         """Forward and backward of two samples and of the whole batch, for `footprint`.
 
-        A compiled layer runs the whole batch both times: for two samples it would be compiled apart.
+        A compiled layer runs the whole batch both times, since for two samples it would be compiled apart; the first
+        time it is compiled without a look at torch's cache on disk.
         """
         if self.compiled:
-            run = layer_run(self.layer(cached=False), self.currents(self.batch_size), "forward+backward")
-            return run, run
+            run = self.run("forward+backward", self.batch_size)
+            return torch.compiler.config.patch(force_disable_caches=True)(run), run
         return self.run("forward+backward", min(2, self.batch_size)), self.run("forward+backward", self.batch_size)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from spikemark.neurons import NEURONS
+from spikemark.noise import NOISES
 from spikemark.report.model import DASH
 from spikemark.results import Measurement, Record, ResultsError, unpack_correct
 from spikemark.statistics import Runs
@@ -194,6 +195,13 @@ class Mismatch:
     found: tuple[tuple[str, str | None], ...]
 
 
+def is_attack(fingerprint: str) -> bool:
+    """Whether a fingerprint is of samples crafted against one network, which differ from network to network."""
+    kind, _, rest = fingerprint.partition(":")
+    noise = NOISES.get(rest.partition(":")[0]) if kind == "noise" else None
+    return noise is not None and noise.domain == "adversary"
+
+
 def fairness(cells: Cells) -> tuple[int, list[Mismatch]]:
     """Compare the fingerprints of cells that differ in nothing but the framework.
 
@@ -208,6 +216,8 @@ def fairness(cells: Cells) -> tuple[int, list[Mismatch]]:
         if len(alike) < 2:
             continue
         for name in sorted({name for record in alike for name in record["fingerprints"]}):
+            if is_attack(name):
+                continue
             compared += 1
             found = tuple((axis(record, "framework"), record["fingerprints"].get(name)) for record in alike)
             if len({fingerprint for _, fingerprint in found}) > 1:

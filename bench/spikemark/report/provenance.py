@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from spikemark.report.cells import Cells, axis, fairness, first_line, problem
+from spikemark.report.cells import Cells, axis, fairness, first_line, is_attack, problem
 from spikemark.report.model import Entry, Section, Table
 
 FAIRNESS_READING = """\
@@ -22,10 +22,13 @@ _NOT_SETTINGS = ("route", "framework", "system", "neuron", "network", "dataset",
 def fairness_section(cells: Cells) -> Section:
     """Fingerprints across frameworks; an alarm where they differ."""
     compared, mismatches = fairness(cells)
+    reading = FAIRNESS_READING
+    if any(is_attack(name) for record in cells for name in record["fingerprints"]):
+        reading += " Attacks are crafted against each network, so their samples are not compared."
     if not mismatches:
         outcome = f"{compared} fingerprints were compared across frameworks: all agree."
         nothing = "No fingerprints could be compared across frameworks."
-        return Section("Fairness", f"{FAIRNESS_READING} {outcome if compared else nothing}")
+        return Section("Fairness", f"{reading} {outcome if compared else nothing}")
     rows = tuple(
         (Entry(m.cell), Entry(m.name), Entry(framework), Entry(fingerprint or "missing", tone="bad"))
         for m in mismatches
@@ -36,7 +39,7 @@ def fairness_section(cells: Cells) -> Section:
         f"{len(mismatches)} of {compared} fingerprints differ between frameworks: these did not do identical work, and "
         "their numbers must not be compared."
     )
-    return Section("Fairness", FAIRNESS_READING, [table], alarm=alarm)
+    return Section("Fairness", reading, [table], alarm=alarm)
 
 
 def problems_section(cells: Cells) -> Section:
