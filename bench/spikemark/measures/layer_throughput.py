@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -84,8 +85,17 @@ class LayerWork:
         """
         if self.compiled:
             run = self.run("forward+backward", self.batch_size)
-            return torch.compiler.config.patch(force_disable_caches=True)(run), run
+            return partial(_without_caches, run), run
         return self.run("forward+backward", min(2, self.batch_size)), self.run("forward+backward", self.batch_size)
+
+
+def _without_caches(run: Run) -> None:
+    config = torch.compiler.config
+    before, config.force_disable_caches = config.force_disable_caches, True
+    try:
+        run()
+    finally:
+        config.force_disable_caches = before
 
 
 def layer_run(layer: nn.Module, currents: Tensor, phase: LayerPhase) -> Run:
