@@ -196,7 +196,9 @@ def heat_figure(heat: HeatMap) -> Figure:
             for y, row in enumerate(values):
                 for x, value in enumerate(row):
                     text = "" if math.isnan(value) else f"{value:.2f}"
-                    axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=6.5)
+                    dark = abs(norm(value) - 0.5) > 0.35
+                    colour = "white" if dark else "black"
+                    axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=6.5, color=colour)
             axes.set_title(framework)
             axes.set_xticks([x + 0.5 for x in range(len(systems))], list(systems), rotation=60, ha="right")
             axes.set_yticks([y + 0.5 for y in range(len(noises))], noises)
