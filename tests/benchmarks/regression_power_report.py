@@ -132,16 +132,22 @@ def exact_rows(folder):
     groups = {}
     for record in load_records(folder):
         if record["status"] == "ok":
-            key = tuple(record["cell"][axis] for axis in ("measure", "framework", "system", "dataset"))
-            groups.setdefault(key, []).append(record)
+            axes = ("measure", "framework", "system", "dataset", "variant")
+            key = tuple(record["cell"].get(axis) for axis in axes)
+            groups.setdefault((*key, record["suite"]), []).append(record)
     cases = (
-        ("one spike more that differs", "conformance", _bump("differing_spikes"), 1),
-        ("one counted operation more", "train", _bump("macs"), 1),
-        ("1 point of accuracy lost in every seed", "train", _lose_a_point, 5),
+        ("one spike more that differs", "differing_spikes", _bump("differing_spikes"), 1),
+        ("one counted operation more", "macs", _bump("macs"), 1),
+        ("1 point of accuracy lost in every seed", "accuracy", _lose_a_point, 5),
     )
     rows = []
-    for what, measure, change, seeds in cases:
-        fitting = [records for key, records in groups.items() if key[0] == measure and len(records) >= seeds]
+    for what, metric, change, seeds in cases:
+        having = [records for records in groups.values() if len(records) >= seeds]
+        fitting = [
+            records
+            for records in having
+            if all(any(row["metric"] == metric for row in record["measurements"]) for record in records)
+        ]
         found = [_found(records, change) for records in fitting]
         quiet = [not _found(records, lambda same: None) for records in fitting]
         rows.append([what, f"{sum(found)} of {len(found)}", f"{len(quiet) - sum(quiet)} of {len(quiet)}"])
