@@ -141,7 +141,7 @@ def test_a_compiled_layer_runs_one_size_only_and_at_first_without_caches(monkeyp
     monkeypatch.setattr(nn.Module, "__call__", lambda layer, currents: layer.forward(currents))
     for run in work.build():
         run()
-    assert seen == [((3, 4, 8), True), ((3, 4, 8), False)]
+    assert seen == [((3, 4, 8), True)] * 2 + [((3, 4, 8), False)]
 
 
 @pytest.mark.parametrize(
