@@ -66,6 +66,15 @@ def test_costs_are_compared_as_ratios():
     assert np.exp(row.difference.value) == pytest.approx(2.0, rel=0.01)
 
 
+def test_a_count_that_is_the_same_in_every_seed_is_certain():
+    made = records(lif=0.8, stl=0.8)
+    for record in made:
+        value = 50.0 if record["cell"]["neuron"] == "stl" else 100.0
+        record["measurements"].append({"metric": "saved_bytes", "value": value, "unit": "bytes/batch"})
+    assert outcome(made, quantity="bytes saved for backward", expects="lower") == "holds"
+    assert outcome(made, quantity="bytes saved for backward", expects="higher") == "does not hold here"
+
+
 def test_what_was_not_run_is_said():
     assert outcome(records(lif=0.8)) == "not run"
     assert judge(claim(), Cells.of(records(plif=0.8))) == []

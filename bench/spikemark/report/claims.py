@@ -31,6 +31,7 @@ _TONES: Mapping[Outcome, Tone] = {
     "undecided at this power": "muted",
     "not run": "muted",
 }
+_EXACT: frozenset[Quantity] = frozenset({"bytes saved for backward"})
 _METRICS: Mapping[Quantity, dict[str, str]] = {
     "firing rate": {"metric": "firing_rate"},
     "additions": {"metric": "acs"},
@@ -107,6 +108,10 @@ def _row(contrast: Contrast, dataset: str, framework: str, first: Cells, second:
     shared = set(runs[0]) & set(runs[1])
     problems = ", ".join(words for side in (first, second) if (words := side.problems()))
     difference = paired_difference(runs[0], runs[1]) if shared else None
+    if difference is not None and difference.error == 0 and contrast.quantity in _EXACT:
+        # The same in every seed, as a count is that depends on shapes alone: there is nothing left to chance.
+        value = difference.value
+        difference = replace(difference, low=value, high=value, p=0.0 if value else 1.0)
     return Row(contrast, dataset, framework, difference, "not run", problems=problems)
 
 
