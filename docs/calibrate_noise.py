@@ -13,7 +13,7 @@ import torch
 from spikemark.adapter import get_adapter
 from spikemark.datasets import Sizes, encode, load_dataset
 from spikemark.measures.robustness import robustness
-from spikemark.networks import build_network
+from spikemark.networks import build_system
 from spikemark.noise import NOISES, SEVERITIES
 from spikemark.systems import SYSTEMS
 from spikemark.training.learner import Protocol
@@ -33,16 +33,7 @@ def curves(task: str, seed: int) -> dict[tuple[str, int], float]:
     sizes, protocol = TASKS[task]
     system, adapter = SYSTEMS[SYSTEM], get_adapter("reference")
     data = load_dataset(task, sizes=sizes)
-    model = build_network(
-        system.network,
-        adapter,
-        system.spec,
-        data.shape,
-        data.classes,
-        seed,
-        normalization=system.normalization,
-        options=system.options,
-    )
+    model = build_system(system, adapter, data.shape, data.classes, seed)
     train(model, system, data, protocol, seed)
     found: dict[tuple[str, int], float] = {}
     for attack in (False, True):

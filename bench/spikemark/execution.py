@@ -23,7 +23,7 @@ from spikemark.measures.energy import energy_measurements
 from spikemark.measures.points import Point
 from spikemark.measures.robustness import robustness
 from spikemark.measures.throughput import Budget, throughput
-from spikemark.networks import SpikingNetwork, build_network, neurons_of
+from spikemark.networks import SpikingNetwork, build_system, neurons_of
 from spikemark.neurons import NEURONS
 from spikemark.results import SCHEMA, Measurement, Record, Status
 from spikemark.streams import generator
@@ -101,7 +101,7 @@ def _empty_record(cell: Cell, device: str) -> Record:
 
 def _threads(cell: Cell) -> int:
     """One thread a cell, since cells run side by side; timings have the machine to themselves."""
-    return int(cell.settings[cell.task]["threads"]) if cell.task in ("throughput", "layers") else 1
+    return int(cell.settings[cell.task]["threads"]) if cell.exclusive else 1
 
 
 def _protocol(cell: Cell) -> Protocol:
@@ -115,17 +115,8 @@ def _binning(cell: Cell) -> Binning | None:
 
 
 def _model(cell: Cell, system: System, dataset: Dataset) -> SpikingNetwork:
-    return build_network(
-        system.network,
-        get_adapter(cell.framework),
-        system.spec,
-        dataset.shape,
-        dataset.classes,
-        cell.seed,
-        normalization=system.normalization,
-        options=system.options,
-        steps=cell.settings["encoding"]["steps"],
-    )
+    steps = cell.settings["encoding"]["steps"]
+    return build_system(system, get_adapter(cell.framework), dataset.shape, dataset.classes, cell.seed, steps=steps)
 
 
 def _count(metric: str, value: int) -> Measurement:

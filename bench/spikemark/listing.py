@@ -43,25 +43,14 @@ def _neurons() -> Table:
 
 def _systems() -> Table:
     from spikemark.adapter import get_adapter
-    from spikemark.networks import PUBLISHED, build_network, neurons_of
+    from spikemark.networks import PUBLISHED, build_system, neurons_of
     from spikemark.systems import SYSTEMS
 
     rows = []
     for name, system in SYSTEMS.items():
         made_for = PUBLISHED.get(system.network)
         shape, classes = (made_for.input_shape, made_for.classes) if made_for else (_SHAPE, _CLASSES)
-        model = build_network(
-            system.network,
-            get_adapter("reference"),
-            system.spec,
-            shape,
-            classes,
-            0,
-            normalization=system.normalization,
-            options=system.options,
-            steps=_STEPS,
-            meta=True,
-        )
+        model = build_system(system, get_adapter("reference"), shape, classes, 0, steps=_STEPS, meta=True)
         learned = sum(p.numel() for layer in neurons_of(model) for p in layer.learnables().values())
         count = sum(p.numel() for p in model.parameters())
         inputs = " x ".join(str(side) for side in shape)

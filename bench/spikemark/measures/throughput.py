@@ -18,7 +18,7 @@ from spikemark.measures.footprint import Run, can_measure, footprint
 from spikemark.measures.machine import copy_bandwidth, pinned_threads, synchronizer
 from spikemark.measures.rows import rounded, timed_row
 from spikemark.measures.timing import Budget, Clock, Timings, interleave
-from spikemark.networks import SpikingNetwork, build_network
+from spikemark.networks import SpikingNetwork, build_system
 from spikemark.results import Measurement
 from spikemark.streams import generator
 from spikemark.systems import System
@@ -61,18 +61,7 @@ class NetworkWork:
 
     def network(self) -> SpikingNetwork:
         """The network on its device; its weights depend on the seed alone."""
-        system = self.system
-        network = build_network(
-            system.network,
-            self.adapter,
-            system.spec,
-            self.input_shape,
-            self.classes,
-            self.seed,
-            normalization=system.normalization,
-            options=system.options,
-            steps=self.steps,
-        )
+        network = build_system(self.system, self.adapter, self.input_shape, self.classes, self.seed, steps=self.steps)
         if self.native:
             _replace_neurons(network, self.adapter)
         return network.to(self.device)

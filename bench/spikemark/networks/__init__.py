@@ -5,7 +5,7 @@ class's population of output neurons. Averaged over T this is what losses and pr
 the neurons, a network does not know.
 """
 
-from spikemark.networks.build import NETWORKS, build_network
+from spikemark.networks.build import NETWORKS, build_network, build_system
 from spikemark.networks.graded import neurons_of
 from spikemark.networks.published import PUBLISHED, Published
 from spikemark.networks.stages import MakeNeurons, MakeNorm, PopulationReadout, SpikingNetwork, Stage, over_time
@@ -20,6 +20,7 @@ __all__ = [
     "SpikingNetwork",
     "Stage",
     "build_network",
+    "build_system",
     "neurons_of",
     "over_time",
 ]

@@ -26,6 +26,7 @@ from spikemark.networks.stages import MakeNeurons, MakeNorm, SpikingNetwork
 from spikemark.neurons import NeuronSpec
 from spikemark.normalization import NORMALIZATIONS, Surroundings
 from spikemark.streams import generator, stream_seed
+from spikemark.systems import System
 
 MakeNetwork = Callable[..., SpikingNetwork]
 _SINGLE: Mapping[str, MakeNetwork] = {"mlp": mlp, "convnet": convnet, "layers": from_layers}
@@ -146,6 +147,31 @@ def build_network(
         if not meta:
             _name_streams(model, seed)
     return model
+
+
+def build_system(
+    system: System,
+    adapter: Adapter,
+    input_shape: tuple[int, ...],
+    classes: int,
+    seed: int,
+    *,
+    steps: int | None = None,
+    meta: bool = False,
+) -> SpikingNetwork:
+    """The network of a system, see `build_network` for the arguments and errors."""
+    return build_network(
+        system.network,
+        adapter,
+        system.spec,
+        input_shape,
+        classes,
+        seed,
+        normalization=system.normalization,
+        options=system.options,
+        steps=steps,
+        meta=meta,
+    )
 
 
 def _without_jitter(spec: NeuronSpec) -> NeuronSpec:
