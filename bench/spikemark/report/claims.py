@@ -9,6 +9,7 @@ from typing import Literal
 
 from spikemark.claims import CLAIMS, Arm, Claim, Contrast, Quantity
 from spikemark.report.cells import Cells
+from spikemark.report.curves import curve_of, mean_over_severities, means, noises_of
 from spikemark.report.model import DASH, TIMES, Entry, Section, Table, Tone, number
 from spikemark.statistics import ALPHA, Difference, Runs, holm, minimum_detectable_effect, paired_difference
 
@@ -133,22 +134,9 @@ def _runs(cells: Cells, quantity: Quantity) -> Runs:
     if quantity == "accuracy":
         return cells.accuracy()
     if quantity == "noisy accuracy":
-        return _mean_noisy(cells)
+        return means([mean_over_severities(curve_of(cells, noise)) for noise in noises_of(cells)])
     values = cells.runs(**_METRICS[quantity])
     return {seed: math.log(value) for seed, value in values.items() if value > 0}
-
-
-def _mean_noisy(cells: Cells) -> dict[int, float]:
-    """By seed, mean test accuracy over all noises and severities above 0."""
-    noises = [noise for noise in cells.features("accuracy", "noise") if noise is not None]
-    severities = [severity for severity in cells.features("accuracy", "severity") if severity]
-    curves = [
-        cells.runs("accuracy", split="test", noise=noise, severity=severity)
-        for noise in noises
-        for severity in severities
-    ]
-    seeds = set.intersection(*(set(runs) for runs in curves)) if curves else set()
-    return {seed: math.fsum(runs[seed] for runs in curves) / len(curves) for seed in sorted(seeds)}
 
 
 def _outcome(contrast: Contrast, difference: Difference, p: float) -> Outcome:

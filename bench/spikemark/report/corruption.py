@@ -18,6 +18,7 @@ from spikemark.report import charts, figures
 from spikemark.report.accuracy import BASELINE
 from spikemark.report.cells import Cells
 from spikemark.report.comparisons import compare
+from spikemark.report.curves import Curve, curve_of, mean_over_severities, noises_of
 from spikemark.report.model import ABSENT, DASH, Entry, Section, Table, estimate, number
 from spikemark.report.series import HeatMap
 from spikemark.statistics import Interval, Verdict, mean_interval
@@ -34,8 +35,8 @@ framework. Area: of the margin over chance that is kept, from clean to the stron
 margin: the severity at which half of the margin over chance is first lost."""
 
 _WORDS: Mapping[Verdict, str] = {"better": "more robust", "worse": "less robust", "undecided": "undecided"}
-Curves = dict[str, dict[int, dict[int, float]]]
-"""Accuracy by noise, severity and seed."""
+Curves = dict[str, Curve]
+"""By noise."""
 
 
 def corruption_section(cells: Cells) -> Section:
@@ -44,18 +45,19 @@ def corruption_section(cells: Cells) -> Section:
     trained = cells.where(measure="train")
     for dataset, network in trained.names("dataset", "network"):
         group = trained.where(dataset=dataset, network=network)
-        noises = [str(noise) for noise in group.features("accuracy", "noise")]
+        noises = noises_of(group)
         baselines = [system for system, neuron in group.names("system", "neuron") if neuron == BASELINE]
         if not noises or not baselines:
             continue
         where = f"{dataset}, {network}"
         heat: dict[str, dict[str, dict[str, float]]] = {}
+        contenders = {
+            (framework, system): _curves(group.where(framework=framework, system=system), noises)
+            for framework, system in group.names("framework", "system")
+        }
         rows, said = [], []
         for (framework,) in group.names("framework"):
-            curves = {
-                system: _curves(group.where(framework=framework, system=system), noises)
-                for (system,) in group.where(framework=framework).names("system")
-            }
+            curves = {system: found for (name, system), found in contenders.items() if name == framework}
             if not curves.get(baselines[0]):
                 continue
             of_framework, verdicts, heat[framework] = _framework(framework, curves, baselines[0])
@@ -66,7 +68,7 @@ def corruption_section(cells: Cells) -> Section:
         columns = ("framework", "system", "mCE", "relative mCE", f"minus {baselines[0]}", "p", "noises", "n")
         note = f"n: seeds. In words, against {baselines[0]} by relative mCE: {sentence(said)}"
         section.tables.append(Table(f"Corruption error: {where}", columns, tuple(rows), 2, note))
-        section.tables.append(_noise_table(where, group, noises, dataset))
+        section.tables.append(_noise_table(where, contenders, noises, dataset))
         picture = HeatMap(where, "relative corruption error", heat)
         section.charts.append(charts.heat_chart(picture))
         section.figures.append(figures.heat_figure(picture))
@@ -144,23 +146,22 @@ def _entry(interval: Interval) -> Entry:
     return Entry(estimate(interval), interval.value)
 
 
-def _noise_table(where: str, group: Cells, noises: list[str], dataset: str) -> Table:
+def _noise_table(where: str, contenders: Mapping[tuple[str, str], Curves], noises: list[str], dataset: str) -> Table:
     """Every noise and contender: accuracy over the severities, area and half margin of the mean curve."""
     chance = 1 / DATASETS[dataset].classes if dataset in DATASETS else math.nan
     rows = []
     for noise in noises:
-        for framework, system in group.names("framework", "system"):
-            curve = _curves(group.where(framework=framework, system=system), [noise]).get(noise)
-            if curve is None:
+        for (framework, system), curves in contenders.items():
+            if noise not in curves:
                 continue
-            mean = _mean_curve(curve)
-            seeds = {seed: mean_accuracy(_of_seed({noise: curve}, seed)[noise]) for seed in _seeds({noise: curve})}
+            mean = _mean_curve(curves[noise])
+            accuracy = mean_interval(mean_over_severities(curves[noise]), bounds=(0, 1))
             rows.append(
                 (
                     Entry(noise),
                     Entry(framework),
                     Entry(system),
-                    Entry(estimate(mean_interval(seeds, bounds=(0, 1)), 100), mean_interval(seeds).value),
+                    Entry(estimate(accuracy, 100), accuracy.value),
                     _number(normalised_area(mean, chance) if chance == chance else math.nan),
                     _half(mean, chance),
                 )
@@ -184,14 +185,8 @@ def _number(value: float) -> Entry:
 
 def _curves(contender: Cells, noises: list[str]) -> Curves:
     """Complete curves only: those with the clean point and a noisy one."""
-    severities = sorted({int(s) for s in contender.features("accuracy", "severity")})
-    curves: Curves = {}
-    for noise in noises:
-        points = {s: contender.runs("accuracy", split="test", noise=noise, severity=s) for s in severities}
-        points = {severity: runs for severity, runs in points.items() if runs}
-        if 0 in points and len(points) > 1:
-            curves[noise] = points
-    return curves
+    curves = {noise: curve_of(contender, noise) for noise in noises}
+    return {noise: curve for noise, curve in curves.items() if 0 in curve and len(curve) > 1}
 
 
 def _seeds(curves: Curves) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from spikemark.report import charts, figures
 from spikemark.report.cells import Cells
 from spikemark.report.comparisons import rank
+from spikemark.report.curves import Curve, curve_of, mean_over_severities, means, noises_of
 from spikemark.report.model import TIE, Entry, Section, Table, n_entry, percent
 from spikemark.report.series import NoiseCurves
 from spikemark.statistics import Interval, mean_interval
@@ -16,9 +17,6 @@ table, which has the whole test set. A noise's column is the mean over its sever
 noises" the mean over those columns; in each framework the best of it is bold, and {TIE} marks what a paired test over
 seeds cannot tell from it. The bands of the curves are the 95 % intervals; what few seeds leave open makes them wide."""
 
-Curve = dict[int, dict[int, float]]
-"""Severity, then seed, then accuracy."""
-
 
 def robustness_section(cells: Cells) -> Section:
     """A table and curves for every data set and network whose records hold noises."""
@@ -26,13 +24,13 @@ def robustness_section(cells: Cells) -> Section:
     trained = cells.where(measure="train")
     for dataset, network in trained.names("dataset", "network"):
         group = trained.where(dataset=dataset, network=network)
-        noises = [str(noise) for noise in group.features("accuracy", "noise")]
+        noises = noises_of(group)
         if not noises:
             continue
         where = f"{dataset}, {network}"
         contenders = {
             (framework, system): {
-                noise: _curve(group.where(framework=framework, system=system), noise) for noise in noises
+                noise: curve_of(group.where(framework=framework, system=system), noise) for noise in noises
             }
             for framework, system in group.names("framework", "system")
         }
@@ -43,29 +41,12 @@ def robustness_section(cells: Cells) -> Section:
     return section
 
 
-def _curve(contender: Cells, noise: str) -> Curve:
-    severities = sorted({int(severity) for severity in contender.features("accuracy", "severity")})
-    curve = {s: contender.runs("accuracy", split="test", noise=noise, severity=s) for s in severities}
-    return {severity: runs for severity, runs in curve.items() if runs}
-
-
-def _mean_over_severities(curve: Curve) -> dict[int, float]:
-    """By seed, over the noisy severities; seeds that lack one are left out."""
-    noisy = [runs for severity, runs in curve.items() if severity > 0]
-    return _means(noisy)
-
-
-def _means(parts: list[dict[int, float]]) -> dict[int, float]:
-    seeds = set.intersection(*(set(part) for part in parts)) if parts else set()
-    return {seed: sum(part[seed] for part in parts) / len(parts) for seed in sorted(seeds)}
-
-
 def _table(title: str, group: Cells, noises: list[str], contenders: dict[tuple[str, str], dict[str, Curve]]) -> Table:
     summaries: dict[tuple[str, str], list[dict[int, float]]] = {}
     for key, curves in contenders.items():
         clean = next((curve[0] for curve in curves.values() if 0 in curve), {})
-        of_noises = [_mean_over_severities(curves[noise]) for noise in noises]
-        summaries[key] = [clean, _means(of_noises), *of_noises]
+        of_noises = [mean_over_severities(curves[noise]) for noise in noises]
+        summaries[key] = [clean, means(of_noises), *of_noises]
     intervals = {key: [_interval(runs) for runs in parts] for key, parts in summaries.items()}
     rankings = {
         framework: rank({system: parts[1] for (f, system), parts in summaries.items() if f == framework})
