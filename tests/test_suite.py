@@ -185,6 +185,25 @@ def test_layers_have_a_cell_for_every_axis(tmp_path):
     assert "system_definition" not in cells[0].content()
 
 
+def test_what_has_no_spec_has_no_cells_of_neurons(tmp_path):
+    text = GOOD.replace('["accuracy"]', '["conformance"]').replace(
+        'systems = ["mlp-lif"]', 'systems = ["mlp-lif", "sleep-stdp-0"]'
+    )
+    assert "sleep" in text
+    assert [cell.system for cell in load_suite(write(tmp_path, text)).cells()] == ["lif"]
+
+
+def test_training_by_the_rule_enters_the_key_and_gradients_do_not(tmp_path):
+    text = GOOD.replace('["accuracy"]', '["throughput"]')
+    plain, gradients, rule = (
+        load_suite(write(tmp_path, text + table)).cells()[0]
+        for table in ("", '[throughput]\ntraining = "gradients"\n', '[throughput]\ntraining = "rule"\n')
+    )
+    assert plain.key() == gradients.key() != rule.key()
+    assert "training" not in plain.settings["throughput"]
+    assert rule.settings["throughput"]["training"] == "rule"
+
+
 def test_a_cell_of_layers_depends_on_its_own_axis_alone(tmp_path):
     before = load_suite(write(tmp_path, LAYERS)).cells()
     after = load_suite(write(tmp_path, LAYERS.replace("[[2, 3, 4]]", "[[2, 3, 5]]"))).cells()

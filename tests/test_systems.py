@@ -5,8 +5,11 @@ import torch
 from torch import nn
 
 from spikemark import NEURONS, SYSTEMS, count_operations, get_adapter
+from spikemark.adapter import Unsupported
+from spikemark.errors import InputError
 from spikemark.listing import LISTINGS
-from spikemark.networks import NETWORKS, build_network
+from spikemark.networks import NETWORKS, build_network, build_system
+from spikemark.neurons import OWN_NEURONS
 from spikemark.normalization import NORMALIZATIONS
 from spikemark.systems import Optimizer, System
 from spikemark.training.learner import RULES
@@ -61,12 +64,27 @@ def test_first_values_of_neurons_can_be_given():
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_every_row_names_what_there_is(name):
     row = SYSTEMS[name]
-    assert row.neuron in NEURONS
+    assert row.neuron in NEURONS or row.neuron in OWN_NEURONS
     assert row.network in NETWORKS
     assert row.normalization in NORMALIZATIONS
     assert row.loss in LOSSES
     assert row.rule in RULES
     assert row.source
+
+
+@pytest.mark.parametrize("name", ["time-count+", "sleep-stdp-0.1"])
+def test_neurons_of_a_networks_own_are_named_and_run_nowhere_else(name):
+    row = SYSTEMS[name]
+    assert row.spec is None
+    assert row.to_dict()["neuron_spec"] is None
+    assert build_system(row, get_adapter("reference"), (1, 28, 28), 10, 0)
+    with pytest.raises(Unsupported, match=r"no framework computes the neurons of.*norse was asked"):
+        build_system(row, get_adapter("norse"), (1, 28, 28), 10, 0)
+
+
+def test_a_network_of_an_adapters_neurons_needs_a_spec():
+    with pytest.raises(InputError, match="spec: network mlp needs one"):
+        build_network("mlp", get_adapter("reference"), None, (4,), 2, 0)
 
 
 def test_no_two_rows_are_the_same_system():

@@ -24,8 +24,9 @@ from spikemark.measures.points import Point
 from spikemark.measures.robustness import robustness
 from spikemark.measures.throughput import Budget, throughput
 from spikemark.networks import SpikingNetwork, build_system, neurons_of
-from spikemark.neurons import NEURONS
+from spikemark.neurons import NEURONS, OWN_NEURONS
 from spikemark.results import SCHEMA, Measurement, Record, Status
+from spikemark.settings import Events, Throughput
 from spikemark.streams import generator
 from spikemark.systems import SYSTEMS, System
 from spikemark.training.learner import Protocol
@@ -82,8 +83,7 @@ def failed_record(cell: Cell, device: str, future: Future[Record]) -> Record:
 
 def _empty_record(cell: Cell, device: str) -> Record:
     content = cell.content()
-    route = get_adapter(cell.framework).route(NEURONS[cell.neuron])
-    content["route"] = {"kind": route.kind, "why": route.why}
+    content["route"] = _route(cell)
     return {
         "schema": SCHEMA,
         "key": cell.key(),
@@ -99,6 +99,13 @@ def _empty_record(cell: Cell, device: str) -> Record:
     }
 
 
+def _route(cell: Cell) -> dict[str, str]:
+    if cell.neuron in OWN_NEURONS:
+        return {"kind": "own", "why": OWN_NEURONS[cell.neuron]}
+    route = get_adapter(cell.framework).route(NEURONS[cell.neuron])
+    return {"kind": route.kind, "why": route.why}
+
+
 def _threads(cell: Cell) -> int:
     """One thread a cell, since cells run side by side; timings have the machine to themselves."""
     return int(cell.settings[cell.task]["threads"]) if cell.exclusive else 1
@@ -111,7 +118,7 @@ def _protocol(cell: Cell) -> Protocol:
 
 def _binning(cell: Cell) -> Binning | None:
     asked = cell.settings.get("events")
-    return None if asked is None else Binning(**asked | {"size": asked["size"] and tuple(asked["size"])})  # from JSON
+    return None if asked is None else Events.model_validate(asked, strict=False).binning()  # from JSON
 
 
 def _model(cell: Cell, system: System, dataset: Dataset) -> SpikingNetwork:
@@ -164,17 +171,18 @@ def _train(cell: Cell, record: Record, data_dir: Path | None, device: str, watch
 
 def _throughput(cell: Cell, record: Record, data_dir: Path | None, device: str, watch: Watch) -> None:
     card = DATASETS[cell.dataset]
-    settings, encoding = cell.settings["throughput"], cell.settings["encoding"]
+    asked, encoding = Throughput(**cell.settings["throughput"]), cell.settings["encoding"]
     record["measurements"] += throughput(
         get_adapter(cell.framework),
         get_adapter("reference"),
         SYSTEMS[cell.system],
         card.shape,
         card.classes,
-        Protocol(1, settings["batch_size"], encoding["name"], encoding["steps"]),
-        budget=Budget(seconds=settings["seconds"]),
+        Protocol(1, asked.batch_size, encoding["name"], encoding["steps"]),
+        step=asked.training,
+        budget=Budget(seconds=asked.seconds),
         device=device,
-        threads=settings["threads"],
+        threads=asked.threads,
     )
 
 

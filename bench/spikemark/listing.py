@@ -29,7 +29,7 @@ def _adapters() -> Table:
 
 
 def _neurons() -> Table:
-    from spikemark.neurons import NEURONS
+    from spikemark.neurons import NEURONS, OWN_NEURONS
 
     def learnable(value: Any) -> str:
         return f"{value.init:.4g}" + ("" if value.scope == "fixed" else f", a {value.scope}, {value.transform}")
@@ -38,6 +38,7 @@ def _neurons() -> Table:
         [name, learnable(s.threshold), learnable(s.decay), s.reset, s.surrogate.name, s.source]
         for name, s in NEURONS.items()
     ]
+    rows += [[name, "own", "own", "own", "own", source] for name, source in OWN_NEURONS.items()]
     return "neurons", ["name", "threshold", "decay", "reset", "surrogate", "source"], rows
 
 

@@ -205,6 +205,14 @@ def _known(what: str, data: Any, kind: type) -> Mapping[str, Any]:
 
 _ATAN = Surrogate("atan", alpha=2.0)
 
+OWN_NEURONS: Mapping[str, str] = MappingProxyType(
+    {
+        "srm": "spike response neuron with full reset, in plain PyTorch: Zhu et al., NeurIPS 2023",
+        "adapting-lif": "LIF, its threshold raised by its own spikes, compiled: Massey, Hubin, Nichele and Sæbø 2026",
+    }
+)
+"""Neurons that are no `NeuronSpec`, by name, with what they are: their networks compute them themselves."""
+
 NEURONS: Mapping[str, NeuronSpec] = MappingProxyType(
     {
         "lif": NeuronSpec(

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from spikemark.datasets import ENCODERS, Binning
 from spikemark.errors import unknown
-from spikemark.measures.points import DType, LayerPhase, Mode
+from spikemark.measures.points import DType, LayerPhase, Mode, TrainingStep
 from spikemark.noise import NOISES
 
 Count = Annotated[int, Field(ge=1)]
@@ -88,11 +88,21 @@ class Energy(Table):
 
 
 class Throughput(Table):
-    """How throughput is measured: batch, threads, and seconds for each of its phases."""
+    """How throughput is measured: batch, threads, and seconds for each of its phases.
+
+    Training is forward and backward ("gradients"), or one batch as the system's own rule learns from it, optimiser and
+    all ("rule"); the former does not enter a record's key, so that it outlives the coming of the latter.
+    """
 
     batch_size: Count = 64
     threads: Count = 1
     seconds: Annotated[float, Field(gt=0)] = 1.0
+    training: TrainingStep = "gradients"
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = dump(self)
+        return {key: value for key, value in data.items() if (key, value) != ("training", "gradients")}
 
 
 class LayerAxes(Table):

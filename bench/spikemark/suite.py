@@ -111,7 +111,7 @@ class Part(Table):
         cells: list[Cell] = []
         cell = partial(self._cell, suite)
         trained = [m for m in ("accuracy", "robustness", "energy") if m in self.measures]
-        neurons = dict.fromkeys(SYSTEMS[name].neuron for name in self.systems)
+        neurons = dict.fromkeys(SYSTEMS[name].neuron for name in self.systems if SYSTEMS[name].spec is not None)
         if "conformance" in self.measures:
             cells += [cell("conformance", f, n, "dyadic", self.seeds[0], {}) for n in neurons for f in self.frameworks]
         if trained:

@@ -40,7 +40,7 @@ def test_published_schedule(benchmark: Any) -> None:
             torch.manual_seed(0)
             model = SleepNetwork(dataset.shape, dataset.classes)
             options = {"fraction": fraction, "sign": "reversed"}
-            system = System("lif", "sleep-stdp", "benchmark", rule="sleep-stdp", rule_options=options)
+            system = System("adapting-lif", "sleep-stdp", "benchmark", rule="sleep-stdp", rule_options=options)
             learner = SleepStdpLearner(model, system, Protocol(1, BATCH, "direct", STEPS), 0)
             wall, cpu = time.perf_counter(), time.process_time()
             for x, y in zip(inputs.split(BATCH), labels.split(BATCH), strict=True):

@@ -104,6 +104,35 @@ def test_rows_in_real_time() -> None:
 
 
 @pytest.mark.usefixtures("no_footprint")
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("mlp-rate-m", {"hidden": (8,), "population": 2}),
+        ("sleep-reversed-0.1", {"side": 6, "excitatory": 30, "inhibitory": 8}),
+        ("s2-stdp-mnist", {"extractor": {"filters": 4, "epochs": 1}, "threshold": 2.0}),
+    ],
+)
+def test_training_may_be_a_step_of_the_systems_own_rule(name: str, options: dict[str, object]) -> None:
+    system, reference = replace(SYSTEMS[name], options=options), get_adapter("reference")
+    protocol = Protocol(1, 4, "direct", 1 if name.startswith("s2") else 3)
+    rows = throughput(reference, reference, system, (1, 9, 9), 3, protocol, step="rule", threads=1, budget=Budget(0.05))
+    found = {row["metric"]: row["value"] for row in rows}
+    assert {p + n for p in NAMES for n in ("", "_ratio")} <= found.keys()
+    assert all(value > 0 for value in found.values())
+    assert not any(name.startswith("native") for name in found)
+
+
+def test_a_step_of_the_rule_moves_the_weights_and_gradients_alone_do_not() -> None:
+    for step, moves in (("gradients", False), ("rule", True)):
+        work = _work(step=step)
+        network = work.network()
+        before = [p.clone() for p in network.parameters()]
+        work.training(network, 6)()
+        same = [torch.equal(p, old) for p, old in zip(network.parameters(), before, strict=True)]
+        assert all(same) != moves
+
+
+@pytest.mark.usefixtures("no_footprint")
 def test_threads_are_pinned_while_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = set()
     native = ReferenceAdapter.native

@@ -178,7 +178,7 @@ def test_it_stands_outside_of_specs_and_says_so():
     assert layer.learnables() == {}
     with pytest.raises(Unsupported, match="no NeuronSpec"):
         _ = layer.spec
-    with pytest.raises(Unsupported, match="reference only"):
+    with pytest.raises(Unsupported, match="no framework computes the neurons of srm-mnist-small"):
         build_network("srm-mnist-small", get_adapter("fused"), NEURONS["lif"], (1, 28, 28), 10, 0)
 
 

@@ -14,6 +14,8 @@ from typing import Any, Literal, get_args
 DType = Literal["float32", "bfloat16"]
 Mode = Literal["eager", "compile"]
 LayerPhase = Literal["forward", "forward+backward"]
+TrainingStep = Literal["gradients", "rule"]
+"""What a step of training is where only its cost matters: forward and backward, or all that the system's rule does."""
 LayerAxis = Literal["steps", "batch", "width", "dtype", "compile", "convolution"]
 AXES: tuple[LayerAxis, ...] = get_args(LayerAxis)
 # Along these a number grows, so that an exponent can be fitted; their letters are those of labels.

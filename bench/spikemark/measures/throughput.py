@@ -16,19 +16,21 @@ from torch import Tensor
 from spikemark.adapter import Adapter, SpikingLayer
 from spikemark.measures.footprint import Run, can_measure, footprint
 from spikemark.measures.machine import copy_bandwidth, pinned_threads, synchronizer
+from spikemark.measures.points import TrainingStep
 from spikemark.measures.rows import rounded, timed_row
 from spikemark.measures.timing import Budget, Clock, Timings, interleave
 from spikemark.networks import SpikingNetwork, build_system
 from spikemark.results import Measurement
 from spikemark.streams import generator
 from spikemark.systems import System
-from spikemark.training.learner import Protocol, rates
+from spikemark.training.learner import Protocol, make_learner, rates
 from spikemark.training.losses import mse_rate
 
 __all__ = ["Budget", "NetworkWork", "throughput"]
 
 # Larger than the last-level cache of most machines, so that its copy shows main memory.
 _COPY_BYTES = 1 << 26
+_PREFIXES = {"matched": "", "native": "native_"}
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class NetworkWork:
         seed: of the first weights.
         threads: for torch.
         device: "cpu" or "cuda".
+        step: what training is: "gradients" (forward and backward) or "rule" (the system's rule learns from a batch).
         native: whether every spiking layer is the framework's own LIF with its own defaults.
     """
 
@@ -57,6 +60,7 @@ class NetworkWork:
     seed: int
     threads: int
     device: str
+    step: TrainingStep = "gradients"
     native: bool = False
 
     def network(self) -> SpikingNetwork:
@@ -83,15 +87,19 @@ class NetworkWork:
         return run
 
     def training(self, network: SpikingNetwork, batch: int) -> Run:
-        """Forward and backward of one batch in training mode: MSE on mean rates, gradients to all parameters."""
+        """One batch in training mode: MSE on mean rates and gradients to all parameters, or the system's rule."""
         inputs = self.inputs(batch)
         labels = torch.arange(batch, device=self.device) % self.classes
+        network.train()
+        if self.step == "rule":
+            learner = make_learner(network, self.system, Protocol(1, batch, "direct", self.steps), self.seed)
+            learner.begin(inputs[0])
+            return lambda: learner.learn(inputs, labels)
 
         def run() -> None:
             network.zero_grad(set_to_none=True)
             mse_rate(rates(network, inputs), labels).backward()
 
-        network.train()
         return run
 
     def build(self) -> tuple[Run, Run]:
@@ -108,6 +116,7 @@ def throughput(
     classes: int,
     protocol: Protocol,
     *,
+    step: TrainingStep = "gradients",
     seed: int = 0,
     budget: Budget | None = None,
     threads: int | None = None,
@@ -122,10 +131,11 @@ def throughput(
     Args:
         adapter: the framework.
         reference: whom ratios are taken to.
-        system: network and neuron; its loss and optimiser play no part.
+        system: network and neuron; its loss, optimiser and rule play no part unless `step` is "rule".
         input_shape: of one sample.
         classes: number of classes.
         protocol: batch size and time steps.
+        step: what training is, see `NetworkWork`.
         seed: of the first weights.
         budget: for each of the three phases (forward and backward, forward, forward of a single sample).
         threads: for torch, while measuring; None for its present number.
@@ -134,8 +144,9 @@ def throughput(
 
     Returns:
         ``samples_per_second``, ``training_samples_per_second``, ``latency`` (s), each with ``_ratio``, ``peak_memory``
-        (bytes, forward and backward) and ``first_call`` (s), plain for the matched network and with the prefix
-        ``native_`` for the framework's own LIF; ``copy_bandwidth`` (bytes/s) and ``threads`` of the machine.
+        (bytes, of training) and ``first_call`` (s), plain for the matched network and with the prefix
+        ``native_`` for the framework's own LIF (not with step "rule": that LIF cannot stand in for neurons that a rule
+        was made for); ``copy_bandwidth`` (bytes/s) and ``threads`` of the machine.
         ``peak_memory`` and ``first_call`` of CPUs are measured on Linux only.
 
     Raises:
@@ -145,13 +156,11 @@ def throughput(
     budget = budget or Budget()
     with pinned_threads(threads) as pinned:
         matched = NetworkWork(
-            adapter, system, input_shape, classes, protocol.steps, protocol.batch_size, seed, pinned, device
+            adapter, system, input_shape, classes, protocol.steps, protocol.batch_size, seed, pinned, device, step
         )
-        works = {
-            "reference": replace(matched, adapter=reference),
-            "matched": matched,
-            "native": replace(matched, native=True),
-        }
+        works = {"reference": replace(matched, adapter=reference), "matched": matched}
+        if step == "gradients":
+            works["native"] = replace(matched, native=True)
         networks = {name: work.network() for name, work in works.items()}
         batch = protocol.batch_size
 
@@ -162,7 +171,7 @@ def throughput(
         forward = phase({name: work.forward(networks[name], batch) for name, work in works.items()})
         latency = phase({name: work.forward(networks[name], 1) for name, work in works.items()})
         rows: list[Measurement] = []
-        for name, prefix in (("matched", ""), ("native", "native_")):
+        for name, prefix in ((name, prefix) for name, prefix in _PREFIXES.items() if name in works):
             rows += _rates(f"{prefix}samples_per_second", forward, name, batch)
             rows += _rates(f"{prefix}training_samples_per_second", training, name, batch)
             rows += _times(f"{prefix}latency", latency, name)

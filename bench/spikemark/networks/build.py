@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from spikemark.adapter import Adapter, SpikingLayer
-from spikemark.errors import unknown
+from spikemark.adapter import Adapter, SpikingLayer, Unsupported
+from spikemark.errors import InputError, unknown
 from spikemark.networks.adaptive import Adaptation, adaptive_neurons
 from spikemark.networks.densenet import densenet
 from spikemark.networks.dropout import Masked
@@ -88,12 +88,14 @@ NETWORKS: Mapping[str, MakeNetwork] = MappingProxyType(
         "resized-mlp": _elsewhere("spikemark.training.sleep.network", "resized_mlp"),
     }
 )
+# These compute neurons of their own, which are the same whatever the framework.
+_OWN_NEURONS = frozenset({*SRM_NETWORKS, "sleep-stdp"})
 
 
 def build_network(
     network: str,
     adapter: Adapter,
-    spec: NeuronSpec,
+    spec: NeuronSpec | None,
     input_shape: tuple[int, ...],
     classes: int,
     seed: int,
@@ -108,7 +110,7 @@ def build_network(
     Args:
         network: a name in `NETWORKS`.
         adapter: who computes the neurons.
-        spec: of all its neurons.
+        spec: of all its neurons; None for a network that computes neurons of its own.
         input_shape: of one sample.
         classes: number of classes.
         seed: of the run.
@@ -121,19 +123,19 @@ def build_network(
     Raises:
         UnknownNameError: unknown network or normalisation.
         InputError: the network does not fit the samples, or steps are needed.
-        spikemark.adapter.Unsupported: the framework cannot express the spec.
+        spikemark.adapter.Unsupported: the framework cannot express the spec, or the network computes neurons of its
+            own, which would be the same in every framework: it runs with the adapter reference only.
     """
-    for kind, name, known in (("network", network, NETWORKS), ("normalization", normalization, NORMALIZATIONS)):
-        if name not in known:
-            raise unknown(kind, name, known)
-    if meta:  # draws would be of no use, and on the meta device their first one loads a compiler
+    _check(network, normalization, adapter, spec)
+    if meta and spec is not None:  # draws would be of no use, and on the meta device their first one loads a compiler
         spec = _without_jitter(spec)
     jitter = None if meta else generator("jitter", seed)
     further = dict(options or {})
     adaptation = further.pop("adaptation", None)
-    around = Surroundings(steps, spec.threshold.init)
+    around = Surroundings(steps) if spec is None else Surroundings(steps, spec.threshold.init)
 
     def neurons(shape: tuple[int, ...]) -> SpikingLayer:
+        assert spec is not None
         if adaptation is None:
             return adapter.neuron(spec, shape, generator=jitter)
         return adaptive_neurons(adapter, spec, shape, Adaptation(**adaptation), jitter)
@@ -172,6 +174,19 @@ def build_system(
         steps=steps,
         meta=meta,
     )
+
+
+def _check(network: str, normalization: str, adapter: Adapter, spec: NeuronSpec | None) -> None:
+    for kind, name, known in (("network", network, NETWORKS), ("normalization", normalization, NORMALIZATIONS)):
+        if name not in known:
+            raise unknown(kind, name, known)
+    if network in _OWN_NEURONS and adapter.name != "reference":
+        raise Unsupported(
+            f"neuron: no framework computes the neurons of {network}, which are Spikemark's own ({adapter.name} was "
+            "asked for them); the reference runs it"
+        )
+    if spec is None and network not in _OWN_NEURONS:
+        raise InputError(f"spec: network {network} needs one")
 
 
 def _without_jitter(spec: NeuronSpec) -> NeuronSpec:

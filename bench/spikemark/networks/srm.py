@@ -15,7 +15,6 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
-from spikemark.adapter import Unsupported, get_adapter
 from spikemark.networks.stages import MakeNeurons, MakeNorm, SpikingNetwork
 from spikemark.srm.neuron import Kernel, SlopeKind, SrmLayer
 from spikemark.srm.synapses import AdjustedAvgPool2d, StandardisedConv2d, StandardisedLinear, Synapses
@@ -144,10 +143,8 @@ def srm_network(
         dropout: after each pooling and each hidden linear stage.
 
     Raises:
-        Unsupported: the adapter is not ``reference``.
         ValueError: the layout or a time constant is wrong, or the image too small.
     """
-    _require_reference(neurons)
     if len(input_shape) != 3:
         raise ValueError(f"srm networks take images (C, H, W); these samples have shape {input_shape}")
     kernel = Kernel(tau_m, tau_s, tau_grad, slope)
@@ -163,15 +160,6 @@ def srm_network(
         stage, shape = _stage(token, shape, kernel, size, drop)
         network.add_module(f"stage{len(network) + 1}" if i + 1 < len(tokens) else "output", stage)
     return network
-
-
-def _require_reference(neurons: MakeNeurons) -> None:
-    asked = neurons((1,))
-    if type(asked) is not type(get_adapter("reference").neuron(asked.spec, (1,))):
-        raise Unsupported(
-            f"neuron: no framework has a spike response neuron with full reset ({type(asked).__name__} was asked for); "
-            "Spikemark's own, in plain PyTorch, runs with the adapter reference only"
-        )
 
 
 def _stage(

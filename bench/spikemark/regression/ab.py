@@ -148,7 +148,8 @@ def layer_cases(suite: Suite) -> list[dict[str, Any]]:
     """
     from spikemark.systems import SYSTEMS
 
-    neurons = list(dict.fromkeys(SYSTEMS[name].neuron for name in suite.values("systems")))
+    systems = [SYSTEMS[name] for name in suite.values("systems")]
+    neurons = list(dict.fromkeys(system.neuron for system in systems if system.spec is not None))
     first = suite.parts[0]
     size = {"steps": first.encoding.steps, "batch": first.throughput.batch_size, "shape": [128]}
     return [

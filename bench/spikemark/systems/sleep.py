@@ -13,8 +13,7 @@ SOURCE = "Massey, Hubin, Nichele and Sæbø 2026 (arXiv 2601.08447)"
 
 def _recurrent(note: str, **options: Any) -> System:
     source = f"{SOURCE}; recurrent network, {note}"
-    # The neuron named here is computed by nobody: the network has neurons of its own.
-    return System("lif", "sleep-stdp", source, normalization="none", rule="sleep-stdp", rule_options=options)
+    return System("adapting-lif", "sleep-stdp", source, normalization="none", rule="sleep-stdp", rule_options=options)
 
 
 def _surrogate(fraction: float) -> System:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from spikemark.neurons import NEURONS, NeuronSpec
+from spikemark.neurons import NEURONS, OWN_NEURONS, NeuronSpec
 
 Loss = Literal["mse-rate", "cross-entropy-rate"]
 Trains = Literal[
@@ -51,7 +51,7 @@ class System:
     """One contender of a suite.
 
     Attributes:
-        neuron: a name in `NEURONS`.
+        neuron: a name in `NEURONS`, or in `OWN_NEURONS` where the network computes neurons of its own.
         network: a name in `spikemark.networks.NETWORKS`.
         source: the publication.
         normalization: a name in `spikemark.normalization.NORMALIZATIONS`.
@@ -81,8 +81,10 @@ class System:
     rule_options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def spec(self) -> NeuronSpec:
-        """The neurons' spec."""
+    def spec(self) -> NeuronSpec | None:
+        """The neurons' spec; None for the network's own neurons."""
+        if self.neuron in OWN_NEURONS:
+            return None
         spec = NEURONS[self.neuron]
         if self.decay is not None:
             spec = replace(spec, decay=replace(spec.decay, init=self.decay))
@@ -98,7 +100,7 @@ class System:
         data = asdict(self) | {
             "options": dict(self.options),
             "optimizer": self.optimizer.to_dict(),
-            "neuron_spec": self.spec.to_dict(),
+            "neuron_spec": self.spec and self.spec.to_dict(),
         }
         for name in ("source", "rule", "rule_options", "decay", "threshold"):  # the last two stand in the spec
             del data[name]

@@ -1,7 +1,6 @@
 """Time-based training: its losses on a small network, and the paper's networks with their hyper-parameters.
 
-The neuron of these rows belongs to the network (`spikemark.srm`); the catalogue has no row for it, since it is no
-`NeuronSpec`, and the name that stands here is not used. Steps and batch size (50) are the suite's.
+Steps and batch size (50) are the suite's.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _SGD = Optimizer("sgd", 1e-4, 5e-4)
 
 def _system(network: str, what: str, optimizer: Optimizer = _ADAM, **rule_options: Any) -> System:
     return System(
-        "lif",
+        "srm",
         network,
         f"{SOURCE}; {what}",
         normalization="none",

@@ -11,6 +11,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -170,12 +171,10 @@ def _train_epoch(
             continue
         encoded = encode(protocol.encoder, split.inputs[batch], protocol.steps, random).to(device)
         labels = split.labels[batch].to(device)
-        if number == 0 and stream[1] == 1:
-            with saved_for_backward(model, encoded) as seen:
-                loss, outputs = learner.learn(encoded, labels)
-            saved = seen.bytes
-        else:
+        very_first = number == 0 and stream[1] == 1
+        with saved_for_backward(model, encoded) if very_first else nullcontext() as seen:
             loss, outputs = learner.learn(encoded, labels)
+        saved = seen.bytes if seen is not None else saved
         total += loss * len(batch)
         spikes += outputs.abs().sum()
     mean_loss = total.item() / len(order)

@@ -30,7 +30,7 @@ PROTOCOL = Protocol(epochs=1, batch_size=8, encoder="direct", steps=10)
 def learner(seed=0, **options):
     torch.manual_seed(0)
     model = SleepNetwork((1, 8, 8), 3, SMALL, NeuronConstants(tau_membrane=5, tau_synapse=5))
-    system = System("lif", "sleep-stdp", "test", rule="sleep-stdp", rule_options=options)
+    system = System("adapting-lif", "sleep-stdp", "test", rule="sleep-stdp", rule_options=options)
     return SleepStdpLearner(model, system, PROTOCOL, seed)
 
 
@@ -152,7 +152,7 @@ def test_training_loop(wired):
     """Two epochs on digits: the best state is a whole network, readout included."""
     dataset = load_dataset("digits", sizes=Sizes(200, 50, 50))
     options = {"fraction": 0.1, "interval": 1000, "sign": "reversed", "learning_rate": 0.003}
-    system = System("lif", "sleep-stdp", "test", rule="sleep-stdp", rule_options=options)
+    system = System("adapting-lif", "sleep-stdp", "test", rule="sleep-stdp", rule_options=options)
     model = build(0)
     trained = train(model, system, dataset, Protocol(2, 50, "direct", 30), 0)
     assert trained.history[0].loss == pytest.approx(np.log(10), rel=1e-5)

@@ -1,11 +1,11 @@
 import pytest
 
 from spikemark.errors import InputError, UnknownNameError
+from spikemark.training.options import options_from
 from spikemark.training.sleep.options import (
     NeuronConstants,
     SleepOptions,
     SurrogateSleepOptions,
-    options_from,
 )
 from spikemark.training.sleep.projections import Architecture
 

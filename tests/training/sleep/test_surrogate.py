@@ -223,7 +223,8 @@ def test_resized_mlp():
 
 @pytest.mark.parametrize("name", SLEEP_ROWS)
 def test_rows_are_whole(name):
-    from spikemark.training.sleep.options import SleepOptions, options_from
+    from spikemark.training.options import options_from
+    from spikemark.training.sleep.options import SleepOptions
 
     system = SLEEP_ROWS[name]
     kind = SleepOptions if system.rule == "sleep-stdp" else SurrogateSleepOptions

@@ -22,6 +22,7 @@ from spikemark.training.first_spike.compiled import Floats
 from spikemark.training.first_spike.convolution import learn_patches, pooled_spikes
 from spikemark.training.first_spike.events import check_unit
 from spikemark.training.first_spike.features import STORES
+from spikemark.training.options import require_count, require_number
 
 _CHUNK = 256
 _MOST_TRAINED = 32
@@ -59,10 +60,8 @@ class Extraction:
 
     def __post_init__(self) -> None:
         for name, least in (("filters", 2), ("size", 1), ("pool", 1), ("epochs", 0)):
-            if getattr(self, name) < least:
-                raise InputError(f"extractor.{name}: {getattr(self, name)} is below {least}")
-        if not 0 <= self.goal <= 1:
-            raise InputError(f"extractor.goal: {self.goal} lies outside 0..1")
+            require_count(f"extractor.{name}", getattr(self, name), least)
+        require_number("extractor.goal", self.goal, 0.0, 1.0)
 
 
 class Filters(nn.Conv2d):

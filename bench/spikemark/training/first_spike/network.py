@@ -19,6 +19,7 @@ from spikemark.training.first_spike.clocked import clocked_spikes
 from spikemark.training.first_spike.counting import count_first_spike_operations
 from spikemark.training.first_spike.events import first_spikes
 from spikemark.training.first_spike.extractor import Extraction, FeatureExtractor
+from spikemark.training.options import options_from
 
 Form = Literal["auto", "event", "clocked"]
 
@@ -205,7 +206,7 @@ def first_spike(
     for name in extractor or {}:
         if name not in Extraction.__dataclass_fields__:
             raise unknown("option of the extractor", name, Extraction.__dataclass_fields__)
-    features = FeatureExtractor(input_shape, Extraction(**(extractor or {})))
+    features = FeatureExtractor(input_shape, options_from(Extraction, "extractor", extractor or {}))
     outputs = classes * neurons_per_class
     layer = neurons((outputs,))
     spec = layer.spec

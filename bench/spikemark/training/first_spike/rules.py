@@ -6,10 +6,11 @@ Symbols: time gap g, rates A+ (causal inputs) and A- (the others), threshold rat
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Self, get_args
 
-from spikemark.errors import InputError, unknown
+from spikemark.errors import InputError
+from spikemark.training.options import options_from, require_choice, require_count, require_number
 
 RuleName = Literal["s2-stdp", "sstdp", "r-stdp"]
 Regulation = Literal["none", "cr-1", "cr-2"]
@@ -71,23 +72,14 @@ class Rule:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, choices in (("rule", get_args(RuleName)), ("regulation", get_args(Regulation))):
-            if getattr(self, name) not in choices:
-                raise InputError(f"{name}: {getattr(self, name)!r} is not one of {', '.join(choices)}")
-        ranges = {
-            "gap": (0.0, 1.0),
-            "causal": (0.0, math.inf),
-            "other": (-math.inf, 0.0),
-            "annealing": (0.0, 1.0),
-            "non_target": (0, math.inf),
-            "threshold_rate": (0.0, math.inf),
-            "threshold_annealing": (0.0, 1.0),
-            "dropout": (0.0, 1.0),
-        }
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if not (math.isfinite(value) and low <= value <= high):
-                raise InputError(f"{name}: {value} lies outside {low:g}..{high:g}")
+        require_choice("rule", self.rule, get_args(RuleName))
+        require_choice("regulation", self.regulation, get_args(Regulation))
+        for name in ("gap", "annealing", "threshold_annealing", "dropout"):
+            require_number(name, getattr(self, name), 0.0, 1.0)
+        for name in ("causal", "threshold_rate"):
+            require_number(name, getattr(self, name), 0.0)
+        require_number("other", self.other, -math.inf, 0.0)
+        require_count("non_target", self.non_target, 0)
         if self.dropout == 1:
             raise InputError("dropout: 1 leaves no neuron to learn")
 
@@ -98,14 +90,10 @@ class Rule:
         Raises:
             InputError: an option is missing, unknown or out of range.
         """
-        known = [field.name for field in fields(cls)]
-        for name in options:
-            if name not in known:
-                raise unknown("rule option", name, known)
         for name in ("rule", "causal", "other"):
             if name not in options:
                 raise InputError(f"rule_options.{name}: is missing")
-        return cls(**options)
+        return options_from(cls, "rule first-spike", options)
 
     def check_groups(self, neurons: int) -> None:
         """That groups of so many neurons can carry the labels.

@@ -13,9 +13,10 @@ from spikemark.errors import InputError
 from spikemark.streams import stream_seed
 from spikemark.systems import System
 from spikemark.training.learner import Learner, Protocol
+from spikemark.training.options import options_from
 from spikemark.training.sleep import kernels
 from spikemark.training.sleep.model import SleepNetwork, draw
-from spikemark.training.sleep.options import SleepOptions, options_from
+from spikemark.training.sleep.options import SleepOptions
 from spikemark.training.sleep.structures import at_rest, membrane_of, plasticity_of, rest_of
 
 

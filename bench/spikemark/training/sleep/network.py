@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from spikemark.errors import InputError
 from spikemark.networks.plain import mlp
 from spikemark.networks.stages import MakeNeurons, MakeNorm, SpikingNetwork
+from spikemark.training.options import options_from
 
 
 def sleep_network(
@@ -33,7 +34,6 @@ def sleep_network(
         InputError: the samples are no images, or an option is out of range; the message names it.
     """
     from spikemark.training.sleep.model import SleepNetwork
-    from spikemark.training.sleep.options import options_from
     from spikemark.training.sleep.projections import Architecture
 
     return SleepNetwork(input_shape, classes, options_from(Architecture, "network sleep-stdp", options))

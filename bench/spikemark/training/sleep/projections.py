@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from spikemark.errors import InputError
-from spikemark.training.sleep.options import require_count, require_number
+from spikemark.training.options import require_count, require_number
 
 
 class Projection(nn.Linear):

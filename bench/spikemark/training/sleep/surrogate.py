@@ -24,8 +24,9 @@ from spikemark.streams import generator
 from spikemark.systems import System
 from spikemark.training.bptt import BpttLearner
 from spikemark.training.learner import Protocol
+from spikemark.training.options import options_from
 from spikemark.training.sleep.model import RUNAWAY_RATE
-from spikemark.training.sleep.options import SurrogateSleepOptions, options_from
+from spikemark.training.sleep.options import SurrogateSleepOptions
 
 Seen = dict[Stage, tuple[Tensor, Tensor]]
 """What went into the synapses of a stage, and the spikes of its neurons, both ``[T, B, ...]``."""
