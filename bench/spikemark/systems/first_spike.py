@@ -1,8 +1,7 @@
 """First-spike networks with local learning: S2-STDP, SSTDP, R-STDP and Neuronal Competition Groups.
 
 Hyper-parameters are those of the STDP-CSNN configurations of the published code (NeurIPS 2024), by data set, since
-thresholds depend on number and earliness of the features' spikes. `OURS` names those
-for which nothing is published.
+thresholds depend on number and earliness of the features' spikes. `OURS` names those for which something is missing.
 """
 
 from __future__ import annotations
@@ -49,6 +48,10 @@ def _eta(rate: float, annealing: float) -> dict[str, float]:
     return {"threshold_rate": rate, "threshold_annealing": annealing}
 
 
+# Published are 400, and 350 for SSTDP, for whitened images. Here a sixth of the features spike, and next to no neuron
+# reached that: chosen among 100, 200, 400 and 800 on the validation split of one seed, of NCG and of S2-STDP alike.
+_CIFAR10_THRESHOLD = 200
+
 # name: (neurons a class, source, settings by data set, of each test threshold and rule options).
 _TABLE: Mapping[str, tuple[int, str, Mapping[str, Any]]] = {
     "ncg": (
@@ -57,7 +60,7 @@ _TABLE: Mapping[str, tuple[int, str, Mapping[str, Any]]] = {
         {
             "mnist": _s2(200, 0.03, 0.05, -0.1, **_NCG, **_CR2, **_eta(10, 0.5)),
             "fashion": _s2(300, 0.005, 0.1, -0.05, **_NCG, **_CR2, **_eta(5, 0.7)),
-            "cifar10": _s2(400, 0.005, 0.1, -0.05, **_NCG, **_CR2, **_eta(5, 0.5)),
+            "cifar10": _s2(_CIFAR10_THRESHOLD, 0.005, 0.1, -0.05, **_NCG, **_CR2, **_eta(5, 0.5)),
         },
     ),
     "ncg-cr1": (
@@ -66,7 +69,7 @@ _TABLE: Mapping[str, tuple[int, str, Mapping[str, Any]]] = {
         {
             "mnist": _s2(200, 0.03, 0.05, -0.1, **_NCG, **_CR1, **_eta(0.01, 0.5)),
             "fashion": _s2(300, 0.01, 0.1, -0.001, **_NCG, **_CR1, **_eta(0.01, 0.5)),
-            "cifar10": _s2(400, 0.005, 0.1, -0.05, **_NCG, **_CR1, **_eta(0.01, 0.5)),
+            "cifar10": _s2(_CIFAR10_THRESHOLD, 0.005, 0.1, -0.05, **_NCG, **_CR1, **_eta(0.01, 0.5)),
         },
     ),
     "ncg-nocr": (
@@ -75,7 +78,7 @@ _TABLE: Mapping[str, tuple[int, str, Mapping[str, Any]]] = {
         {
             "mnist": _s2(200, 0.03, 0.05, -0.1, **_NCG),
             "fashion": _s2(300, 0.005, 0.1, -0.05, **_NCG),
-            "cifar10": _s2(400, 0.005, 0.1, -0.05, **_NCG),
+            "cifar10": _s2(_CIFAR10_THRESHOLD, 0.005, 0.1, -0.05, **_NCG),
         },
     ),
     "ncg-nolabel": (
@@ -84,7 +87,7 @@ _TABLE: Mapping[str, tuple[int, str, Mapping[str, Any]]] = {
         {
             "mnist": _s2(250, 0.02, 0.01, -0.05, winner_take_all=True, **_CR2, **_eta(1, 0.7)),
             "fashion": _s2(400, 0.01, 0.01, -0.1, winner_take_all=True, **_CR2, **_eta(1, 0.5)),
-            "cifar10": _s2(400, 0.005, 0.1, -0.05, winner_take_all=True, **_CR2, **_eta(5, 0.5)),
+            "cifar10": _s2(_CIFAR10_THRESHOLD, 0.005, 0.1, -0.05, winner_take_all=True, **_CR2, **_eta(5, 0.5)),
         },
     ),
     "ncg-drop": (
@@ -93,7 +96,7 @@ _TABLE: Mapping[str, tuple[int, str, Mapping[str, Any]]] = {
         {
             "mnist": _s2(200, 0.03, 0.05, -0.1, **_NCG, **_DROP),
             "fashion": _s2(300, 0.005, 0.1, -0.001, **_NCG, **_DROP),
-            "cifar10": _s2(400, 0.005, 0.1, -0.05, **_NCG, **_DROP),
+            "cifar10": _s2(_CIFAR10_THRESHOLD, 0.005, 0.1, -0.05, **_NCG, **_DROP),
         },
     ),
     "s2-stdp": (
@@ -102,7 +105,7 @@ _TABLE: Mapping[str, tuple[int, str, Mapping[str, Any]]] = {
         {
             "mnist": _s2(250, 0.04, 0.005, -0.05),
             "fashion": _s2(300, 0.01, 0.01, -0.05),
-            "cifar10": _s2(400, 0.001, 0.001, -0.05),
+            "cifar10": _s2(_CIFAR10_THRESHOLD, 0.001, 0.001, -0.05),
         },
     ),
     "pcn": (
@@ -111,7 +114,7 @@ _TABLE: Mapping[str, tuple[int, str, Mapping[str, Any]]] = {
         {
             "mnist": _s2(250, 0.02, 0.001, -0.1, **_NCG),
             "fashion": _s2(300, 0.005, 0.05, -0.001, **_NCG),
-            "cifar10": _s2(400, 0.001, 0.1, -0.1, **_NCG),
+            "cifar10": _s2(_CIFAR10_THRESHOLD, 0.001, 0.1, -0.1, **_NCG),
         },
     ),
     "sstdp": (
@@ -125,7 +128,7 @@ _TABLE: Mapping[str, tuple[int, str, Mapping[str, Any]]] = {
         {
             "mnist": _ss(200, 0.08, 0.1, -0.001, winner_take_all=True, **_CR2, **_eta(1, 0.5)),
             "fashion": _ss(150, 0.05, 0.05, 0.0, winner_take_all=True, **_CR2, **_eta(1, 0.7)),
-            "cifar10": _ss(350, 0.005, 0.1, -0.01, winner_take_all=True, **_CR2, **_eta(1, 0.5)),
+            "cifar10": _ss(_CIFAR10_THRESHOLD, 0.005, 0.1, -0.01, winner_take_all=True, **_CR2, **_eta(1, 0.5)),
         },
     ),
     "r-stdp": (
@@ -136,17 +139,15 @@ _TABLE: Mapping[str, tuple[int, str, Mapping[str, Any]]] = {
     ),
 }
 
-OURS: frozenset[str] = frozenset(
-    {
-        "ncg-cr1-mnist",
-        "ncg-drop-mnist",
-        "ncg-cr1-cifar10",
-        "ncg-nocr-cifar10",
-        "ncg-nolabel-cifar10",
-        "ncg-drop-cifar10",
-    }
-)
-"""Systems without a published configuration for their data set: that of the nearest one stands in."""
+_NEAREST = {
+    "ncg-cr1-mnist", "ncg-drop-mnist", "ncg-cr1-cifar10", "ncg-nocr-cifar10", "ncg-nolabel-cifar10", "ncg-drop-cifar10",
+}  # fmt: skip
+
+OURS: frozenset[str] = frozenset(_NEAREST | {f"{name}-cifar10" for name, row in _TABLE.items() if "cifar10" in row[2]})
+"""Systems whose hyper-parameters are not all published for their data set.
+
+Where the whole configuration is missing, that of the nearest system stands in; for CIFAR-10 the test threshold is ours.
+"""
 
 
 def _rows() -> dict[str, System]:
