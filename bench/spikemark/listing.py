@@ -44,13 +44,13 @@ def _neurons() -> Table:
 
 def _systems() -> Table:
     from spikemark.adapter import get_adapter
-    from spikemark.networks import PUBLISHED, build_system, neurons_of
+    from spikemark.networks import PUBLISHED, Published, build_system, neurons_of
     from spikemark.systems import SYSTEMS
 
     rows = []
     for name, system in SYSTEMS.items():
-        made_for = PUBLISHED.get(system.network)
-        shape, classes = (made_for.input_shape, made_for.classes) if made_for else (_SHAPE, _CLASSES)
+        published = PUBLISHED.get(system.network) or Published(system.made_for or _SHAPE, _CLASSES)
+        shape, classes = published.input_shape, published.classes
         model = build_system(system, get_adapter("reference"), shape, classes, 0, steps=_STEPS, meta=True)
         learned = sum(p.numel() for layer in neurons_of(model) for p in layer.learnables().values())
         count = sum(p.numel() for p in model.parameters())

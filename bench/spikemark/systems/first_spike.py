@@ -164,6 +164,7 @@ def _rows() -> dict[str, System]:
                 rule="first-spike",
                 rule_options=rule,
                 options=options | {"extractor": dict(_EXTRACTORS[data])},
+                made_for=(3, 32, 32) if data == "cifar10" else None,
             )
     return rows
 

@@ -65,6 +65,7 @@ class System:
         threshold: first effective threshold of the neurons, likewise.
         rule: of learning, a name in `spikemark.training.learner.RULES`.
         rule_options: further arguments of the rule.
+        made_for: shape of the samples that it is tuned for, where the network does not tell; it determines nothing.
     """
 
     neuron: str
@@ -79,6 +80,7 @@ class System:
     threshold: float | None = None
     rule: str = "bptt"
     rule_options: Mapping[str, Any] = field(default_factory=dict)
+    made_for: tuple[int, ...] | None = None
 
     @property
     def spec(self) -> NeuronSpec | None:
@@ -93,7 +95,7 @@ class System:
         return spec
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything that determines its results, as plain data (without ``source``).
+        """Everything that determines its results, as plain data (without ``source`` and ``made_for``).
 
         The rule enters where it is not the usual one, so that a record's key outlives the coming of new rules.
         """
@@ -102,7 +104,14 @@ class System:
             "optimizer": self.optimizer.to_dict(),
             "neuron_spec": self.spec and self.spec.to_dict(),
         }
-        for name in ("source", "rule", "rule_options", "decay", "threshold"):  # the last two stand in the spec
+        for name in (
+            "source",
+            "made_for",
+            "rule",
+            "rule_options",
+            "decay",
+            "threshold",
+        ):  # the last two stand in the spec
             del data[name]
         if self.rule != "bptt" or self.rule_options:
             data |= {"rule": self.rule, "rule_options": dict(self.rule_options)}

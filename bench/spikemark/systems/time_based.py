@@ -16,7 +16,13 @@ _ADAM = Optimizer("adam", 5e-4, 0.05)
 _SGD = Optimizer("sgd", 1e-4, 5e-4)
 
 
-def _system(network: str, what: str, optimizer: Optimizer = _ADAM, **rule_options: Any) -> System:
+def _system(
+    network: str,
+    what: str,
+    optimizer: Optimizer = _ADAM,
+    made_for: tuple[int, ...] | None = None,
+    **rule_options: Any,
+) -> System:
     return System(
         "srm",
         network,
@@ -25,6 +31,7 @@ def _system(network: str, what: str, optimizer: Optimizer = _ADAM, **rule_option
         optimizer=optimizer,
         rule="spike-time",
         rule_options=rule_options,
+        made_for=made_for,
     )
 
 
@@ -48,13 +55,14 @@ def _rows() -> dict[str, System]:
         "srm-nmnist",
         "its N-MNIST network",
         Optimizer("adam", 5e-4, 0.002),
+        (2, 34, 34),
         desired=15.0,
         undesired=2.0,
         first_spikes=2.0,
     )
     for size in ("", "-small"):
         rows[f"time-cifar10{size}"] = _system(
-            f"srm-vgg{size}", "its CIFAR-10 network", _SGD, desired=10.0, undesired=1.0, first_spikes=1.0
+            f"srm-vgg{size}", "its CIFAR-10 network", _SGD, (3, 32, 32), desired=10.0, undesired=1.0, first_spikes=1.0
         )
     return rows
 
