@@ -206,6 +206,16 @@ def test_normalised_weights_keep_their_sums():
     torch.testing.assert_close(model.synapses.weight.sum(1), before)
 
 
+def test_frames_of_events_reach_the_extractor_as_one_step():
+    frames = torch.stack([images(12), images(12, seed=1)], dim=1)  # [N, T, C, H, W]
+    plain, framed = network(), network()
+    FirstSpikeLearner(plain, system(), PROTOCOL, 0).begin(images(12))
+    FirstSpikeLearner(framed, system(), replace(PROTOCOL, encoder="frames"), 0).begin(frames[:, :1])
+    assert torch.equal(plain.extractor.filters.weight, framed.extractor.filters.weight)
+    with pytest.raises(InputError, match="steps: 2 steps"):
+        FirstSpikeLearner(network(), system(), replace(PROTOCOL, encoder="frames", steps=2), 0).begin(frames)
+
+
 def test_learns_digits():
     dataset = load_dataset("digits", sizes=Sizes(train=400, validation=50, test=300))
     extractor = {"filters": 32, "size": 3, "pool": 2, "epochs": 5, "threshold": 3.0, "floor": 1.0}

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from spikemark.datasets import encode
 from spikemark.errors import InputError
 from spikemark.streams import generator
 from spikemark.systems import System
@@ -46,8 +47,14 @@ class FirstSpikeLearner(Learner):
         self._right, self._seen = 0, 0
 
     def begin(self, inputs: Tensor) -> None:
-        """Train the feature extractor on the training split."""
-        self.network.extractor.fit(inputs, self.seed)
+        """Train the feature extractor on the training split.
+
+        Raises:
+            InputError: values outside 0..1 or NaN, or more than one step.
+        """
+        protocol, random = self.protocol, generator("encoding", "extractor", self.seed)
+        encoded = encode(protocol.encoder, inputs, protocol.steps, random)
+        self.network.extractor.fit(self.network.images(encoded), self.seed)
 
     @torch.no_grad()
     def learn(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
