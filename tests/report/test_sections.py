@@ -193,6 +193,15 @@ def test_different_work_sounds_the_alarm(prints):
     assert ["train mlp-lif digits seed 0", "initial_weights", "norse", prints.get("initial_weights", "missing")] in row
 
 
+def test_cells_of_other_settings_are_not_alike():
+    one, other = (
+        train_record("reference", "lif", 0),
+        train_record("norse", "lif", 0, fingerprints={"batch_order": "other"}),
+    )
+    other["cell"]["settings"] = other["cell"].get("settings", {}) | {"energy": {"samples": 7}}
+    assert fairness(Cells.of([one, other])) == (0, [])
+
+
 def test_environment_says_where_records_differ():
     one = train_record("reference", "lif", 0)
     two = train_record("norse", "lif", 0, environment={"python": "3.12.1", "gpu": None})

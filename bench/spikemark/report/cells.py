@@ -5,6 +5,7 @@ This module knows records. What the report says about them, and how it looks, is
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +22,7 @@ REFERENCE = "reference"
 """The framework that others are compared with, where it took part."""
 
 _FEATURES = ("unit", "split", "noise", "severity", "layer")
+_OF_THE_FRAMEWORK = ("framework", "framework_version", "route")
 _IDENTITY = ("measure", "framework", "system", "dataset", "variant", "seed")
 
 
@@ -202,6 +204,13 @@ def is_attack(fingerprint: str) -> bool:
     return noise is not None and noise.domain == "adversary"
 
 
+def _work(record: Record) -> tuple[str, ...]:
+    """What a cell did, whoever did it: its axes, and all else but the framework."""
+    cell = {key: value for key, value in record["cell"].items() if key not in _OF_THE_FRAMEWORK}
+    axes = ("measure", "system", "dataset", "variant", "seed")
+    return (*(str(axis(record, name)) for name in axes), json.dumps(cell, sort_keys=True))
+
+
 def fairness(cells: Cells) -> tuple[int, list[Mismatch]]:
     """Compare the fingerprints of cells that differ in nothing but the framework.
 
@@ -209,10 +218,10 @@ def fairness(cells: Cells) -> tuple[int, list[Mismatch]]:
         How many fingerprints were compared across frameworks, and those that differ.
     """
     compared, mismatches = 0, []
-    for measure, system, dataset, variant, number in sorted(
-        cells.ok.names("measure", "system", "dataset", "variant", "seed")
-    ):
-        alike = cells.ok.where(measure=measure, system=system, dataset=dataset, variant=variant, seed=number)
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for record in cells.ok:
+        groups.setdefault(_work(record), []).append(record)
+    for (measure, system, dataset, _, number, _), alike in sorted(groups.items()):
         if len(alike) < 2:
             continue
         for name in sorted({name for record in alike for name in record["fingerprints"]}):
