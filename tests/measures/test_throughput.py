@@ -122,6 +122,14 @@ def test_training_may_be_a_step_of_the_systems_own_rule(name: str, options: dict
     assert not any(name.startswith("native") for name in found)
 
 
+def test_a_rule_meets_new_samples_at_every_call() -> None:
+    same, new = _work().unseen(6), _work(step="rule").unseen(6)
+    assert torch.equal(same().clone(), same())
+    first, second = new().clone(), new()
+    assert not (first == second).flatten(2).all(2).any()
+    assert torch.equal(second, second[:1].expand_as(second))
+
+
 def test_a_step_of_the_rule_moves_the_weights_and_gradients_alone_do_not() -> None:
     for step, moves in (("gradients", False), ("rule", True)):
         work = _work(step=step)

@@ -8,7 +8,9 @@ the reference, `latency_ratio` slower. ``docs/throughput.md`` says what the numb
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import count
 
 import torch
 from torch import Tensor
@@ -71,34 +73,48 @@ class NetworkWork:
         return network.to(self.device)
 
     def inputs(self, batch: int) -> Tensor:
-        """Encoded samples ``[T, batch, *input_shape]``, uniform in 0..1."""
-        shape = (self.steps, batch, *self.input_shape)
-        return torch.rand(shape, generator=generator("throughput", "inputs")).to(self.device)
+        """Encoded samples ``[T, batch, *input_shape]``, uniform in 0..1; for the step "rule" the same at every step."""
+        drawn = 1 if self.step == "rule" else self.steps
+        frames = torch.rand((drawn, batch, *self.input_shape), generator=generator("throughput", "inputs"))
+        return frames.to(self.device).expand(self.steps, *frames.shape[1:])
+
+    def unseen(self, batch: int) -> Callable[[], Tensor]:
+        """Inputs for each call: for the step "rule" new ones, as rules may remember what they computed of a sample."""
+        inputs = self.inputs(batch)
+        if self.step == "gradients":
+            return lambda: inputs
+        pixel, calls = inputs[0].flatten(1)[:, 0], count(1)
+
+        def changed() -> Tensor:
+            pixel.fill_(next(calls) / 2**20 % 1)
+            return inputs
+
+        return changed
 
     def forward(self, network: SpikingNetwork, batch: int) -> Run:
         """Inference of one batch, without gradients, in evaluation mode."""
-        inputs = self.inputs(batch)
+        inputs = self.unseen(batch)
 
         def run() -> None:
             with torch.no_grad():
-                network(inputs)
+                network(inputs())
 
         network.eval()
         return run
 
     def training(self, network: SpikingNetwork, batch: int) -> Run:
         """One batch in training mode: MSE on mean rates and gradients to all parameters, or the system's rule."""
-        inputs = self.inputs(batch)
+        inputs = self.unseen(batch)
         labels = torch.arange(batch, device=self.device) % self.classes
         network.train()
         if self.step == "rule":
             learner = make_learner(network, self.system, Protocol(1, batch, "direct", self.steps), self.seed)
-            learner.begin(inputs[0])
-            return lambda: learner.learn(inputs, labels)
+            learner.begin(inputs()[0])
+            return lambda: learner.learn(inputs(), labels)
 
         def run() -> None:
             network.zero_grad(set_to_none=True)
-            mse_rate(rates(network, inputs), labels).backward()
+            mse_rate(rates(network, inputs()), labels).backward()
 
         return run
 
