@@ -107,7 +107,7 @@ def test_the_report_of_the_ledger(tmp_path, monkeypatch):
         write_record(tmp_path / "claims", record)
     write_report(tmp_path / "claims", tmp_path / "out")
     text = " ".join((tmp_path / "out" / "claims.md").read_text().split())
-    assert "| a-claim | stl beats lif | none | 1 holds | holds |" in text
+    assert "| a-claim | stl beats lif | holds | 1 holds | none |" in text
     assert "spikemark run claims --only system=mlp-stl,mlp-lif" in text
 
 

@@ -173,12 +173,12 @@ def _overview(judged: Mapping[str, list[Row]]) -> Table:
             (
                 Entry(claim.name),
                 Entry(claim.statement),
-                Entry(claim.published),
-                Entry(tally or DASH),
                 Entry(outcome, tone=_TONES[outcome]),
+                Entry(tally or DASH),
+                Entry(claim.published),
             )
         )
-    columns = ("claim", "statement", "published figures", "rows", "verdict")
+    columns = ("claim", "statement", "verdict", "rows", "published figures")
     note = "A claim holds where all of its rows do. Reproduce one with the command below its table."
     return Table("Every claim and its verdict", columns, tuple(rows), 5, note)
 
