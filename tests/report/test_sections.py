@@ -193,6 +193,13 @@ def test_different_work_sounds_the_alarm(prints):
     assert ["train mlp-lif digits seed 0", "initial_weights", "norse", prints.get("initial_weights", "missing")] in row
 
 
+def test_variants_stand_apart():
+    plain, clocked = train_record("reference", "lif", 0), train_record("norse", "lif", 0)
+    clocked["cell"]["variant"] = "clocked"
+    groups = dict(Cells.of([plain, clocked]).groups())
+    assert {where: len(cells) for where, cells in groups.items()} == {"digits, mlp": 1, "digits, mlp, clocked": 1}
+
+
 def test_cells_of_other_settings_are_not_alike():
     one, other = (
         train_record("reference", "lif", 0),

@@ -23,12 +23,10 @@ Results = dict[tuple[str, str], Runs]
 
 
 def accuracy_section(cells: Cells) -> Section:
-    """Tables for every data set and network."""
+    """Tables for every data set, network and variant."""
     section = Section("Accuracy", READING)
     trained = cells.where(measure="train")
-    for dataset, network in trained.names("dataset", "network"):
-        group = trained.where(dataset=dataset, network=network)
-        where = f"{dataset}, {network}"
+    for where, group in trained.groups():
         results, last = _results(group)
         baseline = next((system for system, neuron in group.names("system", "neuron") if neuron == BASELINE), None)
         rankings = {

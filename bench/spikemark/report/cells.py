@@ -102,6 +102,13 @@ class Cells:
         """The places on these axes where there is a record, each once, in order."""
         return list(dict.fromkeys(tuple(axis(record, name) for name in axes) for record in self))
 
+    def groups(self) -> Iterator[tuple[str, Self]]:
+        """Those of one data set, network and variant together, which may be compared; and what to call them."""
+        for places in self.names("dataset", "network", "variant"):
+            dataset, network, variant = places
+            where = ", ".join(place for place in places if place != DASH)
+            yield where, self.where(dataset=dataset, network=network, variant=variant)
+
     def problems(self) -> str:
         """How many cells have no result and why, such as "1 failed, 2 timeout"; empty when all have one."""
         words = Counter(word for record in self if (word := problem(record)) is not None)

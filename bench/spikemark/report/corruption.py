@@ -40,16 +40,14 @@ Curves = dict[str, Curve]
 
 
 def corruption_section(cells: Cells) -> Section:
-    """Tables and a heat map for every data set and network where the baseline was measured under noise."""
+    """Tables and a heat map for every data set, network and variant where the baseline was measured under noise."""
     section = Section("Robustness in numbers", READING)
     trained = cells.where(measure="train")
-    for dataset, network in trained.names("dataset", "network"):
-        group = trained.where(dataset=dataset, network=network)
+    for where, group in trained.groups():
         noises = noises_of(group)
         baselines = [system for system, neuron in group.names("system", "neuron") if neuron == BASELINE]
         if not noises or not baselines:
             continue
-        where = f"{dataset}, {network}"
         heat: dict[str, dict[str, dict[str, float]]] = {}
         contenders = {
             (framework, system): _curves(group.where(framework=framework, system=system), noises)
@@ -68,6 +66,7 @@ def corruption_section(cells: Cells) -> Section:
         columns = ("framework", "system", "mCE", "relative mCE", f"minus {baselines[0]}", "p", "noises", "n")
         note = f"n: seeds. In words, against {baselines[0]} by relative mCE: {sentence(said)}"
         section.tables.append(Table(f"Corruption error: {where}", columns, tuple(rows), 2, note))
+        ((dataset,),) = group.names("dataset")
         section.tables.append(_noise_table(where, contenders, noises, dataset))
         picture = HeatMap(where, "relative corruption error", heat)
         section.charts.append(charts.heat_chart(picture))

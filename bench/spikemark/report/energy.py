@@ -29,15 +29,13 @@ _KIND = re.compile(r"(?P<layer>.*) \((?P<kind>[a-z]+)\)")
 
 
 def energy_section(cells: Cells) -> Section:
-    """Tables and a scatter plot for every data set and network whose operations were counted."""
+    """Tables and a scatter plot for every data set, network and variant whose operations were counted."""
     section = Section("Energy", READING)
     trained = cells.where(measure="train")
-    for dataset, network in trained.names("dataset", "network"):
-        group = trained.where(dataset=dataset, network=network)
+    for where, group in trained.groups():
         units = [str(unit) for unit in group.features("energy", "unit")]
         if not units:
             continue
-        where = f"{dataset}, {network}"
         section.tables.append(_totals(f"Operations and energy per sample: {where}", group, units))
         section.tables.append(_layers(f"Layers and the kind of their input: {where}", group))
         points = EnergyAccuracy(where, {_profile(unit): _points(group, unit) for unit in units})

@@ -19,15 +19,13 @@ seeds cannot tell from it. The bands of the curves are the 95 % intervals; what 
 
 
 def robustness_section(cells: Cells) -> Section:
-    """A table and curves for every data set and network whose records hold noises."""
+    """A table and curves for every data set, network and variant whose records hold noises."""
     section = Section("Robustness", READING)
     trained = cells.where(measure="train")
-    for dataset, network in trained.names("dataset", "network"):
-        group = trained.where(dataset=dataset, network=network)
+    for where, group in trained.groups():
         noises = noises_of(group)
         if not noises:
             continue
-        where = f"{dataset}, {network}"
         contenders = {
             (framework, system): {
                 noise: curve_of(group.where(framework=framework, system=system), noise) for noise in noises

@@ -28,12 +28,10 @@ TRACKS = {"matched": "", "native": "native_"}
 
 
 def throughput_section(cells: Cells) -> Section:
-    """A table and bars for every data set and network that was timed."""
+    """A table and bars for every data set, network and variant that was timed."""
     section = Section("Throughput", READING)
     timed = cells.where(measure="throughput")
-    for dataset, network in timed.names("dataset", "network"):
-        group = timed.where(dataset=dataset, network=network)
-        where = f"{dataset}, {network}"
+    for where, group in timed.groups():
         section.tables.append(_table(f"Throughput: {where}", group))
         ratios = _ratios(where, group)
         if any(ratios.bars.values()):
