@@ -124,6 +124,7 @@ def test_damaged_file_is_refused(tiny):
         (gzip.compress(bytes((0, 0, 8, 3)) + struct.pack(">3I", 2, 3, 3) + bytes(17)), "17 bytes of data"),
         (gzip.compress(b"\0\0"), "begins with 0000"),
     ],
+    ids=["no gzip", "torn", "other type", "labels", "too short", "no header"],
 )
 def test_bad_idx_files(content, message):
     with pytest.raises(DataError, match=message):
