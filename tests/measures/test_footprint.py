@@ -55,7 +55,8 @@ class Unknown(Allocate):
 def test_peak_is_what_the_run_adds() -> None:
     for taken in (0, 100, 30):
         seen = footprint(Allocate(kept=50, taken=taken))
-        assert taken * MIB <= seen.peak_memory < (taken + 4) * MIB
+        # Less by some pages, at times: the kernel adds up resident pages in batches, a processor at a time.
+        assert (taken - 1) * MIB < seen.peak_memory < (taken + 4) * MIB
 
 
 def test_first_call_is_timed_apart() -> None:
