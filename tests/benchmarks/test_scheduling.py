@@ -27,7 +27,7 @@ from spikemark.suite import load_suite
 
 CELLS, SECONDS_A_CELL = 1000, 5e-3
 RECORDS, ROWS, SECONDS_TO_LOAD = 10_000, 20, 2.0
-SEEDS, SPEEDUP = 8, 1.8
+SEEDS, SPEEDUP = 24, 1.8
 SUITE = """
 name = "compute-bound"
 frameworks = ["reference"]
