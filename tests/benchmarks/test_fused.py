@@ -28,11 +28,11 @@ STEPS, BATCH, SHAPE = 16, 64, (1024,)
 SPEC = NEURONS["stl"]  # one learned threshold a neuron
 PHASE: LayerPhase = "forward+backward"
 SPEEDUPS = {"reference": 6.0, "spikingjelly": 8.0, "snntorch": 18.0, "norse": 12.0}
-# Found on a busy machine, one thread, processor time; see docs/performance.md for what limits them.
+# Found on a quiet machine, two threads; see docs/performance.md for what limits them.
 MISSED = {
-    "spikingjelly": "5.5 x found: half of the time is Python, the dispatcher and memory around the kernels",
-    "snntorch": "4.4 x found: the goal was set from a layer 2.8 x slower than reference, this one is faster than it",
-    "norse": "5.6 x found: the goal was set from a layer 1.8 x slower than reference, this one is as fast",
+    "spikingjelly": "6.2 to 6.6 x found: half of the time is Python, the dispatcher and memory around the kernels",
+    "snntorch": "4.9 to 5.5 x found: the goal was set from a layer 2.8 x slower than reference, this one is faster than it",
+    "norse": "6.6 to 7.0 x found: the goal was set from a layer 1.8 x slower than reference, this one is as fast",
 }
 FROM_THE_LIMIT = 3.0
 MEMORY = 0.5
