@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
@@ -138,7 +138,7 @@ def iter_records(path: Path) -> Iterator[Record]:
     """
     if not path.exists():
         raise ResultsError(f"{path} does not exist; expected a results folder")
-    files = [path] if path.is_file() else sorted(path.rglob("*.json"), key=str)
+    files = [path] if path.is_file() else sorted(path.rglob("*.json"))
     for file in files:
         record = read_record(file)
         if record is not None:
@@ -151,16 +151,10 @@ def load_records(path: str | Path) -> list[Record]:
     Raises:
         ResultsError: nothing there, or something that is no record.
     """
-    return list(_some(iter_records(Path(path)), path))
-
-
-def _some(records: Iterator[Record], path: str | Path) -> Iterator[Record]:
-    """The same records, or an error if there are none."""
-    first = next(records, None)
-    if first is None:
+    records = list(iter_records(Path(path)))
+    if not records:
         raise ResultsError(f"{path} holds no records; run a suite with --out {path} first")
-    yield first
-    yield from records
+    return records
 
 
 def load_results(path: str | Path) -> pd.DataFrame:
@@ -172,11 +166,11 @@ def load_results(path: str | Path) -> pd.DataFrame:
     Raises:
         ResultsError: nothing there, or something that is no record.
     """
-    return to_frame(_some(iter_records(Path(path)), path))
+    return to_frame(load_records(path))
 
 
-def to_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """`load_results` for records at hand, which are taken one at a time."""
+def to_frame(records: list[Record]) -> pd.DataFrame:
+    """`load_results` for records at hand."""
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     cell_axes = ("framework", "neuron", "system", "dataset", "seed")
     measured = ("metric", "value", "unit", "split", "noise", "severity", "layer")

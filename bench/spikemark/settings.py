@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from spikemark.datasets import ENCODERS, Binning
 from spikemark.errors import unknown
@@ -97,12 +97,7 @@ class Throughput(Table):
     batch_size: Count = 64
     threads: Count = 1
     seconds: Annotated[float, Field(gt=0)] = 1.0
-    training: TrainingStep = "gradients"
-
-    @model_serializer(mode="wrap")
-    def _without_the_usual(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        data: dict[str, Any] = dump(self)
-        return {key: value for key, value in data.items() if (key, value) != ("training", "gradients")}
+    training: Annotated[TrainingStep, Field(exclude_if=lambda step: step == "gradients")] = "gradients"
 
 
 class LayerAxes(Table):

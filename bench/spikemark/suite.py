@@ -36,7 +36,7 @@ from spikemark.settings import (
     each_once,
     in_registry,
 )
-from spikemark.systems import SYSTEMS
+from spikemark.systems import SYSTEMS, specified_neurons
 
 Measure = Literal["accuracy", "robustness", "energy", "throughput", "layers", "conformance"]
 
@@ -111,7 +111,7 @@ class Part(Table):
         cells: list[Cell] = []
         cell = partial(self._cell, suite)
         trained = [m for m in ("accuracy", "robustness", "energy") if m in self.measures]
-        neurons = dict.fromkeys(SYSTEMS[name].neuron for name in self.systems if SYSTEMS[name].spec is not None)
+        neurons = specified_neurons(self.systems)
         if "conformance" in self.measures:
             cells += [cell("conformance", f, n, "dyadic", self.seeds[0], {}) for n in neurons for f in self.frameworks]
         if trained:

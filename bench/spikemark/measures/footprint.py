@@ -3,7 +3,8 @@
 In a process that has worked before, freed memory is used again and compiled code is at hand, so neither number means
 much. Starting an interpreter and importing torch takes seconds, so one helper process imports what the work needs and
 forks itself for every measurement: the fork has the imports, but has never computed. The helper is started by plain
-`subprocess`, since a cluster's workers may not have children of `multiprocessing`. Peaks on a CPU need Linux.
+`subprocess`, since a cluster's workers may not have children of `multiprocessing`. Peaks on a CPU need Linux, which
+counts resident pages in batches: they are right to a few hundred KiB.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from spikemark.adapter import Adapter, Unsupported
 from spikemark.measures.footprint import can_measure, footprint
 from spikemark.measures.layer_throughput import COPY, LayerTimings, LayerWork, time_layers
 from spikemark.measures.machine import LayerPhase, pinned_threads
-from spikemark.measures.points import Point
+from spikemark.measures.points import TRACKS, Point
 from spikemark.measures.rows import rounded, timed_row
 from spikemark.measures.timing import Budget, Clock
 from spikemark.neurons import NeuronSpec
@@ -26,7 +26,6 @@ from spikemark.results import Measurement
 __all__ = ["layers"]
 
 REFERENCE = "reference"
-TRACKS = {"matched": "", "native": "native_"}
 
 
 def layers(

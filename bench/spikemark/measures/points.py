@@ -17,6 +17,8 @@ LayerPhase = Literal["forward", "forward+backward"]
 TrainingStep = Literal["gradients", "rule"]
 """What a step of training is where only its cost matters: forward and backward, or all that the system's rule does."""
 LayerAxis = Literal["steps", "batch", "width", "dtype", "compile", "convolution"]
+TRACKS = {"matched": "", "native": "native_"}
+"""What is timed in a framework, the layer of the spec and its own default LIF, and how metrics of each begin."""
 AXES: tuple[LayerAxis, ...] = get_args(LayerAxis)
 # Along these a number grows, so that an exponent can be fitted; their letters are those of labels.
 GROWTH: dict[LayerAxis, str] = {"steps": "T", "batch": "B", "width": "N"}

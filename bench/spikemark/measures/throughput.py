@@ -18,7 +18,7 @@ from torch import Tensor
 from spikemark.adapter import Adapter, SpikingLayer
 from spikemark.measures.footprint import Run, can_measure, footprint
 from spikemark.measures.machine import copy_bandwidth, pinned_threads, synchronizer
-from spikemark.measures.points import TrainingStep
+from spikemark.measures.points import TRACKS, TrainingStep
 from spikemark.measures.rows import rounded, timed_row
 from spikemark.measures.timing import Budget, Clock, Timings, interleave
 from spikemark.networks import SpikingNetwork, build_system
@@ -32,7 +32,6 @@ __all__ = ["Budget", "NetworkWork", "throughput"]
 
 # Larger than the last-level cache of most machines, so that its copy shows main memory.
 _COPY_BYTES = 1 << 26
-_PREFIXES = {"matched": "", "native": "native_"}
 
 
 @dataclass(frozen=True)
@@ -174,9 +173,7 @@ def throughput(
         matched = NetworkWork(
             adapter, system, input_shape, classes, protocol.steps, protocol.batch_size, seed, pinned, device, step
         )
-        works = {"reference": replace(matched, adapter=reference), "matched": matched}
-        if step == "gradients":
-            works["native"] = replace(matched, native=True)
+        works = _contenders(matched, reference)
         networks = {name: work.network() for name, work in works.items()}
         batch = protocol.batch_size
 
@@ -187,7 +184,8 @@ def throughput(
         forward = phase({name: work.forward(networks[name], batch) for name, work in works.items()})
         latency = phase({name: work.forward(networks[name], 1) for name, work in works.items()})
         rows: list[Measurement] = []
-        for name, prefix in ((name, prefix) for name, prefix in _PREFIXES.items() if name in works):
+        for name in (track for track in TRACKS if track in works):
+            prefix = TRACKS[name]
             rows += _rates(f"{prefix}samples_per_second", forward, name, batch)
             rows += _rates(f"{prefix}training_samples_per_second", training, name, batch)
             rows += _times(f"{prefix}latency", latency, name)
@@ -196,6 +194,12 @@ def throughput(
     rows.append({"metric": "copy_bandwidth", "value": rounded(bandwidth), "unit": "bytes/s"})
     rows.append({"metric": "threads", "value": float(pinned), "unit": "threads"})
     return rows
+
+
+def _contenders(matched: NetworkWork, reference: Adapter) -> dict[str, NetworkWork]:
+    """A framework's LIF can stand in for neurons of its kind, but not for those that a rule was made for."""
+    works = {"reference": replace(matched, adapter=reference), "matched": matched}
+    return works if matched.step == "rule" else works | {"native": replace(matched, native=True)}
 
 
 def _replace_neurons(network: SpikingNetwork, adapter: Adapter) -> None:

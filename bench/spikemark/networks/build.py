@@ -89,7 +89,7 @@ NETWORKS: Mapping[str, MakeNetwork] = MappingProxyType(
     }
 )
 # These compute neurons of their own, which are the same whatever the framework.
-_OWN_NEURONS = frozenset({*SRM_NETWORKS, "sleep-stdp"})
+_WITH_OWN_NEURONS = frozenset({*SRM_NETWORKS, "sleep-stdp"})
 
 
 def build_network(
@@ -180,12 +180,12 @@ def _check(network: str, normalization: str, adapter: Adapter, spec: NeuronSpec 
     for kind, name, known in (("network", network, NETWORKS), ("normalization", normalization, NORMALIZATIONS)):
         if name not in known:
             raise unknown(kind, name, known)
-    if network in _OWN_NEURONS and adapter.name != "reference":
+    if network in _WITH_OWN_NEURONS and adapter.name != "reference":
         raise Unsupported(
             f"neuron: no framework computes the neurons of {network}, which are Spikemark's own ({adapter.name} was "
             "asked for them); the reference runs it"
         )
-    if spec is None and network not in _OWN_NEURONS:
+    if spec is None and network not in _WITH_OWN_NEURONS:
         raise InputError(f"spec: network {network} needs one")
 
 

@@ -146,10 +146,9 @@ def layer_cases(suite: Suite) -> list[dict[str, Any]]:
 
     Steps and batch are those of the suite's first part.
     """
-    from spikemark.systems import SYSTEMS
+    from spikemark.systems import specified_neurons
 
-    systems = [SYSTEMS[name] for name in suite.values("systems")]
-    neurons = list(dict.fromkeys(system.neuron for system in systems if system.spec is not None))
+    neurons = specified_neurons(suite.values("systems"))
     first = suite.parts[0]
     size = {"steps": first.encoding.steps, "batch": first.throughput.batch_size, "shape": [128]}
     return [

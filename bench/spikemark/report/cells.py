@@ -104,10 +104,10 @@ class Cells:
 
     def groups(self) -> Iterator[tuple[str, Self]]:
         """Those of one data set, network and variant together, which may be compared; and what to call them."""
-        for places in self.names("dataset", "network", "variant"):
-            dataset, network, variant = places
+        axes = ("dataset", "network", "variant")
+        for places in self.names(*axes):
             where = ", ".join(place for place in places if place != DASH)
-            yield where, self.where(dataset=dataset, network=network, variant=variant)
+            yield where, self.where(**dict(zip(axes, places, strict=True)))
 
     def problems(self) -> str:
         """How many cells have no result and why, such as "1 failed, 2 timeout"; empty when all have one."""

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from spikemark.measures.points import GROWTH, LayerAxis, Point
+from spikemark.measures.points import GROWTH, TRACKS, LayerAxis, Point
 from spikemark.report.cells import Cells
 from spikemark.report.model import ABSENT, Entry, Table, estimate, number
 from spikemark.results import Measurement
 from spikemark.statistics import ALPHA, Interval
 
-TRACKS = {"matched": "", "native": "native_"}
 PHASE = "forward+backward"
 COPY = "copy (limit)"
 _FEWEST = 3

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from spikemark.measures.points import GROWTH, LayerAxis, Point
+from spikemark.measures.points import GROWTH, TRACKS, LayerAxis, Point
 from spikemark.report.cells import Cells
-from spikemark.report.growth import PHASE, TRACKS, growth_plot, growth_table, roofline_plot
+from spikemark.report.growth import PHASE, growth_plot, growth_table, roofline_plot
 from spikemark.report.logplots import log_chart, log_figures
 from spikemark.report.model import ABSENT, TIMES, Entry, Section, Table, decimals, estimate, number
 from spikemark.results import Measurement

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from spikemark.measures.points import TRACKS
 from spikemark.report import charts, figures
 from spikemark.report.cells import Cells
 from spikemark.report.model import ABSENT, TIMES, Entry, Section, Table, decimals, estimate, number
@@ -24,7 +25,6 @@ QUANTITIES = {
     "training_samples_per_second": "training",
     "latency": "latency",
 }
-TRACKS = {"matched": "", "native": "native_"}
 
 
 def throughput_section(cells: Cells) -> Section:

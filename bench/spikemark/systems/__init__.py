@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from spikemark.systems.controls import CONTROL_ROWS
@@ -18,7 +18,7 @@ from spikemark.systems.system import Loss, Optimizer, System, Trains
 from spikemark.systems.thresholds import THRESHOLD_ROWS
 from spikemark.systems.time_based import TIME_ROWS
 
-__all__ = ["SYSTEMS", "Loss", "Optimizer", "System", "Trains"]
+__all__ = ["SYSTEMS", "Loss", "Optimizer", "System", "Trains", "specified_neurons"]
 
 # Row modules import `System` from `spikemark.systems.system` and neither torch nor a rule.
 _ROWS: tuple[Mapping[str, System], ...] = (
@@ -44,3 +44,8 @@ def _merged(mappings: tuple[Mapping[str, System], ...]) -> dict[str, System]:
 
 
 SYSTEMS: Mapping[str, System] = MappingProxyType(_merged(_ROWS))
+
+
+def specified_neurons(systems: Iterable[str]) -> list[str]:
+    """The rows of `NEURONS` that systems use, each once; neurons of a network's own are none."""
+    return list(dict.fromkeys(SYSTEMS[name].neuron for name in systems if SYSTEMS[name].spec is not None))

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from spikemark.adapter import SpikingLayer
-from spikemark.errors import InputError, unknown
+from spikemark.errors import InputError
 from spikemark.measures.operations import OperationCount
 from spikemark.training.first_spike.clocked import clocked_spikes
 from spikemark.training.first_spike.counting import count_first_spike_operations
 from spikemark.training.first_spike.events import first_spikes
 from spikemark.training.first_spike.extractor import Extraction, FeatureExtractor
-from spikemark.training.options import options_from
+from spikemark.training.options import options_from, require_choice, require_count, require_number
 
 Form = Literal["auto", "event", "clocked"]
 
@@ -194,19 +194,13 @@ def first_spike(
     Raises:
         InputError: an option is out of its range; the message begins with its name.
     """
-    if form not in get_args(Form):
-        raise InputError(f"form: {form!r} is not one of {', '.join(get_args(Form))}")
-    for name, value in (("neurons_per_class", neurons_per_class), ("steps", steps)):
-        if value < 1:
-            raise InputError(f"{name}: {value} is below 1")
-    if not threshold > 0:
-        raise InputError(f"threshold: {threshold} is not positive")
+    require_choice("form", form, get_args(Form))
+    require_count("neurons_per_class", neurons_per_class)
+    require_count("steps", steps)
+    require_number("threshold", threshold, 0.0, open_low=True)
     if not low < high:
         raise InputError(f"low: {low} is not below high = {high}")
-    for name in extractor or {}:
-        if name not in Extraction.__dataclass_fields__:
-            raise unknown("option of the extractor", name, Extraction.__dataclass_fields__)
-    features = FeatureExtractor(input_shape, options_from(Extraction, "extractor", extractor or {}))
+    features = FeatureExtractor(input_shape, options_from(Extraction, "the extractor", extractor or {}))
     outputs = classes * neurons_per_class
     layer = neurons((outputs,))
     spec = layer.spec
