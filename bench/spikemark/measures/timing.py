@@ -12,11 +12,11 @@ import gc
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from spikemark.collector import collector_paused
 from spikemark.statistics import Interval, median_ratio_interval
 
 Clock = Callable[[], float]
@@ -145,7 +145,8 @@ def interleave(
         return clock() - start
 
     end = clock() + budget.seconds
-    with _no_collection():
+    gc.collect()
+    with collector_paused():
         first_call = {name: visit(name, 1, lead=False) for name in names}
         repeats = {name: _calibrate(name, partial(visit, name), visit_seconds) for name in names}
         seconds: dict[str, list[float]] = {name: [] for name in names}
@@ -162,18 +163,6 @@ def interleave(
                 check_at = math.ceil((done + 1) * 1.25)
                 precise = _precise(seconds, chosen, budget.target_relative_error)
     return Timings(chosen, {name: tuple(s) for name, s in seconds.items()}, first_call, repeats, precise)
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    enabled = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _calibrate(name: str, visit: Callable[[int], float], visit_seconds: float) -> int:
