@@ -1,7 +1,7 @@
 """The fast path: a layer of neurons as one compiled kernel forward and one backward, over all time steps.
 
-It shows what a framework could reach on a CPU; on other devices it says that it cannot. How it works is told in
-`kernels`, what it gives in ``docs/performance.md``.
+It shows what a framework could reach on a CPU, and on GPUs that Triton compiles for. How it works is told in
+`kernels` and `gpu`, what it gives in ``docs/performance.md``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from spikemark_adapters.fused.ops import DTYPES, fused_spikes
 
 
 class FusedLayer(SpikingLayer):
-    """A layer that computes on the CPU, in float32 or float64."""
+    """A layer that computes on CPUs, in float32 or float64, and on CUDA devices, also in half precision."""
 
     def __init__(self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None) -> None:
         super().__init__(spec, shape, generator=generator)
@@ -27,12 +27,14 @@ class FusedLayer(SpikingLayer):
         """See `SpikingLayer.spikes`.
 
         Raises:
-            Unsupported: the currents are not on the CPU, or neither float32 nor float64.
+            Unsupported: the currents are on another device, or of a type that is not computed there.
         """
-        if currents.device.type not in ("cpu", "meta"):
-            raise Unsupported(f"fused layers compute on the CPU only; these currents are on {currents.device}")
-        if currents.dtype not in DTYPES:
-            raise Unsupported(f"fused layers compute in float32 and float64 only, not in {currents.dtype}")
+        device = "cuda" if currents.device.type == "meta" else currents.device.type
+        if device not in DTYPES:
+            raise Unsupported(f"fused layers compute on CPUs and CUDA devices; these currents are on {currents.device}")
+        if currents.dtype not in DTYPES[device]:
+            known = ", ".join(str(dtype) for dtype in DTYPES[device])
+            raise Unsupported(f"fused layers on {device} compute in {known}, not in {currents.dtype}")
         spikes: Tensor = fused_spikes(currents, self.threshold, self.decay, self._spec_text)
         return spikes
 

@@ -4,7 +4,8 @@ Python code that handles `Value`s writes LLVM's intermediate code through llvmli
 ``if`` on a Python value decides what is written, so one readable function stands for many kernels, and what a kernel
 has no use for is not in it. Vectors are wider than any machine's registers; LLVM cuts them to fit the CPU at hand.
 
-Every operation on numbers rounds on its own, except within `Code.fusing`. This module knows no neurons.
+Every operation on numbers rounds on its own, except within `Code.fusing`. Numbers of two bytes are bfloat16: worked on
+as float32 and rounded after each operation, as torch does. This module knows no neurons.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from functools import cache
 from typing import Any
 
 import llvmlite.binding as llvm
-import numpy as np
 from llvmlite import ir
 
 _WHOLE = ir.IntType(64)
@@ -37,6 +37,23 @@ class Compiled:
     address: int
     call: Callable[[int], None]
     owner: Any
+
+
+@dataclass(frozen=True)
+class Array:
+    """Floating-point numbers in memory.
+
+    Attributes:
+        address: of the first.
+        itemsize: bytes of each; 2 is bfloat16.
+    """
+
+    address: Value
+    itemsize: int
+
+    def skip(self, numbers: Value) -> Array:
+        """The array from there on."""
+        return Array(self.address + numbers * self.itemsize, self.itemsize)
 
 
 class Value:
@@ -105,9 +122,17 @@ class Value:
         exponent = shifted + (bias << mantissa)
         return Value(self.code, self.code.builder.bitcast(exponent.emitted, self.emitted.type))
 
+    def rounded(self) -> Value:
+        """This float32 as bfloat16, whose bits are the upper half: to the nearest, ties to even."""
+        bits, builder = self._bits(), self.code.builder
+        odd = builder.and_(builder.lshr(bits.emitted, bits.like(16).emitted), bits.like(1).emitted)
+        carried = builder.add((bits + 0x7FFF).emitted, odd)
+        upper = builder.and_(carried, bits.like(0xFFFF0000).emitted)
+        return Value(self.code, builder.bitcast(upper, self.emitted.type))
+
     def _bits(self) -> Value:
-        kind, whole = self.emitted.type, ir.IntType(self.code.itemsize * 8)
-        bits: Any = ir.VectorType(whole, kind.count) if isinstance(kind, ir.VectorType) else whole
+        kind = self.emitted.type
+        bits = self.code._wholes(kind.count if isinstance(kind, ir.VectorType) else 1, self.code.itemsize * 8)
         return Value(self.code, self.code.builder.bitcast(self.emitted, bits))
 
     def _is_whole(self) -> bool:
@@ -120,7 +145,8 @@ class Value:
         if self._is_whole():
             return Value(self.code, getattr(builder, operation)(self.emitted, second.emitted))
         emit = getattr(builder, f"f{operation}")
-        return Value(self.code, emit(self.emitted, second.emitted, flags=self.code.flags))
+        exact = Value(self.code, emit(self.emitted, second.emitted, flags=self.code.flags))
+        return exact.rounded() if self.code.rounds else exact
 
     def _against(self, other: Value | float, relation: str) -> Value:
         second = other if isinstance(other, Value) else self.like(other)
@@ -151,18 +177,20 @@ class Code:
     """A function being written.
 
     Args:
-        dtype: of the floating-point numbers.
+        itemsize: bytes of floating-point numbers: 4 or 8, or 2 for bfloat16.
 
     Attributes:
         builder: where llvmlite writes.
         module: of the function.
-        itemsize: bytes of a number.
+        itemsize: bytes of a number while it is worked on.
+        rounds: whether each operation's outcome is rounded to bfloat16.
         flags: LLVM's freedoms for operations on numbers.
         argument: the function's argument, an address.
     """
 
-    def __init__(self, dtype: np.dtype[Any]) -> None:
-        self.itemsize = dtype.itemsize
+    def __init__(self, itemsize: int) -> None:
+        self.itemsize = max(itemsize, 4)
+        self.rounds = self._brief = itemsize == 2
         self.module = ir.Module()
         self.module.triple = llvm.get_process_triple()
         function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [_WHOLE]), _NAME)
@@ -170,14 +198,14 @@ class Code:
         self.builder = ir.IRBuilder(function.append_basic_block("body"))
         self.flags: tuple[str, ...] = ()
         self.argument = Value(self, function.args[0])
-        self._real: Any = {4: ir.FloatType(), 8: ir.DoubleType()}[dtype.itemsize]
+        self._real: Any = {4: ir.FloatType(), 8: ir.DoubleType()}[self.itemsize]
 
     @contextmanager
     def fusing(self) -> Iterator[None]:
-        """Within, a product and the sum that takes it may round once, where the CPU can."""
-        self.flags = ("contract",)
+        """Within, a product and the sum that takes it may round once, where the CPU can; no number is made bfloat16."""
+        self.flags, self.rounds = ("contract",), False
         yield
-        self.flags = ()
+        self.flags, self.rounds = (), self._brief
 
     def whole(self, number: int) -> Value:
         """A whole number known now."""
@@ -203,25 +231,54 @@ class Code:
         nowhere = ir.Constant(ir.VectorType(ir.IntType(32), lanes), None)
         return Value(self, self.builder.shuffle_vector(first, first, nowhere))
 
-    def load(self, address: Value, index: Value, lanes: int) -> Value:
-        """`lanes` numbers from the `index`-th on of the array at `address`."""
-        kind = self._vector(lanes)
-        place = self._pointer(address + index * self.itemsize, kind)
-        return Value(self, self.builder.load(place, align=self.itemsize, typ=kind))
+    def load(self, array: Array, index: Value, lanes: int) -> Value:
+        """`lanes` numbers of an array, from the `index`-th on."""
+        kind, builder = self._vector(lanes), self.builder
+        if array.itemsize > 2:
+            place = self._pointer(array.skip(index).address, kind)
+            return Value(self, builder.load(place, align=array.itemsize, typ=kind))
+        halves, wholes = self._wholes(lanes, 16), self._wholes(lanes, 32)
+        upper = builder.load(self._pointer(array.skip(index).address, halves), align=2, typ=halves)
+        bits = Value(self, builder.zext(upper, wholes))
+        return Value(self, builder.bitcast(builder.shl(bits.emitted, bits.like(16).emitted), kind))
 
-    def store(self, value: Value, address: Value, index: Value) -> None:
+    def store(self, value: Value, array: Array, index: Value) -> None:
         """Write numbers to an array, the first to its place `index`."""
-        place = self._pointer(address + index * self.itemsize, value.emitted.type)
-        self.builder.store(value.emitted, place, align=self.itemsize)
+        emitted = value.emitted
+        if array.itemsize == 2:
+            lanes = emitted.type.count if isinstance(emitted.type, ir.VectorType) else 1
+            bits = value.rounded()._bits()
+            upper = self.builder.lshr(bits.emitted, bits.like(16).emitted)
+            emitted = self.builder.trunc(upper, self._wholes(lanes, 16))
+        place = self._pointer(array.skip(index).address, emitted.type)
+        self.builder.store(emitted, place, align=array.itemsize)
+
+    def prefetch(self, array: Array, index: Value) -> None:
+        """Have the cache fetch the `index`-th number of an array; there need not be one."""
+        small, hint = ir.IntType(32), "llvm.prefetch.p0"
+        place = self._pointer(array.skip(index).address, ir.IntType(8))
+        if hint not in self.module.globals:
+            ir.Function(self.module, ir.FunctionType(ir.VoidType(), [place.type, small, small, small]), hint)
+        to_read, all_levels, data = (ir.Constant(small, number) for number in (0, 3, 1))
+        self.builder.call(self.module.globals[hint], [place, to_read, all_levels, data])
 
     def take(self, field: int) -> Value:
-        """Count up a field of the argument, atomically; its value before."""
+        """Count up a field of the argument, atomically; its value before.
+
+        Whoever sees a number also sees all that was written by those who took the ones before it.
+        """
         place = self._pointer(self.argument + 8 * field, _WHOLE)
-        return Value(self, self.builder.atomic_rmw("add", place, ir.Constant(_WHOLE, 1), "monotonic"))
+        return Value(self, self.builder.atomic_rmw("add", place, ir.Constant(_WHOLE, 1), "acq_rel"))
 
     def least(self, a: Value, b: Value) -> Value:
         """The smaller of two whole numbers."""
         return (a < b).choose(a, b)
+
+    @contextmanager
+    def when(self, condition: Value) -> Iterator[None]:
+        """What is done only if `condition` holds."""
+        with self.builder.if_then(condition.emitted):
+            yield
 
     @contextmanager
     def repeat(self, condition: Callable[[], Value]) -> Iterator[None]:
@@ -266,6 +323,9 @@ class Code:
 
     def _vector(self, lanes: int) -> Any:
         return self._real if lanes == 1 else ir.VectorType(self._real, lanes)
+
+    def _wholes(self, lanes: int, bits: int) -> Any:
+        return ir.IntType(bits) if lanes == 1 else ir.VectorType(ir.IntType(bits), lanes)
 
     def _pointer(self, address: Value, kind: Any) -> Any:
         return self.builder.inttoptr(address.emitted, kind.as_pointer())

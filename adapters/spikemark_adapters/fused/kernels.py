@@ -20,9 +20,7 @@ from dataclasses import dataclass
 from functools import cache
 from types import SimpleNamespace
 
-import numpy as np
-
-from spikemark_adapters.fused.emit import Code, Compiled, Value, Variable
+from spikemark_adapters.fused.emit import Array, Code, Compiled, Value, Variable
 
 SURROGATES = ("atan", "superspike", "sigmoid", "triangle", "rectangle")
 _VECTOR = 64  # Bytes worked on at a time; the rest of a row goes in single numbers.
@@ -46,13 +44,17 @@ class Gradients:
     learn_threshold: bool
     learn_decay: bool
 
+    def learned(self) -> list[str]:
+        """Names of the parameters whose gradients are wanted."""
+        return [name for name, learn in (("threshold", self.learn_threshold), ("decay", self.learn_decay)) if learn]
+
 
 @dataclass(frozen=True)
 class Recipe:
     """What distinguishes one kernel from another.
 
     Attributes:
-        itemsize: bytes of a number, 4 or 8.
+        itemsize: bytes of a number, 4 or 8, or 2 for bfloat16.
         reset_to_zero: otherwise a spike subtracts the threshold.
         decay_input: see `NeuronSpec`.
         fires_at_threshold: see `NeuronSpec`.
@@ -70,24 +72,28 @@ class Recipe:
     gradients: Gradients | None
 
 
+_GIVEN = ("currents", "spikes", "threshold", "decay", "grad", "d_currents")
+_WORK = ("d_threshold", "d_decay", "scratch", "partial")
+_WHOLE = (
+    "next_task", "next_worker", "done", "scratch_size", "steps", "rows", "columns", "blocks", "columns_per_block",
+    "rows_per_group", "groups", "tasks",
+)  # fmt: skip
 _REAL = ("reach", "top")
 
 
 class Call(ctypes.Structure):
     """What a kernel is called with. The counters start at 0; any number of threads may run the same call together.
 
-    Sums of gradients over the rows of each group are written to ``[groups, columns]``. `scratch_size` are numbers
-    for each worker. `reach` and `top` are the surrogate's width and height.
+    Gradients of parameters are sums over all rows, ``[columns]``, by way of those over the rows of each group, which
+    are gathered in `partial`, ``[parameters, groups, columns]``. `scratch_size` are numbers for each worker. `reach`
+    and `top` are the surrogate's width and height. Numbers of the recipe's size are those of `_GIVEN`, others have 4
+    or 8 bytes.
     """
 
     _fields_ = (
-        *((name, ctypes.c_int64) for name in (
-            "next_task", "next_worker", "currents", "spikes", "threshold", "decay", "grad", "d_currents",
-            "d_threshold", "d_decay", "scratch", "scratch_size", "steps", "rows", "columns", "blocks",
-            "columns_per_block", "rows_per_group", "tasks",
-        )),
+        *((name, ctypes.c_int64) for name in (*_GIVEN, *_WORK, *_WHOLE)),
         *((name, ctypes.c_double) for name in _REAL),
-    )  # fmt: skip
+    )
 
 
 _FIELDS = {field[0]: number for number, field in enumerate(Call._fields_)}
@@ -118,15 +124,24 @@ class _Kernel:
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        self.code = code = Code(np.dtype(f"f{recipe.itemsize}"))
+        self.code = code = Code(recipe.itemsize)
         self.call = call = SimpleNamespace(**{name: code.field(at, real=name in _REAL) for name, at in _FIELDS.items()})
-        call.scratch += code.take(_FIELDS["next_worker"]) * call.scratch_size * recipe.itemsize
+        for name in (*_GIVEN, *_WORK):
+            setattr(call, name, Array(getattr(call, name), recipe.itemsize if name in _GIVEN else code.itemsize))
+        call.scratch = call.scratch.skip(code.take(_FIELDS["next_worker"]) * call.scratch_size)
         wanted = recipe.gradients
         self.before = code.whole(0) if wanted is None else call.steps + self._KEPT
         self.before_per_step = code.whole(1 if wanted is not None and wanted.learn_decay else 0)
+        self.partial = {
+            name: call.partial.skip(call.groups * call.columns * number)
+            for number, name in enumerate(wanted.learned() if wanted is not None else ())
+        }
         task = Variable(code.take(_FIELDS["next_task"]))
         with code.repeat(lambda: task.get() < call.tasks):
             self._task(task.get() // call.blocks, task.get() % call.blocks)
+            if self.partial:
+                with code.when(code.take(_FIELDS["done"]) >= call.tasks - 1):
+                    self._add_up()
             task.set(code.take(_FIELDS["next_task"]))
 
     def _task(self, group: Value, block: Value) -> None:
@@ -134,10 +149,8 @@ class _Kernel:
         self.first = block * call.columns_per_block
         self.width = code.least(call.columns_per_block, call.columns - self.first)
         self.sums = group * call.columns + self.first
-        if wanted is not None:
-            for place, learn in ((call.d_threshold, wanted.learn_threshold), (call.d_decay, wanted.learn_decay)):
-                if learn:
-                    self._clear(place, self.sums)
+        for partial in self.partial.values():
+            self._clear(partial, self.sums)
         row = group * call.rows_per_group
         with code.count(Variable(row), code.least(row + call.rows_per_group, call.rows)) as now:
             self.start = now * call.columns + self.first
@@ -151,14 +164,24 @@ class _Kernel:
                     for columns in self._columns():
                         _Step(self, call.steps - 1 - ago, *columns).retreat(wanted)
 
-    def _columns(self) -> Iterator[tuple[Value, int]]:
-        """Loops over the columns of a task: where, counted from its first, and how many at a time."""
+    def _add_up(self) -> None:
+        """The sums of all groups, always in the same order; for whoever completes the last task."""
+        code, call = self.code, self.call
+        for name, partial in self.partial.items():
+            for column, lanes in self._columns(call.columns):
+                total = Variable(code.load(partial, column, lanes))
+                with code.count(Variable(code.whole(1)), call.groups) as group:
+                    total.set(total.get() + code.load(partial, group * call.columns + column, lanes))
+                code.store(total.get(), getattr(call, f"d_{name}"), column)
+
+    def _columns(self, width: Value | None = None) -> Iterator[tuple[Value, int]]:
+        """Loops over the columns of a task, or so many: where, counted from the first, and how many at a time."""
         column = Variable(self.code.whole(0))
-        for lanes in (_VECTOR // self.recipe.itemsize, 1):
-            with self.code.count(column, self.width, lanes) as now:
+        for lanes in (_VECTOR // self.code.itemsize, 1):
+            with self.code.count(column, width or self.width, lanes) as now:
                 yield now, lanes
 
-    def _clear(self, place: Value, start: Value) -> None:
+    def _clear(self, place: Array, start: Value) -> None:
         for column, lanes in self._columns():
             self.code.store(self.code.zero(lanes), place, start + column)
 
@@ -169,7 +192,8 @@ class _Step:
     def __init__(self, kernel: _Kernel, t: Value, column: Value, lanes: int) -> None:
         self.kernel, self.recipe, self.code, self.call = kernel, kernel.recipe, kernel.code, kernel.call
         self.t, self.column, self.lanes = t, column, lanes
-        self.at = kernel.start + t * (self.call.rows * self.call.columns) + column
+        self.step = self.call.rows * self.call.columns
+        self.at = kernel.start + t * self.step + column
         self.theta = self._parameter(self.call.threshold, one=self.recipe.one_threshold)
         self.a = self._parameter(self.call.decay, one=self.recipe.one_decay)
 
@@ -177,6 +201,7 @@ class _Step:
         """From currents to spikes or, for the way back, membranes."""
         recipe, code, kernel = self.recipe, self.code, self.kernel
         x = code.load(self.call.currents, self.at, self.lanes)
+        code.prefetch(self.call.currents, self.at + self.step)
         before = kernel.before + self.t * kernel.before_per_step
         u = self.a * self._kept(before) + ((1 - self.a) * x if recipe.decay_input else x)
         fires, none, one = self._fires(u), u.like(0), u.like(1)
@@ -192,6 +217,7 @@ class _Step:
         """Back-propagation, with ``do/dtheta = -do/du`` or, relative, ``-do/du * u / theta``."""
         recipe, code, call, kernel = self.recipe, self.code, self.call, self.kernel
         u, grad_o = self._kept(self.t + kernel._KEPT), code.load(call.grad, self.at, self.lanes)
+        code.prefetch(call.grad, self.at - self.step)
         grad_v = self.a * self._kept(code.whole(kernel._FADING))
         fires, none, one = self._fires(u), u.like(0), u.like(1)
         slope = _Slope(wanted, self)
@@ -202,16 +228,16 @@ class _Step:
             passed, by_spike = passed - surrogate * taken, grad_o - grad_v * taken
         grad_u = surrogate * grad_o + grad_v * passed
         if wanted.learn_threshold:
-            total = code.load(call.d_threshold, kernel.sums + self.column, self.lanes)
+            total = code.load(kernel.partial["threshold"], kernel.sums + self.column, self.lanes)
             total = total - (surrogate * (u * slope.inverse) if wanted.relative else surrogate) * by_spike
             if not (wanted.detach_reset or recipe.reset_to_zero):
                 total = total - fires.choose(grad_v, none)
-            code.store(total, call.d_threshold, kernel.sums + self.column)
+            code.store(total, kernel.partial["threshold"], kernel.sums + self.column)
         if wanted.learn_decay:
             v = self._kept(kernel.before + self.t)
             by_decay = v - code.load(call.currents, self.at, self.lanes) if recipe.decay_input else v
-            total = code.load(call.d_decay, kernel.sums + self.column, self.lanes) + grad_u * by_decay
-            code.store(total, call.d_decay, kernel.sums + self.column)
+            total = code.load(kernel.partial["decay"], kernel.sums + self.column, self.lanes) + grad_u * by_decay
+            code.store(total, kernel.partial["decay"], kernel.sums + self.column)
         code.store((1 - self.a) * grad_u if recipe.decay_input else grad_u, call.d_currents, self.at)
         self._keep(grad_u, code.whole(kernel._FADING))
 
@@ -228,17 +254,17 @@ class _Step:
     def _keep(self, value: Value, row: Value) -> None:
         self.code.store(value, self.call.scratch, row * self.call.columns_per_block + self.column)
 
-    def _parameter(self, address: Value, *, one: bool) -> Value:
+    def _parameter(self, array: Array, *, one: bool) -> Value:
         if one:
-            return self.spread(self.code.load(address, self.code.whole(0), 1))
-        return self.code.load(address, self.kernel.first + self.column, self.lanes)
+            return self.spread(self.code.load(array, self.code.whole(0), 1))
+        return self.code.load(array, self.kernel.first + self.column, self.lanes)
 
 
 class _Slope:
     """Writes the surrogate's derivative; `inverse` is 1 / theta where it is relative."""
 
     def __init__(self, wanted: Gradients, step: _Step) -> None:
-        self.name, self.itemsize, self.theta = wanted.surrogate, step.recipe.itemsize, step.theta
+        self.name, self.itemsize, self.theta = wanted.surrogate, step.code.itemsize, step.theta
         self.reach, self.top = (step.spread(number) for number in (step.call.reach, step.call.top))
         if wanted.relative:
             self.inverse = 1 / self.theta

@@ -1,0 +1,129 @@
+"""How a tensor on the CPU is laid out for the kernels: tasks, scratch and threads. The dynamics are in `kernels`."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from spikemark_adapters.fused import kernels, threads
+from spikemark_adapters.fused.emit import Compiled
+from spikemark_adapters.fused.plans import folded, neuron_of, reach_and_top
+
+_GROUPS = 8  # Groups of rows with sums of their own: enough tasks for the threads, and the same for any number of them.
+_GRAIN = 32768  # Numbers that make one more thread worth waking; torch's own measure.
+_ROW = 256  # Numbers that make a row long enough for whole chunks.
+_BLOCK = 16384  # Membranes that a task keeps: columns times steps, 64 KiB of float32.
+
+
+class _Grid(NamedTuple):
+    """How ``[T, B, *shape]`` is cut into tasks: `fold` samples side by side make a row, so that rows are long."""
+
+    fold: int
+    rows: int
+    columns: int
+    columns_per_block: int
+    blocks: int
+    rows_per_group: int
+    groups: int
+
+
+def _grid(shape: torch.Size) -> _Grid:
+    steps, batch, *features = shape
+    neurons = math.prod(features)
+    fold = folded(batch, neurons, _ROW)
+    rows, columns = batch // fold, fold * neurons
+    rows_per_group = -(-rows // _GROUPS)
+    block = max(_ROW, _BLOCK // steps // _ROW * _ROW)
+    return _Grid(fold, rows, columns, block, -(-columns // block), rows_per_group, groups=-(-rows // rows_per_group))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All of a call that follows from spec and shape.
+
+    Attributes:
+        kernel: to run.
+        call: what it is called with, as bytes, but for addresses.
+        row: shape of a row of currents.
+        columns: numbers in it.
+        sums: see `plans.Plan`.
+        sums_dtype: likewise.
+        partial: numbers that sums of groups take.
+        scratch: numbers that each worker needs.
+        workers: at most.
+    """
+
+    kernel: Compiled
+    call: bytes
+    row: tuple[int, ...]
+    columns: int
+    sums: tuple[int, ...]
+    sums_dtype: torch.dtype
+    partial: int
+    scratch: int
+    workers: int
+
+    def run(self, *, threshold: Tensor, decay: Tensor, **tensors: Tensor) -> None:
+        """Run the kernel on tensors, whose names are those of `kernels.Call`."""
+        call = kernels.Call.from_buffer_copy(self.call)
+        tensors["threshold"], tensors["decay"] = self._row_of(threshold), self._row_of(decay)
+        workers = min(torch.get_num_threads(), self.workers)
+        tensors["partial"] = threshold.new_empty(self.partial + workers * self.scratch, dtype=self.sums_dtype)
+        laid_out = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        for name, tensor in laid_out.items():
+            setattr(call, name, tensor.data_ptr())
+        call.scratch = call.partial + self.partial * self.sums_dtype.itemsize
+        threads.run(self.kernel, ctypes.addressof(call), workers)
+
+    def _row_of(self, parameter: Tensor) -> Tensor:
+        return parameter if parameter.numel() in (1, self.columns) else parameter.expand(self.row)
+
+
+@lru_cache(maxsize=4096)
+def plan(
+    direction: str,
+    spec: str,
+    shape: torch.Size,
+    dtype: torch.dtype,
+    one_threshold: bool,
+    one_decay: bool,
+    learn_threshold: bool = False,
+    learn_decay: bool = False,
+) -> Plan:
+    """The plan of a pass ("forward" or "backward") on a CPU; for the other arguments see `ops.fused_gradients`."""
+    grid, neuron = _grid(shape), neuron_of(spec)
+    surrogate = neuron.surrogate
+    gradients = kernels.Gradients(surrogate.name, surrogate.relative, neuron.detach_reset, learn_threshold, learn_decay)
+    recipe = kernels.Recipe(
+        itemsize=dtype.itemsize,
+        reset_to_zero=neuron.reset == "zero",
+        decay_input=neuron.decay_input,
+        fires_at_threshold=neuron.fires_at_threshold,
+        one_threshold=one_threshold,
+        one_decay=one_decay,
+        gradients=gradients if direction == "backward" else None,
+    )
+    scratch = kernels.scratch_size(shape[0], grid.columns_per_block, recipe.gradients)
+    reach, top = reach_and_top(spec)
+    call = kernels.Call(
+        steps=shape[0], rows=grid.rows, columns=grid.columns, blocks=grid.blocks,
+        columns_per_block=grid.columns_per_block, rows_per_group=grid.rows_per_group, groups=grid.groups,
+        tasks=grid.blocks * grid.groups, scratch_size=scratch, reach=reach, top=top,
+    )  # fmt: skip
+    return Plan(
+        kernels.kernel(recipe),
+        bytes(call),
+        row=(grid.fold, *shape[2:]),
+        columns=grid.columns,
+        sums=tuple(shape[2:]) if grid.fold == 1 else (grid.fold, *shape[2:]),
+        sums_dtype=torch.float64 if dtype == torch.float64 else torch.float32,
+        partial=grid.groups * grid.columns * (len(gradients.learned()) if recipe.gradients else 0),
+        scratch=scratch,
+        workers=max(1, min(call.tasks, math.prod(shape) // _GRAIN)),
+    )

@@ -1,0 +1,59 @@
+"""What plans for every device share: the spec's numbers, and how narrow layers are folded.
+
+A plan is all of a call that follows from spec, shape and type; `ops` asks for one and runs it on tensors.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from spikemark.neurons import NeuronSpec
+
+
+class Plan(Protocol):
+    """A kernel and how it is called."""
+
+    @property
+    def sums(self) -> tuple[int, ...]:
+        """Shape of gradients of parameters that are wanted, ``[groups, *shape]``; torch sums over the groups."""
+
+    @property
+    def sums_dtype(self) -> torch.dtype:
+        """Type of those."""
+
+    def run(self, *, threshold: Tensor, decay: Tensor, **tensors: Tensor) -> None:
+        """Run the kernel, which writes to ``spikes`` or to ``d_currents``, ``d_threshold`` and ``d_decay``."""
+
+
+def folded(batch: int, neurons: int, row: int) -> int:
+    """How many samples side by side make a row of at least `row` numbers: a divisor of `batch`, at most all of it."""
+    return next((n for n in range(1, batch) if batch % n == 0 and n * neurons >= row), batch)
+
+
+@cache
+def neuron_of(spec: str) -> NeuronSpec:
+    """The spec that JSON holds."""
+    return NeuronSpec.from_json(spec)
+
+
+@cache
+def reach_and_top(spec: str) -> tuple[float, float]:
+    """Width and height of the surrogate, as kernels take them."""
+    surrogate = neuron_of(spec).surrogate
+    alpha, scale = surrogate.alpha, surrogate.scale
+    match surrogate.name:
+        case "atan":
+            return math.pi / 2 * alpha, scale * alpha / 2
+        case "superspike":
+            return alpha, scale
+        case "sigmoid":
+            return alpha, scale * alpha
+        case "triangle":
+            return 1 / alpha, scale / alpha
+        case "rectangle":
+            return alpha / 2, scale / alpha
