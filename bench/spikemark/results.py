@@ -117,10 +117,10 @@ def read_record(path: Path) -> Record | None:
     """
     try:
         data = orjson.loads(path.read_bytes())
-    except orjson.JSONDecodeError:
+    except orjson.JSONDecodeError as error:
         aside = path.with_name(path.name + ".torn")
         path.replace(aside)
-        log.warning("%s is torn (not valid JSON): set aside as %s; its cell will run again", path, aside.name)
+        log.warning("%s is torn (no JSON: %s): set aside as %s; its cell will run again", path, error, aside.name)
         return None
     missing = sorted(Record.__required_keys__ - set(data)) if isinstance(data, dict) else ["every field"]
     if missing:

@@ -3,35 +3,19 @@
 import logging
 import math
 from dataclasses import replace
-from itertools import product
 
 import pytest
 import torch
+from fused_cases import dyadic, specs
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from spikemark.adapter import Unsupported, get_adapter
 from spikemark.measures.conformance import LIMITS, conformance
-from spikemark.neurons import NEURONS, Learnable, NeuronSpec, Surrogate
+from spikemark.neurons import NEURONS, Learnable, Surrogate
 from spikemark_adapters.fused import cpu, kernels, threads
 
 fused, reference = get_adapter("fused"), get_adapter("reference")
-
-SCOPES = ("fixed", "layer", "channel", "neuron")
-ALPHAS = {"atan": 2.0, "superspike": 2.0, "sigmoid": 4.0, "triangle": 1.0, "rectangle": 1.0}
-FLAGS = list(product(("zero", "subtract"), (True, False), (True, False), (True, False), (True, False)))
-
-
-def specs(surrogate):
-    """Every combination of the choices, each with another pair of scopes."""
-    for i, (reset, detach, fires_at, decay_input, relative) in enumerate(FLAGS):
-        yield NeuronSpec(
-            decay=Learnable(0.5, SCOPES[i // 4 % 4]),
-            threshold=Learnable(0.75, SCOPES[i % 4]),
-            decay_input=decay_input,
-            reset=reset,
-            detach_reset=detach,
-            fires_at_threshold=fires_at,
-            surrogate=Surrogate(surrogate, ALPHAS[surrogate], 0.5, relative),
-        )
 
 
 def layers(spec, shape, dtype=torch.float32):
@@ -39,10 +23,6 @@ def layers(spec, shape, dtype=torch.float32):
     oracle, layer = reference.neuron(spec, shape), fused.neuron(spec, shape)
     layer.load_state_dict(oracle.state_dict())
     return oracle.double(), layer.to(dtype)
-
-
-def dyadic(*shape, seed=0):
-    return torch.randint(-4, 9, shape, generator=torch.Generator().manual_seed(seed)).double() / 4
 
 
 def gradients(layer, currents, upstream):
@@ -252,6 +232,31 @@ def test_torch_accepts_the_operators(name):
     plain = [t.detach() for t in (currents, currents, threshold, decay)]
     for wanted in ((True, True), (False, False)):
         torch.library.opcheck(torch.ops.spikemark.fused_gradients.default, (*plain, spec, *wanted))
+
+
+class Names(TorchDispatchMode):
+    """The names of all operators that are called."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.seen.append(function.name())
+        return function(*args, **(kwargs or {}))
+
+
+def test_whoever_watches_operators_sees_those_of_the_layer_and_the_same_numbers():
+    """With nobody watching, the dispatcher is passed by."""
+    layer, currents, upstream = fused.neuron(NEURONS["diet"], (4,)), dyadic(5, 3, 4).float(), torch.ones(5, 3, 4)
+    expected = gradients(layer, currents, upstream)
+    with Names() as names:
+        found = gradients(layer, currents, upstream)
+    assert {"spikemark::fused_spikes", "spikemark::fused_gradients"} <= set(names.seen)
+    assert torch.equal(found[0], expected[0])
+    assert all(torch.equal(a, b) for a, b in zip(found[1], expected[1], strict=True))
+    with FakeTensorMode():
+        assert fused.neuron(NEURONS["diet"], (4,))(torch.zeros(5, 3, 4)).shape == currents.shape
 
 
 def test_compiled_networks_hold_the_layer_in_one_graph():

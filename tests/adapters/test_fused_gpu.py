@@ -18,12 +18,13 @@ triton = pytest.importorskip("triton", reason="the kernels for GPUs need Triton"
 
 import numpy as np  # noqa: E402
 import triton.language as tl  # noqa: E402
+from fused_cases import ALPHAS, dyadic, specs  # noqa: E402
 from triton.backends.compiler import GPUTarget  # noqa: E402
 from triton.runtime import interpreter  # noqa: E402
 
 from spikemark.adapter import Unsupported, get_adapter  # noqa: E402
 from spikemark.measures.conformance import LIMITS, conformance  # noqa: E402
-from spikemark.neurons import NEURONS, Learnable, NeuronSpec, Surrogate  # noqa: E402
+from spikemark.neurons import NEURONS, Learnable, Surrogate  # noqa: E402
 from spikemark_adapters.fused import gpu, ops  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # numpy's, of infinite membranes
@@ -32,9 +33,6 @@ fused, reference = get_adapter("fused"), get_adapter("reference")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="runs on the GPU instead")
 
-SCOPES = ("fixed", "layer", "channel", "neuron")
-ALPHAS = {"atan": 2.0, "superspike": 2.0, "sigmoid": 4.0, "triangle": 1.0, "rectangle": 1.0}
-FLAGS = list(product(("zero", "subtract"), (True, False), (True, False), (True, False), (True, False)))
 NAMES = {torch.float32: "fp32", torch.float64: "fp64", torch.bfloat16: "bf16", torch.float16: "fp16"}
 HALVES = (torch.bfloat16, torch.float16)
 
@@ -81,29 +79,11 @@ def device(request, monkeypatch):
     return "cpu"
 
 
-def specs(surrogate):
-    """Every combination of the choices, each with another pair of scopes."""
-    for i, (reset, detach, fires_at, decay_input, relative) in enumerate(FLAGS):
-        yield NeuronSpec(
-            decay=Learnable(0.5, SCOPES[i // 4 % 4]),
-            threshold=Learnable(0.75, SCOPES[i % 4]),
-            decay_input=decay_input,
-            reset=reset,
-            detach_reset=detach,
-            fires_at_threshold=fires_at,
-            surrogate=Surrogate(surrogate, ALPHAS[surrogate], 0.5, relative),
-        )
-
-
 def layers(spec, shape, device, dtype=torch.float32, oracle_dtype=torch.float64):
     """The oracle on the CPU and the fused layer, with the same parameters."""
     oracle, layer = reference.neuron(spec, shape), fused.neuron(spec, shape)
     layer.load_state_dict(oracle.state_dict())
     return oracle.to(oracle_dtype), layer.to(device, dtype)
-
-
-def dyadic(*shape, seed=0):
-    return torch.randint(-4, 9, shape, generator=torch.Generator().manual_seed(seed)).double() / 4
 
 
 def gradients(layer, currents, upstream):

@@ -217,7 +217,7 @@ def test_a_cell_run_again_counts_once(results, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"measurements": [{"metric": "accuracy", "value": float("nan"), "unit": "1"}]}, "accuracy is nan"),
+        ({"measurements": [{"metric": "accuracy", "value": None, "unit": "1"}]}, "accuracy is None"),
         ({"measurements": [{"metric": "accuracy", "value": "high", "unit": "1"}]}, "accuracy is 'high'"),
         ({"cell": {"seed": "first"}}, "cell.seed is 'first'"),
         ({"correct": "8:/w=="}, r"different sizes \(2, 8\)"),
