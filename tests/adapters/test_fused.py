@@ -14,6 +14,7 @@ from spikemark.adapter import Unsupported, get_adapter
 from spikemark.measures.conformance import LIMITS, conformance
 from spikemark.neurons import NEURONS, Learnable, Surrogate
 from spikemark_adapters.fused import cpu, kernels, threads
+from spikemark_adapters.fused.slopes import SURROGATES
 
 fused, reference = get_adapter("fused"), get_adapter("reference")
 
@@ -48,7 +49,7 @@ def assert_same(spec, shape, currents, dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("surrogate", kernels.SURROGATES)
+@pytest.mark.parametrize("surrogate", SURROGATES)
 def test_every_combination_has_the_oracles_spikes_and_gradients(surrogate, dtype):
     every = 1 if dtype == torch.float32 else 3  # Kernels differ in nothing but the type.
     for spec in list(specs(surrogate))[::every]:
@@ -147,7 +148,7 @@ def test_no_time_steps_and_wrong_shapes_and_types_are_the_oracles_errors():
         layer(torch.zeros(3, 2, 4, dtype=torch.float16))
 
 
-@pytest.mark.parametrize("surrogate", kernels.SURROGATES)
+@pytest.mark.parametrize("surrogate", SURROGATES)
 def test_bfloat16_rounds_after_each_operation_as_the_reference_does(surrogate):
     """The same spikes, bit for bit; gradients are rounded less often here."""
     for spec in specs(surrogate):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from spikemark_adapters.fused import kernels, threads
-from spikemark_adapters.fused.emit import Compiled
+from spikemark_adapters.fused.machine import Compiled
 from spikemark_adapters.fused.plans import folded, neuron_of, reach_and_top
 
 _GROUPS = 8  # Groups of rows with sums of their own: enough tasks for the threads, and the same for any number of them.

@@ -1,4 +1,4 @@
-"""A small language for loops over vectors of numbers, compiled to machine code while the program runs.
+"""A small language for loops over vectors of numbers, for `machine` to compile while the program runs.
 
 Python code that handles `Value`s writes LLVM's intermediate code through llvmlite, a wheel without a compiler. An
 ``if`` on a Python value decides what is written, so one readable function stands for many kernels, and what a kernel
@@ -10,33 +10,17 @@ as float32 and rounded after each operation, as torch does. This module knows no
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite import ir
 
+from spikemark_adapters.fused.machine import NAME
+
 _WHOLE = ir.IntType(64)
-_NAME = "kernel"
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """Machine code for ``void (void *)``.
-
-    Attributes:
-        address: of the function, for callers in other languages.
-        call: the function, for Python; takes the address of its argument.
-        owner: of the memory that the code lies in.
-    """
-
-    address: int
-    call: Callable[[int], None]
-    owner: Any
 
 
 @dataclass(frozen=True)
@@ -193,7 +177,7 @@ class Code:
         self.rounds = self._brief = itemsize == 2
         self.module = ir.Module()
         self.module.triple = llvm.get_process_triple()
-        function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [_WHOLE]), _NAME)
+        function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [_WHOLE]), NAME)
         function.append_basic_block("entry")
         self.builder = ir.IRBuilder(function.append_basic_block("body"))
         self.flags: tuple[str, ...] = ()
@@ -301,25 +285,12 @@ class Code:
             yield now
             variable.set(now + step)
 
-    def compiled(self) -> Compiled:
-        """The function's machine code, for the CPU at hand."""
+    def text(self) -> str:
+        """The function's intermediate code, complete; nothing can be written after it."""
         self.builder.ret_void()
         entry, body = self.builder.function.blocks[:2]
         ir.IRBuilder(entry).branch(body)
-        _initialize()
-        cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
-        target = llvm.Target.from_default_triple()
-        machine = target.create_target_machine(cpu=cpu, features=features, opt=3, jit=True)
-        module = llvm.parse_assembly(str(self.module))
-        options = llvm.create_pipeline_tuning_options(speed_level=2)
-        options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
-        llvm.create_pass_builder(machine, options).getModulePassManager().run(
-            module, llvm.create_pass_builder(machine, options)
-        )
-        engine = llvm.create_mcjit_compiler(module, machine)
-        engine.finalize_object()
-        address = engine.get_function_address(_NAME)
-        return Compiled(address, ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address), engine)
+        return str(self.module)
 
     def _vector(self, lanes: int) -> Any:
         return self._real if lanes == 1 else ir.VectorType(self._real, lanes)
@@ -329,9 +300,3 @@ class Code:
 
     def _pointer(self, address: Value, kind: Any) -> Any:
         return self.builder.inttoptr(address.emitted, kind.as_pointer())
-
-
-@cache
-def _initialize() -> None:
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()

@@ -14,15 +14,15 @@ but what its spec needs. Forward, each operation rounds as in the reference adap
 from __future__ import annotations
 
 import ctypes
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from types import SimpleNamespace
 
-from spikemark_adapters.fused.emit import Array, Code, Compiled, Value, Variable
+from spikemark_adapters.fused.emit import Array, Code, Value, Variable
+from spikemark_adapters.fused.machine import Compiled, compiled
+from spikemark_adapters.fused.slopes import Slope
 
-SURROGATES = ("atan", "superspike", "sigmoid", "triangle", "rectangle")
 _VECTOR = 64  # Bytes worked on at a time; the rest of a row goes in single numbers.
 
 
@@ -31,7 +31,7 @@ class Gradients:
     """What the kernel of a backward pass computes.
 
     Attributes:
-        surrogate: one of `SURROGATES`.
+        surrogate: one of `slopes.SURROGATES`.
         relative: whether it is.
         detach_reset: see `NeuronSpec`.
         learn_threshold: whether gradients of thresholds are wanted.
@@ -109,7 +109,7 @@ def scratch_size(steps: int, columns: int, gradients: Gradients | None) -> int:
 @cache
 def kernel(recipe: Recipe) -> Compiled:
     """The kernel of a recipe, compiled when it is first asked for; takes the address of a `Call`."""
-    return _Kernel(recipe).code.compiled()
+    return compiled(_Kernel(recipe).code.text())
 
 
 class _Kernel:
@@ -170,7 +170,7 @@ class _Kernel:
         for name, partial in self.partial.items():
             for column, lanes in self._columns(call.columns):
                 total = Variable(code.load(partial, column, lanes))
-                with code.count(Variable(code.whole(1)), call.groups) as group:
+                with code.count(Variable(code.whole(1)), call.groups) as group, code.fusing():
                     total.set(total.get() + code.load(partial, group * call.columns + column, lanes))
                 code.store(total.get(), getattr(call, f"d_{name}"), column)
 
@@ -220,7 +220,7 @@ class _Step:
         code.prefetch(call.grad, self.at - self.step)
         grad_v = self.a * self._kept(code.whole(kernel._FADING))
         fires, none, one = self._fires(u), u.like(0), u.like(1)
-        slope = _Slope(wanted, self)
+        slope = Slope(wanted.surrogate, wanted.relative, self.theta, *map(self._spread, (call.reach, call.top)))
         surrogate = slope.at(u)
         passed, by_spike = fires.choose(none, one) if recipe.reset_to_zero else one, grad_o
         if not wanted.detach_reset:
@@ -241,8 +241,7 @@ class _Step:
         code.store((1 - self.a) * grad_u if recipe.decay_input else grad_u, call.d_currents, self.at)
         self._keep(grad_u, code.whole(kernel._FADING))
 
-    def spread(self, number: Value) -> Value:
-        """A number for each neuron."""
+    def _spread(self, number: Value) -> Value:
         return self.code.spread(number, self.lanes)
 
     def _fires(self, u: Value) -> Value:
@@ -256,54 +255,5 @@ class _Step:
 
     def _parameter(self, array: Array, *, one: bool) -> Value:
         if one:
-            return self.spread(self.code.load(array, self.code.whole(0), 1))
+            return self._spread(self.code.load(array, self.code.whole(0), 1))
         return self.code.load(array, self.kernel.first + self.column, self.lanes)
-
-
-class _Slope:
-    """Writes the surrogate's derivative; `inverse` is 1 / theta where it is relative."""
-
-    def __init__(self, wanted: Gradients, step: _Step) -> None:
-        self.name, self.itemsize, self.theta = wanted.surrogate, step.code.itemsize, step.theta
-        self.reach, self.top = (step.spread(number) for number in (step.call.reach, step.call.top))
-        if wanted.relative:
-            self.inverse = 1 / self.theta
-            self.top = self.top * self.inverse
-            unit = abs(self.theta)
-            self.reach = self.reach * unit if self.name == "rectangle" else self.reach / unit
-
-    def at(self, u: Value) -> Value:
-        """The derivative where the membrane is `u`."""
-        distance, none = u - self.theta, u.like(0)
-        if self.name == "atan":
-            y = distance * self.reach
-            return self.top / (1 + y * y)
-        if self.name == "rectangle":
-            return (abs(distance) < self.reach).choose(self.top, none)
-        y = abs(distance) * self.reach
-        if self.name == "superspike":
-            return self.top / ((1 + y) * (1 + y))
-        if self.name == "sigmoid":
-            e = _exp_minus(y, self.itemsize)
-            return self.top * e / ((1 + e) * (1 + e))
-        return self.top * (y > 1).choose(none, 1 - y)
-
-
-def _exp_minus(y: Value, itemsize: int) -> Value:
-    """``exp(-y)`` for ``y >= 0``: 2**turns times a series for the rest, in arithmetic that vectorises.
-
-    Adding `shift`, 1.5 * 2**mantissa, leaves a whole number, in the low bits; ln 2 is subtracted in two parts.
-    """
-    mantissa, bias, largest, ln2, terms = {
-        4: (23, 127, 87.0, (0.693359375, -2.12194440e-4), 7),
-        8: (52, 1023, 700.0, (0.693145751953125, 1.42860682030941723212e-6), 13),
-    }[itemsize]
-    y = (y > largest).choose(y.like(largest), y)
-    shift = 1.5 * 2.0**mantissa
-    shifted = shift - y * (1 / math.log(2))
-    turns = shifted - shift
-    x = (0 - y) - turns * ln2[0] - turns * ln2[1]
-    series = x.like(1)
-    for n in range(terms, 0, -1):
-        series = 1 + x * (1 / n) * series
-    return series * shifted.power_of_two(mantissa, bias)

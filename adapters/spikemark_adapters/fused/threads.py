@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from spikemark_adapters.fused.emit import Compiled
+from spikemark_adapters.fused.machine import Compiled
 
 _log = logging.getLogger(__name__)
 
