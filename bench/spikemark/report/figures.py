@@ -24,6 +24,7 @@ from spikemark.statistics import Interval
 
 MARKERS = "osD^Xp*h"
 _COLUMNS = 3
+_ENTRY = 1.75  # Inches of a legend's entry with a framework and a track.
 _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "spikemark",  # ids of clip paths are random otherwise
     "svg.fonttype": "none",
@@ -143,7 +144,8 @@ def throughput_figure(ratios: Ratios) -> Figure:
         systems = list(dict.fromkeys(bar.system for bar in everything))
         colour = colours(list(dict.fromkeys(bar.framework for bar in everything)))
         groups = list(dict.fromkeys((bar.framework, bar.track) for bar in everything))
-        canvas = new_canvas(2.0 + 1.5 * len(systems), 2.0 * len(shown) + 0.6)
+        across = max(5.4, 2.0 + 1.5 * len(systems))
+        canvas = new_canvas(across, 2.0 * len(shown) + 0.6)
         grid = canvas.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
         width = 0.84 / len(groups)
         for axes, (quantity, bars) in zip(grid, shown.items(), strict=True):
@@ -177,7 +179,7 @@ def throughput_figure(ratios: Ratios) -> Figure:
             )
             for framework, track in groups
         ]
-        canvas.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
+        canvas.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), int(across / _ENTRY)))
         title = f"Throughput as a ratio to the reference, {ratios.where}: median and its 95 % interval"
         return Figure(f"throughput-{slug(ratios.where)}", title, svg_text(canvas))
 
