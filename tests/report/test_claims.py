@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from synthetic_records import accuracy_record
@@ -116,3 +118,18 @@ def test_every_arm_of_the_ledger_is_run_by_its_suite():
     arms = {(arm.system, arm.variant) for claim in CLAIMS for c in claim.contrasts for arm in (c.first, c.second)}
     assert arms <= cells
     assert len({claim.name for claim in CLAIMS}) == len(CLAIMS)
+
+
+def test_effects_of_accuracy_and_of_costs_are_drawn_apart(monkeypatch):
+    contrast = Contrast(Arm("mlp-stl"), Arm("mlp-lif"))
+    cost = Contrast(Arm("mlp-stl"), Arm("mlp-lif"), quantity="seconds an epoch", expects="lower")
+    monkeypatch.setattr(claims, "CLAIMS", (Claim("a-claim", "stl beats lif", "a source", "none", (contrast, cost)),))
+    made = records(lif=0.80, stl=0.90)
+    for record in made:
+        slow = 2.0 if record["cell"]["neuron"] == "stl" else 1.0
+        record["measurements"].append({"metric": "epoch_seconds", "value": slow, "unit": "s"})
+    section, _ = claims.claims_sections(Cells.of(made))
+    assert [figure.name for figure in section.figures] == ["effects-accuracy", "effects-costs"]
+    accuracy, costs = section.charts
+    assert accuracy.data[0]["x"][0] == pytest.approx(math.asinh(10), abs=0.3)
+    assert costs.data[0]["x"] == [pytest.approx(math.log(2))]

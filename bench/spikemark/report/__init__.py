@@ -10,7 +10,7 @@ from pathlib import Path
 from spikemark.report.accuracy import accuracy_section
 from spikemark.report.cells import Cells, axis
 from spikemark.report.claims import SUITE as CLAIMS_SUITE
-from spikemark.report.claims import claims_section
+from spikemark.report.claims import claims_sections
 from spikemark.report.corruption import corruption_section
 from spikemark.report.energy import energy_section
 from spikemark.report.layers import layers_section
@@ -96,7 +96,7 @@ def _sections(suite: str, cells: Cells) -> list[Section]:
     ]
     if suite == CLAIMS_SUITE:
         # The ledger's cells differ in their settings from claim to claim: rankings of all of them would mean nothing.
-        measured = [claims_section(cells)]
+        measured = claims_sections(cells)
     always = [routes_section(cells), fairness_section(cells), problems_section(cells), environment_section(cells)]
     return [section for section in measured if section.tables] + always
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from spikemark.claims import CLAIMS, Arm, Claim, Contrast, Quantity
 from spikemark.report.cells import Cells
 from spikemark.report.curves import curve_of, mean_over_severities, means, noises_of
+from spikemark.report.effects import POINTS, RATIOS, Effect, Plot, effects_chart, effects_figure
 from spikemark.report.model import DASH, TIMES, Entry, Section, Table, Tone, number
+from spikemark.report.series import PALETTE
 from spikemark.statistics import ALPHA, Difference, Runs, holm, minimum_detectable_effect, paired_difference
 
 SUITE = "claims"
 READING = """\
+A claim holds where all of its contrasts do, each on one data set and one framework. The plots show every contrast; how
+one is judged is told with the tables below. Networks and data are small twins of the publications', so a verdict is
+about the method in this set-up, not about the published figure."""
+JUDGING = """\
 Each row is one contrast of a claim on one data set and one framework: first minus second in percentage points of test
 accuracy, or first through second for costs, with its 95 % interval, paired by seed and (for accuracy) test sample.
 A claim of more holds where the corrected test (Holm, over the rows of that claim) finds a difference in its direction;
@@ -22,8 +28,7 @@ it does not hold here where the test finds the opposite, or where the whole inte
 the smallest difference that would matter and was fixed before the runs. A claim of equality holds where the interval
 lies within the margin, one of "at least as high" where it lies above minus the margin; they do not hold where it lies
 outside. All else is undecided at this power: MDE is the
-smallest true difference that the test would find in about 80 of 100 repetitions. Networks and data are small twins of
-the publications', so a verdict is about the method in this set-up, not about the published figure."""
+smallest true difference that the test would find in about 80 of 100 repetitions."""
 
 Outcome = Literal["holds", "does not hold here", "undecided at this power", "not run"]
 _TONES: Mapping[Outcome, Tone] = {
@@ -31,6 +36,11 @@ _TONES: Mapping[Outcome, Tone] = {
     "does not hold here": "bad",
     "undecided at this power": "muted",
     "not run": "muted",
+}
+_STYLES: Mapping[str, tuple[str, str, str]] = {
+    "holds": (PALETTE[2], "o", "circle"),
+    "does not hold here": (PALETTE[3], "X", "x"),
+    "undecided at this power": (PALETTE[7], "D", "diamond"),
 }
 _EXACT: frozenset[Quantity] = frozenset({"bytes saved for backward"})
 _METRICS: Mapping[Quantity, dict[str, str]] = {
@@ -65,15 +75,17 @@ class Row:
     problems: str = ""
 
 
-def claims_section(cells: Cells) -> Section:
-    """One row a claim, then every contrast behind it."""
-    section = Section("Claims", READING)
+def claims_sections(cells: Cells) -> list[Section]:
+    """One row a claim and all effects at a glance, then every contrast in numbers."""
+    claims, contrasts = Section("Claims", READING), Section("Contrasts", JUDGING)
     judged = {claim.name: judge(claim, cells) for claim in CLAIMS}
-    if not any(judged.values()):
-        return section
-    section.tables.append(_overview(judged))
-    section.tables.extend(_details(claim, judged[claim.name]) for claim in CLAIMS if judged[claim.name])
-    return section
+    if any(judged.values()):
+        claims.tables.append(_overview(judged))
+    for plot in _plots([(claim, row) for claim in CLAIMS for row in judged[claim.name]]):
+        claims.charts.append(effects_chart(plot))
+        claims.figures.append(effects_figure(plot))
+    contrasts.tables.extend(_details(claim, judged[claim.name]) for claim in CLAIMS if judged[claim.name])
+    return [claims, contrasts]
 
 
 def judge(claim: Claim, cells: Cells) -> list[Row]:
@@ -179,8 +191,27 @@ def _overview(judged: Mapping[str, list[Row]]) -> Table:
             )
         )
     columns = ("claim", "statement", "verdict", "rows", "published figures")
-    note = "A claim holds where all of its rows do. Reproduce one with the command below its table."
+    note = "Reproduce a claim with the command below its table."
     return Table("Every claim and its verdict", columns, tuple(rows), 5, note)
+
+
+def _plots(rows: Iterable[tuple[Claim, Row]]) -> Iterator[Plot]:
+    """Accuracies and costs apart, as far as there are any."""
+    rows = list(rows)
+    for scale in (POINTS, RATIOS):
+        effects = [
+            _drawn(claim.name, row, row.difference)
+            for claim, row in rows
+            if row.difference is not None and row.contrast.is_ratio == (scale is RATIOS)
+        ]
+        if effects:
+            yield Plot(scale, effects, _STYLES)
+
+
+def _drawn(claim: str, row: Row, difference: Difference) -> Effect:
+    ends = difference.value, difference.low, difference.high
+    value, low, high = map(math.exp, ends) if row.contrast.is_ratio else (100 * end for end in ends)
+    return Effect(claim, f"{row.contrast}, {row.dataset}, {row.framework}", value, low, high, _effect(row), row.outcome)
 
 
 def _details(claim: Claim, rows: list[Row]) -> Table:
