@@ -14,6 +14,7 @@ from spikemark.adapter import Unsupported, get_adapter
 from spikemark.measures.conformance import LIMITS, conformance
 from spikemark.neurons import NEURONS, Learnable, Surrogate
 from spikemark_adapters.fused import cpu, kernels, threads
+from spikemark_adapters.fused.ops import fused_spikes
 from spikemark_adapters.fused.slopes import SURROGATES
 
 fused, reference = get_adapter("fused"), get_adapter("reference")
@@ -233,6 +234,20 @@ def test_torch_accepts_the_operators(name):
     plain = [t.detach() for t in (currents, currents, threshold, decay)]
     for wanted in ((True, True), (False, False)):
         torch.library.opcheck(torch.ops.spikemark.fused_gradients.default, (*plain, spec, *wanted))
+
+
+@pytest.mark.parametrize("run", [fused_spikes, torch.ops.spikemark.fused_spikes.default], ids=["function", "operator"])
+def test_gradcheck_accepts_them_where_the_surrogate_is_no_invention(run):
+    """Spikes jump or stay: their derivative is 0, which is that of a surrogate too narrow to reach any membrane."""
+    layer = fused.neuron(NEURONS["diet"], (4,)).double()
+    inputs = [t.detach().clone().requires_grad_() for t in (dyadic(5, 3, 4) + 0.06, layer.threshold, layer.decay)]
+
+    def checked(width):
+        spec = replace(NEURONS["diet"], surrogate=Surrogate("rectangle", width)).to_json()
+        return torch.autograd.gradcheck(lambda *tensors: run(*tensors, spec), inputs, raise_exception=False)
+
+    assert checked(1e-3)
+    assert not checked(1.0)
 
 
 class Names(TorchDispatchMode):
