@@ -30,7 +30,7 @@ PHASE: LayerPhase = "forward+backward"
 SPEEDUPS = {"reference": 6.0, "spikingjelly": 8.0, "snntorch": 18.0, "norse": 12.0}
 # Found on a quiet machine, two threads; see docs/performance.md for what limits them.
 MISSED = {
-    "spikingjelly": "7.6 to 8.6 x found: at the goal, but by no more than the machine strays",
+    "spikingjelly": "7.6 to 8.6 x found, above the goal in five of six runs: by no more than the machine strays",
     "snntorch": "6.0 to 7.0 x found: the goal was set from a layer 2.8 x slower than reference, this one is faster",
     "norse": "7.8 to 9.1 x found: the goal was set from a layer 1.8 x slower than reference, this one is faster",
 }
