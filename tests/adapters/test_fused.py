@@ -6,47 +6,26 @@ from dataclasses import replace
 
 import pytest
 import torch
-from fused_cases import dyadic, specs
+from fused_cases import (
+    assert_half_precision_sums_in_float32,
+    assert_nan_currents_stay_in_their_neuron,
+    assert_same,
+    dyadic,
+    fused,
+    gradients,
+    layers,
+    reference,
+    specs,
+)
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from spikemark.adapter import Unsupported, get_adapter
-from spikemark.measures.conformance import LIMITS, conformance
+from spikemark.adapter import Unsupported
+from spikemark.measures.conformance import conformance
 from spikemark.neurons import NEURONS, Learnable, Surrogate
 from spikemark_adapters.fused import cpu, kernels, threads
 from spikemark_adapters.fused.ops import fused_spikes
 from spikemark_adapters.fused.slopes import SURROGATES
-
-fused, reference = get_adapter("fused"), get_adapter("reference")
-
-
-def layers(spec, shape, dtype=torch.float32):
-    """The oracle in float64 and the fused layer, with the same parameters."""
-    oracle, layer = reference.neuron(spec, shape), fused.neuron(spec, shape)
-    layer.load_state_dict(oracle.state_dict())
-    return oracle.double(), layer.to(dtype)
-
-
-def gradients(layer, currents, upstream):
-    dtype = layer.raw_threshold.dtype
-    currents = currents.to(dtype).requires_grad_()
-    spikes = layer(currents)
-    wanted = [currents, *layer.learnables().values()]
-    return spikes.detach(), torch.autograd.grad(spikes, wanted, upstream.to(dtype))
-
-
-def assert_same(spec, shape, currents, dtype):
-    oracle, layer = layers(spec, shape, dtype)
-    upstream = dyadic(*currents.shape, seed=1)
-    spikes, found = gradients(layer, currents, upstream)
-    oracle_spikes, wanted = gradients(oracle, currents, upstream)
-    assert spikes.dtype == dtype
-    assert torch.equal(spikes.double(), oracle_spikes)
-    for ours, theirs in zip(found, wanted, strict=True):
-        assert ours.shape == theirs.shape
-        assert ours.dtype == dtype
-        error = (ours.double() - theirs).abs().max() / (1 + theirs.abs().max())
-        assert error <= LIMITS[str(dtype).removeprefix("torch.")], (spec, ours.shape)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
@@ -167,6 +146,18 @@ def test_bfloat16_rounds_after_each_operation_as_the_reference_does(surrogate):
             assert error < 0.02  # a few roundings to 8 bits; at most 0.011 was found
 
 
+def test_half_precision_sums_in_float32():
+    assert_half_precision_sums_in_float32()
+
+
+def test_bfloat16_sums_over_groups_of_samples_round_once():
+    """600 gradients of 1 a neuron, in groups of 75: five groups are 375, which is no bfloat16, but 600 is."""
+    spec = replace(NEURONS["stl"], threshold=Learnable(1.0, "neuron"), surrogate=Surrogate("rectangle", 1.0, 1.0))
+    layer = fused.neuron(spec, (256,)).bfloat16()
+    layer(torch.ones(1, 600, 256, dtype=torch.bfloat16)).sum().backward()
+    assert torch.equal(layer.raw_threshold.grad, torch.full((256,), -600.0, dtype=torch.bfloat16))
+
+
 def test_float16_layers_say_that_they_cannot():
     layer = fused.neuron(NEURONS["lif"], (4,)).half()
     with pytest.raises(Unsupported, match=r"cpu compute in .*bfloat16, not in torch\.float16"):
@@ -174,16 +165,7 @@ def test_float16_layers_say_that_they_cannot():
 
 
 def test_nan_currents_do_not_fire_and_stay_in_their_neuron():
-    oracle, layer = layers(NEURONS["stl"], (4,), torch.float64)
-    currents = dyadic(5, 3, 4) + 1
-    currents[1, 2, 3] = math.nan
-    found, wanted = gradients(layer, currents, torch.ones(5, 3, 4)), gradients(oracle, currents, torch.ones(5, 3, 4))
-    assert not found[0][1:, 2, 3].any()
-    assert torch.equal(found[0], wanted[0])
-    for ours, theirs in zip(found[1], wanted[1], strict=True):
-        torch.testing.assert_close(ours, theirs, equal_nan=True)
-    assert found[1][0].isnan().sum() > 0
-    assert not found[1][0][:, :2].isnan().any()
+    assert_nan_currents_stay_in_their_neuron()
 
 
 @pytest.mark.parametrize("extreme", [math.inf, -math.inf, 1e38])

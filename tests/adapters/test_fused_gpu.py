@@ -18,23 +18,31 @@ triton = pytest.importorskip("triton", reason="the kernels for GPUs need Triton"
 
 import numpy as np  # noqa: E402
 import triton.language as tl  # noqa: E402
-from fused_cases import ALPHAS, dyadic, specs  # noqa: E402
+from fused_cases import (  # noqa: E402
+    ALPHAS,
+    assert_half_precision_sums_in_float32,
+    assert_nan_currents_stay_in_their_neuron,
+    assert_same,
+    dyadic,
+    fused,
+    gradients,
+    layers,
+    specs,
+)
 from triton.backends.compiler import GPUTarget  # noqa: E402
 from triton.runtime import interpreter  # noqa: E402
 
-from spikemark.adapter import Unsupported, get_adapter  # noqa: E402
-from spikemark.measures.conformance import LIMITS, conformance  # noqa: E402
-from spikemark.neurons import NEURONS, Learnable, Surrogate  # noqa: E402
+from spikemark.adapter import Unsupported  # noqa: E402
+from spikemark.measures.conformance import conformance  # noqa: E402
+from spikemark.neurons import NEURONS, Learnable  # noqa: E402
 from spikemark_adapters.fused import gpu, ops  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # numpy's, of infinite membranes
 
-fused, reference = get_adapter("fused"), get_adapter("reference")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="runs on the GPU instead")
 
 NAMES = {torch.float32: "fp32", torch.float64: "fp64", torch.bfloat16: "bf16", torch.float16: "fp16"}
-HALVES = (torch.bfloat16, torch.float16)
 
 
 # --- on the device or interpreted -----------------------------------------------------------------------------------
@@ -79,38 +87,6 @@ def device(request, monkeypatch):
     return "cpu"
 
 
-def layers(spec, shape, device, dtype=torch.float32, oracle_dtype=torch.float64):
-    """The oracle on the CPU and the fused layer, with the same parameters."""
-    oracle, layer = reference.neuron(spec, shape), fused.neuron(spec, shape)
-    layer.load_state_dict(oracle.state_dict())
-    return oracle.to(oracle_dtype), layer.to(device, dtype)
-
-
-def gradients(layer, currents, upstream):
-    """Spikes and gradients, on the CPU."""
-    place = {"device": layer.raw_threshold.device, "dtype": layer.raw_threshold.dtype}
-    currents = currents.to(**place).detach().requires_grad_()
-    spikes = layer(currents)
-    found = torch.autograd.grad(spikes, [currents, *layer.learnables().values()], upstream.to(**place))
-    return spikes.detach().cpu(), [g.cpu() for g in found]
-
-
-def assert_same(spec, shape, currents, dtype, device):
-    oracle, layer = layers(spec, shape, device, dtype)
-    upstream = dyadic(*currents.shape, seed=1)
-    spikes, found = gradients(layer, currents, upstream)
-    oracle_spikes, wanted = gradients(oracle, currents, upstream)
-    assert spikes.dtype == dtype
-    assert torch.equal(spikes.double(), oracle_spikes)
-    # Half precision: sums in float32 of numbers that are exact, rounded once at the end.
-    limit = LIMITS[str(dtype).removeprefix("torch.")] if dtype not in HALVES else torch.finfo(dtype).eps
-    for ours, theirs in zip(found, wanted, strict=True):
-        assert ours.shape == theirs.shape
-        assert ours.dtype == dtype
-        error = (ours.double() - theirs).abs().max() / (1 + theirs.abs().max())
-        assert error <= limit, (spec, ours.shape)
-
-
 @pytest.mark.parametrize("dtype", NAMES, ids=str)
 @pytest.mark.parametrize("surrogate", ALPHAS)
 def test_every_combination_has_the_oracles_spikes_and_gradients(surrogate, dtype, device):
@@ -133,7 +109,7 @@ def test_ordinary_numbers_round_as_in_the_reference(fires_at_threshold, dtype, d
             NEURONS["stl"], decay=Learnable(0.7), threshold=Learnable(0.9, "neuron", jitter=0.1),
             reset=reset, decay_input=decay_input, fires_at_threshold=fires_at_threshold,
         )  # fmt: skip
-        plain, layer = layers(spec, (40,), device, dtype, oracle_dtype=dtype)
+        plain, layer = layers(spec, (40,), dtype, device, oracle_dtype=dtype)
         currents = (3 * torch.rand(16, 6, 40, generator=torch.Generator().manual_seed(0))).to(dtype)
         spikes = plain(currents)
         assert 0.05 < spikes.double().mean() < 0.95
@@ -176,7 +152,7 @@ def test_long_and_short_runs_have_the_oracles_gradients(steps, device):
 
 def test_odd_layouts_of_inputs_and_gradients_give_the_same(device):
     spec, shape = NEURONS["stl"], (6, 4)
-    _, layer = layers(spec, shape, device)
+    _, layer = layers(spec, shape, device=device)
     currents, upstream = dyadic(5, 3, *shape).to(device), dyadic(5, 3, *shape, seed=1).to(device)
     expected = gradients(layer, currents, upstream)
     for spread in (
@@ -193,7 +169,7 @@ def test_odd_layouts_of_inputs_and_gradients_give_the_same(device):
 
 def test_inputs_that_start_anywhere_give_the_same(device):
     """A view may start at an address that is no multiple of 16 bytes."""
-    _, layer = layers(NEURONS["stl"], (128,), device)
+    _, layer = layers(NEURONS["stl"], (128,), device=device)
     currents = dyadic(4, 3, 128).float().to(device)
     shifted = torch.cat((currents.new_zeros(1), currents.flatten()))[1:].view(currents.shape)
     assert shifted.is_contiguous()
@@ -211,35 +187,21 @@ def test_empty_inputs_give_empty_spikes_and_zero_gradients(shape, device):
 
 
 def test_nan_currents_do_not_fire_and_stay_in_their_neuron(device):
-    oracle, layer = layers(NEURONS["stl"], (4,), device, torch.float64)
-    currents = dyadic(5, 3, 4) + 1
-    currents[1, 2, 3] = math.nan
-    found, wanted = gradients(layer, currents, torch.ones(5, 3, 4)), gradients(oracle, currents, torch.ones(5, 3, 4))
-    assert not found[0][1:, 2, 3].any()
-    assert torch.equal(found[0], wanted[0])
-    for ours, theirs in zip(found[1], wanted[1], strict=True):
-        torch.testing.assert_close(ours, theirs, equal_nan=True)
-    assert found[1][0].isnan().sum() > 0
-    assert not found[1][0][:, :2].isnan().any()
+    assert_nan_currents_stay_in_their_neuron(device)
 
 
 @pytest.mark.parametrize("extreme", [math.inf, -math.inf, 1e38])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_overflow_fires_as_in_the_reference(extreme, dtype, device):
     for name in NEURONS:
-        plain, layer = layers(NEURONS[name], (4,), device, dtype, oracle_dtype=dtype)
+        plain, layer = layers(NEURONS[name], (4,), dtype, device, oracle_dtype=dtype)
         currents = dyadic(6, 3, 4).to(dtype)
         currents[1:3] = extreme
         assert torch.equal(layer(currents.to(device)).cpu(), plain(currents))
 
 
 def test_half_precision_sums_in_float32(device):
-    """4,096 gradients of 1: a sum in bfloat16 would stop at 256."""
-    spec = replace(NEURONS["stl"], threshold=Learnable(1.0, "layer"), surrogate=Surrogate("rectangle", 1.0, 1.0))
-    layer = fused.neuron(spec, (64,)).to(device, torch.bfloat16)
-    currents = torch.ones(1, 64, 64, dtype=torch.bfloat16, device=device)
-    layer(currents).sum().backward()
-    assert layer.raw_threshold.grad.item() == -4096
+    assert_half_precision_sums_in_float32(device)
 
 
 def test_only_what_is_trained_gets_a_gradient(device):

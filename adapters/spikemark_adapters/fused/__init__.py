@@ -17,7 +17,7 @@ from spikemark_adapters.fused.ops import DTYPES, fused_spikes
 
 
 class FusedLayer(SpikingLayer):
-    """A layer that computes on CPUs, in float32 or float64, and on CUDA devices, also in half precision."""
+    """A layer that computes on CPUs and CUDA devices, in the types that `DTYPES` names for each."""
 
     def __init__(self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None) -> None:
         super().__init__(spec, shape, generator=generator)

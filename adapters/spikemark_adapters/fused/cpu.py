@@ -13,7 +13,7 @@ from torch import Tensor
 
 from spikemark_adapters.fused import kernels, threads
 from spikemark_adapters.fused.machine import Compiled
-from spikemark_adapters.fused.plans import folded, neuron_of, reach_and_top
+from spikemark_adapters.fused.plans import folded, neuron_of, reach_and_top, sums_dtype
 
 _GROUPS = 8  # Groups of rows with sums of their own: enough tasks for the threads, and the same for any number of them.
 _GRAIN = 32768  # Numbers that make one more thread worth waking; torch's own measure.
@@ -122,7 +122,7 @@ def plan(
         row=(grid.fold, *shape[2:]),
         columns=grid.columns,
         sums=tuple(shape[2:]) if grid.fold == 1 else (grid.fold, *shape[2:]),
-        sums_dtype=torch.float64 if dtype == torch.float64 else torch.float32,
+        sums_dtype=sums_dtype(dtype),
         partial=grid.groups * grid.columns * (len(gradients.learned()) if recipe.gradients else 0),
         scratch=scratch,
         workers=max(1, min(call.tasks, math.prod(shape) // _GRAIN)),

@@ -25,7 +25,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from spikemark_adapters.fused.plans import folded, neuron_of, reach_and_top
+from spikemark_adapters.fused.plans import folded, neuron_of, reach_and_top, sums_dtype
 
 _ROW = 256  # Numbers that make a row long enough for whole blocks.
 _BLOCKS = (512, 128)  # Columns of a program of 128 threads: 16 bytes of float32 each, or one number where work is rare.
@@ -286,5 +286,5 @@ def plan(
         numbers,
         shape=tuple(shape[2:]),
         sums=(grid.groups * grid.fold, *shape[2:]),
-        sums_dtype=torch.float64 if dtype == torch.float64 else torch.float32,
+        sums_dtype=sums_dtype(dtype),
     )

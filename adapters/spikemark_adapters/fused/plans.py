@@ -20,7 +20,7 @@ class Plan(Protocol):
 
     @property
     def sums(self) -> tuple[int, ...]:
-        """Shape of gradients of parameters that are wanted, ``[groups, *shape]``; torch sums over the groups."""
+        """Shape of gradients of parameters that are wanted: ``shape``, or ``[n, *shape]`` for torch to sum over n."""
 
     @property
     def sums_dtype(self) -> torch.dtype:
@@ -33,6 +33,11 @@ class Plan(Protocol):
 def folded(batch: int, neurons: int, row: int) -> int:
     """How many samples side by side make a row of at least `row` numbers: a divisor of `batch`, at most all of it."""
     return next((n for n in range(1, batch) if batch % n == 0 and n * neurons >= row), batch)
+
+
+def sums_dtype(dtype: torch.dtype) -> torch.dtype:
+    """What gradients of parameters are summed in, given the type of a layer."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 @cache

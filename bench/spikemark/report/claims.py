@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -195,9 +195,8 @@ def _overview(judged: Mapping[str, list[Row]]) -> Table:
     return Table("Every claim and its verdict", columns, tuple(rows), 5, note)
 
 
-def _plots(rows: Iterable[tuple[Claim, Row]]) -> Iterator[Plot]:
+def _plots(rows: Sequence[tuple[Claim, Row]]) -> Iterator[Plot]:
     """Accuracies and costs apart, as far as there are any."""
-    rows = list(rows)
     for scale in (POINTS, RATIOS):
         effects = [
             _drawn(claim.name, row, row.difference)
