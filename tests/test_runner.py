@@ -8,7 +8,7 @@ import pytest
 from spikemark import execution, runner
 from spikemark.errors import InputError
 from spikemark.execution import lost_record
-from spikemark.pools import InProcessPool
+from spikemark.pools import DaskPool, InProcessPool
 from spikemark.results import load_records
 from spikemark.suite import load_suite
 
@@ -111,7 +111,35 @@ def test_torn_record_runs_again(cells, tmp_path):
     path.write_text(path.read_text()[:50])
     todo, done = runner.plan(cells[:1], tmp_path)
     assert (len(todo), done) == (1, 0)
-    assert not path.exists()
+    assert path.exists()
+    runner.run(cells[:1], tmp_path, FakePool(), "cpu")
+    assert len(load_records(tmp_path)) == 1
+
+
+class SlowToEnd:
+    """A cluster or a client whose `close` runs out of time, as on a busy machine."""
+
+    workers = ()
+
+    def cancel(self, futures):
+        pass
+
+    def close(self, timeout):
+        raise TimeoutError
+
+
+def test_workers_that_do_not_end_are_killed_and_the_run_does_not_fail():
+    import subprocess
+    import sys
+
+    import psutil
+
+    pool = object.__new__(DaskPool)
+    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    pool._client, pool._cluster, pool._dask_futures = SlowToEnd(), SlowToEnd(), {}
+    pool._processes = [psutil.Process(worker.pid)]
+    pool.close()
+    assert worker.wait(timeout=10) != 0
 
 
 def test_unwritable_folder_is_an_input_error(tmp_path):

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ from spikemark.execution import Listener, run_cell
 from spikemark.results import Record
 
 _TOPIC = "spikemark"
+log = logging.getLogger(__name__)
 
 
 class Pool(Protocol):
@@ -101,6 +103,8 @@ class DaskPool:
             self._client = Client(self._cluster or scheduler, timeout=20)
         except (OSError, ValueError) as error:
             raise InputError(f"--scheduler {scheduler}: no dask scheduler answers there ({error})") from None
+        # Nannies and their workers, to be killed if they do not end by themselves; a remote cluster's are not ours.
+        self._processes = psutil.Process().children(recursive=True) if self._cluster is not None else []
         self.size = len(self._client.scheduler_info(n_workers=-1)["workers"])
         if self.size == 0:
             raise InputError(f"--scheduler {scheduler}: the cluster has no workers")
@@ -136,10 +140,17 @@ class DaskPool:
 
     def close(self) -> None:
         """See `Pool.close`."""
-        self._client.cancel(list(self._dask_futures.values()))
-        self._client.close(timeout=2)
-        if self._cluster is not None:
-            self._cluster.close(timeout=5)
+        try:
+            self._client.cancel(list(self._dask_futures.values()))
+            self._client.close(timeout=2)
+            if self._cluster is not None:
+                self._cluster.close(timeout=5)
+        except (TimeoutError, OSError) as error:
+            # Every record is on disk by now: on a busy machine workers may be slow to end, which is no failure.
+            log.info("workers did not end in time and are killed (%s)", error)
+            for process in self._processes:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
 
 
 def _run_on_worker(cell: Cell, device: str, data_dir: Path | None) -> Record:
