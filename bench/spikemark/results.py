@@ -110,7 +110,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def read_record(path: Path) -> Record | None:
-    """The record in `path`; None when the file is torn, which is then set aside as ``NAME.torn`` with a warning.
+    """The record in `path`; None, with a warning, when the file is torn. Reading changes nothing on disk.
 
     Raises:
         ResultsError: the file is whole but is no record of this schema.
@@ -118,9 +118,7 @@ def read_record(path: Path) -> Record | None:
     try:
         data = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
-        aside = path.with_name(path.name + ".torn")
-        path.replace(aside)
-        log.warning("%s is torn (no JSON: %s): set aside as %s; its cell will run again", path, error, aside.name)
+        log.warning("%s is torn (no JSON: %s): left as it is; its cell will run again", path, error)
         return None
     missing = sorted(Record.__required_keys__ - set(data)) if isinstance(data, dict) else ["every field"]
     if missing:

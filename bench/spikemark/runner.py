@@ -46,7 +46,7 @@ class Summary:
 def plan(cells: Iterable[Cell], results: Path) -> tuple[list[Cell], int]:
     """The cells that have no final record below `results` yet, and how many have one.
 
-    A failed cell and one that ran out of time are tried again; torn records are set aside.
+    A failed cell and one that ran out of time are tried again; the record of a torn file is made again.
 
     Raises:
         spikemark.results.ResultsError: a record of the plan is whole but foreign.
