@@ -117,6 +117,17 @@ def test_published_vgg():
     assert [stage.dropout is not None for stage in model.stages()] == [i in (1, 4, 7, 8, 9) for i in range(11)]
 
 
+def test_masks_come_from_the_seed_and_not_from_the_global_generator():
+    x, scores = torch.rand(4, 2, 3, 32, 32), []
+    for number in (1, 2):
+        model = network("srm-vgg-small", (3, 32, 32)).train()
+        torch.manual_seed(number)
+        scores.append([model(x), model(x)])
+    assert torch.equal(scores[0][0], scores[1][0])
+    assert torch.equal(scores[0][1], scores[1][1])
+    assert not torch.equal(scores[0][0], scores[0][1])  # each call draws its own mask
+
+
 def test_thresholds_travel_with_the_state():
     model, other, x = network(), network(seed=1), torch.rand(5, 4, 1, 28, 28)
     for layer in model.spiking_layers():

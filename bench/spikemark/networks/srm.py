@@ -15,28 +15,10 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
+from spikemark.networks.dropout import Dropout
 from spikemark.networks.stages import MakeNeurons, MakeNorm, SpikingNetwork
 from spikemark.srm.neuron import Kernel, SlopeKind, SrmLayer
 from spikemark.srm.synapses import AdjustedAvgPool2d, StandardisedConv2d, StandardisedLinear, Synapses
-
-
-class SharedDropout(nn.Module):
-    """Dropout with one mask a sample for all steps of ``[T, B, ...]``: a neuron is silent throughout, or present."""
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, spikes: Tensor) -> Tensor:
-        """Unchanged in evaluation."""
-        if not self.training or self.p == 0:
-            return spikes
-        mask: Tensor = nn.functional.dropout(torch.ones_like(spikes[:1]), self.p)
-        return spikes * mask
-
-    def extra_repr(self) -> str:
-        """Its probability."""
-        return f"p={self.p}"
 
 
 class SrmStage(nn.Module):
@@ -49,7 +31,8 @@ class SrmStage(nn.Module):
         self.synapses = synapses
         self.neurons = neurons
         self.pool = pool
-        self.dropout = SharedDropout(dropout) if dropout else None
+        # One mask for all steps: a neuron is silent throughout, or present.
+        self.dropout = Dropout(dropout, each_step=False) if dropout else None
 
     def currents(self, x: Tensor) -> Tensor:
         """Of the neurons, ``[T, B, *shape]``."""
