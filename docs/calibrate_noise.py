@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import torch
 
-from spikemark.adapter import get_adapter
-from spikemark.datasets import Sizes, encode, load_dataset
-from spikemark.measures.robustness import robustness
-from spikemark.networks import build_system
-from spikemark.noise import NOISES, SEVERITIES
-from spikemark.systems import SYSTEMS
-from spikemark.training.learner import Protocol
+from spikemark.core.frameworks import get_adapter
+from spikemark.data.card import Sizes
+from spikemark.data.encoders import encode
+from spikemark.data.loading import load_dataset
+from spikemark.measures.noisy_accuracy import robustness
+from spikemark.training.build import build_system
+from spikemark.noise.case import NOISES, SEVERITIES
+from spikemark.training.system import SYSTEMS
+from spikemark.training.rule import Protocol
 from spikemark.training.loop import train
 
 SYSTEM, SEEDS = "mlp-lif", (0, 1, 2)

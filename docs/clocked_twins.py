@@ -13,14 +13,16 @@ from typing import Any
 
 import torch
 
-from spikemark.adapter import Adapter, SpikingLayer, get_adapter
-from spikemark.datasets import Sizes, load_dataset
-from spikemark.neurons import NEURONS
-from spikemark.streams import generator
-from spikemark.systems.first_spike import FIRST_SPIKE_ROWS
-from spikemark.training.first_spike.learner import FirstSpikeLearner
-from spikemark.training.first_spike.network import FirstSpikeNetwork, first_spike
-from spikemark.training.learner import Protocol
+from spikemark.core.adapter import Adapter, SpikingLayer
+from spikemark.core.frameworks import get_adapter
+from spikemark.data.card import Sizes
+from spikemark.data.loading import load_dataset
+from spikemark.core.neurons import NEURONS
+from spikemark.core.streams import generator
+from spikemark.methods.first_spike.systems import FIRST_SPIKE_ROWS
+from spikemark.methods.first_spike.rule import FirstSpikeLearner
+from spikemark.methods.first_spike.network import FirstSpikeNetwork, first_spike
+from spikemark.training.rule import Protocol
 
 FRAMEWORKS = ("spikingjelly", "snntorch", "norse")
 STEPS = (16, 32, 64, 128, 256, 512)

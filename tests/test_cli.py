@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from spikemark import cli
-from spikemark.results import load_records
+from spikemark.suites.records import load_records
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_failed_cell_exits_with_1(spikemark, tmp_path, monkeypatch):
     def broken(*args):
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("spikemark.execution.energy_measurements", broken)
+    monkeypatch.setattr("spikemark.suites.execution.energy_measurements", broken)
     code, out, err = spikemark("run", "smoke", "--out", tmp_path, "--workers", 0, "--only", "system=mlp-lif")
     assert code == 1
     assert "1 failed" in out
@@ -60,7 +60,7 @@ def test_an_interrupt_says_how_to_go_on(spikemark, tmp_path, monkeypatch):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("spikemark.runner.run", interrupted)
+    monkeypatch.setattr("spikemark.suites.runner.run", interrupted)
     code, _, err = spikemark("run", "smoke", "--out", tmp_path, "--workers", 0)
     assert code == 130
     assert "run the same command to continue" in err

@@ -8,9 +8,9 @@ from importlib.metadata import version
 import torch
 from torch import Tensor, nn
 
-from spikemark.adapter import Adapter, Route, SpikingLayer
-from spikemark.neurons import NeuronSpec
-from spikemark_adapters.surrogates import spike_function
+from spikemark.core.adapter import Adapter, Route, SpikingLayer
+from spikemark.core.neurons import NeuronSpec
+from spikemark.core.surrogates import spike_function
 
 with warnings.catch_warnings():
     # Norse scripts functions while it is imported, and recent torch warns about every one.

@@ -8,9 +8,9 @@ import torch
 from snntorch import Leaky, SpikingNeuron
 from torch import Tensor, nn
 
-from spikemark.adapter import Adapter, Route, SpikingLayer
-from spikemark.neurons import NeuronSpec
-from spikemark_adapters.surrogates import spike_function
+from spikemark.core.adapter import Adapter, Route, SpikingLayer
+from spikemark.core.neurons import NeuronSpec
+from spikemark.core.surrogates import spike_function
 
 
 class _SameStepLeaky(Leaky):  # type: ignore[misc]  # snnTorch is untyped

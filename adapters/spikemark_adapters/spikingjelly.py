@@ -11,9 +11,9 @@ import torch
 from spikingjelly.activation_based import functional, neuron, surrogate
 from torch import Tensor, nn
 
-from spikemark.adapter import Adapter, Route, SpikingLayer
-from spikemark.neurons import Learnable, NeuronSpec
-from spikemark_adapters.surrogates import spike_function
+from spikemark.core.adapter import Adapter, Route, SpikingLayer
+from spikemark.core.neurons import Learnable, NeuronSpec
+from spikemark.core.surrogates import spike_function
 
 # Without Triton, torch warns at the first call of SpikingJelly's operators; there is nothing to be done about it.
 logging.getLogger("torch._library.triton").setLevel(logging.ERROR)

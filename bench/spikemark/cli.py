@@ -1,4 +1,4 @@
-"""The command line. Parses, calls the library, shows; imports heavy modules only inside the command that needs them."""
+"""The command line: a shell over `spikemark.api`. It parses and shows, and imports what a command needs in the command."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spikemark.errors import InputError
+from spikemark.registry import KINDS
 from spikemark.regression import commands
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+    from spikemark.suites.jobs import Job
 
 app = typer.Typer(
     help="Benchmark spiking neural networks across frameworks on identical work.",
@@ -30,6 +33,7 @@ DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", envvar="SPIKEMARK_DATA", help="Folder with data sets.", show_default=False),
 ]
+Plugins = Annotated[list[str] | None, typer.Option("--plugin", help="File or module to load first; may be repeated.")]
 
 
 class Device(StrEnum):
@@ -39,15 +43,7 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
-class Listing(StrEnum):
-    """What `spikemark list` can show."""
-
-    adapters = "adapters"
-    neurons = "neurons"
-    systems = "systems"
-    datasets = "datasets"
-    noise = "noise"
-    suites = "suites"
+Kind = StrEnum("Kind", {plural: plural for plural in KINDS.values()})  # type: ignore[misc]
 
 
 def main() -> None:
@@ -57,6 +53,23 @@ def main() -> None:
     except InputError as error:
         typer.echo(f"spikemark: {' '.join(str(error).split())}", err=True)
         sys.exit(2)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"spikemark {version('spikemark')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and stop.")
+    ] = False,
+) -> None:
+    pass
 
 
 def _rows(title: str, columns: list[str], rows: list[list[Any]]) -> None:
@@ -74,67 +87,120 @@ def _rows(title: str, columns: list[str], rows: list[list[Any]]) -> None:
 
 @app.command()
 def run(
-    suite: Annotated[str, typer.Argument(help="A shipped suite's name, or the path of a suite file.")] = "quick",
+    suite: Annotated[str, typer.Argument(help="A registered suite's name, or the path of a suite file.")] = "quick",
     out: Annotated[Path | None, typer.Option(help="Folder for the records.", show_default="results/SUITE")] = None,
+    plugin: Plugins = None,
     data_dir: DataDir = None,
     workers: Annotated[
         int | None, typer.Option(min=0, help="Processes; 0 runs in this one. Default: all cores.")
     ] = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a dask scheduler to run on instead.")] = None,
     device: Annotated[Device, typer.Option(help="Where networks run.")] = Device.cpu,
-    only: Annotated[list[str] | None, typer.Option(help="KEY=VALUE: run matching cells only; may be repeated.")] = None,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start no cell after the first failure.")] = False,
+    only: Annotated[list[str] | None, typer.Option(help="KEY=VALUE: run matching jobs only; may be repeated.")] = None,
+    keep_weights: Annotated[
+        bool, typer.Option("--keep-weights/--no-keep-weights", help="Keep trained weights beside the records.")
+    ] = True,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start no job after the first failure.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and stop.")] = False,
+    report: Annotated[bool, typer.Option("--report", help="Render the report too, beside the records.")] = False,
 ) -> None:
-    """Run a suite; cells that have a record already are skipped."""
-    from rich.console import Console
+    """Run a suite; jobs that have a record already are skipped."""
+    from spikemark import api
+    from spikemark.suites.suite import load_suite
 
-    from spikemark.cells import select
-    from spikemark.pools import make_pool
-    from spikemark.progress import RunDisplay
-    from spikemark.runner import check_runnable, check_writable, plan
-    from spikemark.runner import run as run_cells
-    from spikemark.suite import load_suite
-
-    loaded = load_suite(suite)
-    cells = select(loaded.cells(), only or [])
-    check_runnable(cells, device.value, data_dir)
-    folder = out or Path("results") / loaded.name
-    todo, done = plan(cells, folder)
+    plugins = plugin or []
+    folder = out or Path("results") / load_suite(suite, tuple(plugins)).name
     if dry_run:
-        for cell in todo:
-            typer.echo(str(cell))
-        typer.echo(f"{len(todo)} cells to run, {done} have a record in {folder}")
+        _dry_run(suite, folder, plugins, only or [])
         return
-    check_writable(folder)
-    with RunDisplay(len(todo), Console(stderr=True)) as display:
-        pool = make_pool(workers, scheduler, data_dir, display.on_epoch)
-        try:
-            summary = run_cells(todo, folder, pool, device.value, fail_fast=fail_fast, on_record=display.on_record)
-        except KeyboardInterrupt:
-            typer.echo("spikemark: interrupted; finished cells are kept, run the same command to continue", err=True)
-            raise typer.Exit(130) from None
-        finally:
-            pool.close()
+    results = _run(suite, folder, plugins, only or [], workers, scheduler, device, data_dir, keep_weights, fail_fast)
+    summary = results.summary
+    assert summary is not None
     counts = ", ".join(f"{count} {status}" for status, count in sorted(summary.statuses.items())) or "nothing to run"
     not_run = f", {summary.not_run} not started" if summary.not_run else ""
-    typer.echo(f"{counts}, {done} already there{not_run}; records in {folder}")
+    typer.echo(f"{counts}, {summary.skipped} already there{not_run}; records in {folder}")
+    if report:
+        for path in api.report(results, folder / "report"):
+            typer.echo(str(path))
     if summary.failed:
         raise typer.Exit(1)
 
 
+def _dry_run(suite: str, folder: Path, plugins: list[str], only: list[str]) -> None:
+    from spikemark import api
+    from spikemark.suites.jobs import resolve
+    from spikemark.suites.runner import plan
+
+    todo, done = plan(resolve(api.plan(suite, plugins=plugins, only=only)), folder)
+    for job in todo:
+        typer.echo(str(job))
+    typer.echo(f"{len(todo)} jobs to run, {done} have a record in {folder}")
+
+
+def _run(
+    suite: str,
+    folder: Path,
+    plugins: list[str],
+    only: list[str],
+    workers: int | None,
+    scheduler: str | None,
+    device: Device,
+    data_dir: Path | None,
+    keep_weights: bool,
+    fail_fast: bool,
+) -> Any:
+    from rich.console import Console
+
+    from spikemark import api
+    from spikemark.suites.progress import RunDisplay
+
+    with RunDisplay(Console(stderr=True)) as display:
+
+        def start(jobs: list[Job], done: int) -> None:
+            display.start(len(jobs))
+
+        try:
+            return api.run(
+                suite,
+                out=folder,
+                only=only,
+                plugins=plugins,
+                workers=workers,
+                scheduler=scheduler,
+                device=device.value,
+                data_dir=data_dir,
+                keep_weights=keep_weights,
+                fail_fast=fail_fast,
+                on_start=start,
+                on_epoch=display.on_epoch,
+                on_record=display.on_record,
+            )
+        except KeyboardInterrupt:
+            typer.echo("spikemark: interrupted; finished jobs are kept, run the same command to continue", err=True)
+            raise typer.Exit(130) from None
+
+
 @app.command()
 def report(
-    results: Annotated[Path, typer.Argument(help="Folder of records.")] = Path("results"),
+    results: Annotated[Path, typer.Argument(help="Folder of records, or a packed file.")] = Path("results"),
     out: Annotated[Path, typer.Option(help="Folder for tables, figures and the page.")] = Path("reports"),
 ) -> None:
     """Render records as Markdown, CSV, figures and one HTML page."""
-    from spikemark.report import write_report
-    from spikemark.runner import check_writable
+    from spikemark import api
 
-    check_writable(out)
-    for path in write_report(results, out):
+    for path in api.report(results, out):
         typer.echo(str(path))
+
+
+@app.command()
+def pack(
+    results: Annotated[Path, typer.Argument(help="Folder of records.")],
+    out: Annotated[Path | None, typer.Option(help="The file; beside the folder when left out.")] = None,
+) -> None:
+    """Write a results folder as one compressed file, which every command reads like the folder."""
+    from spikemark.suites.packed import pack as pack_records
+
+    typer.echo(str(pack_records(results, out)))
 
 
 def _advance(progress: Progress, task: TaskID, done: int, total: int) -> None:
@@ -143,29 +209,33 @@ def _advance(progress: Progress, task: TaskID, done: int, total: int) -> None:
 
 @app.command()
 def conformance(
-    adapter: Annotated[str | None, typer.Option(help="One adapter; all that are installed when left out.")] = None,
+    framework: Annotated[str | None, typer.Option(help="One framework; all that are installed when left out.")] = None,
+    plugin: Plugins = None,
 ) -> None:
-    """Prove that adapters compute the spikes and gradients of the float64 oracle."""
+    """Prove that frameworks compute the spikes and gradients of the float64 oracle."""
     from rich.console import Console
     from rich.progress import Progress
 
-    from spikemark.adapter import MissingFramework, adapter_names, get_adapter
-    from spikemark.measures.conformance import ConformanceRow, conformance_table
+    from spikemark import api
+    from spikemark.core.frameworks import FRAMEWORKS, MissingFramework, get_adapter
+    from spikemark.measures.semantics.comparison import ConformanceRow
 
+    _load(plugin)
     rows: list[ConformanceRow] = []
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        for name in (adapter,) if adapter else adapter_names():
+        for name in (framework,) if framework else tuple(FRAMEWORKS):
             try:
                 get_adapter(name)
             except MissingFramework as error:
-                if adapter:
+                if framework:
                     raise
                 typer.echo(f"left out: {error}", err=True)
                 continue
-            rows += conformance_table(name, partial(_advance, progress, progress.add_task(name, total=None)))
+            advance = partial(_advance, progress, progress.add_task(name, total=None))
+            rows += api.conformance(name, progress=advance)
     columns = [
-        "adapter", "neuron or dynamics", "route", "specs", "unsupported", "spikes compared", "at threshold",
+        "framework", "neuron or dynamics", "route", "specs", "unsupported", "spikes compared", "at threshold",
         "differing", "gradient error f32", "f64", "verdict",
     ]  # fmt: skip
     lines = [
@@ -189,18 +259,27 @@ def conformance(
         raise typer.Exit(1)
 
 
-@app.command("list")
-def list_(what: Annotated[Listing, typer.Argument(help="What to list.")]) -> None:
-    """List what the suite knows."""
-    from spikemark.listing import LISTINGS
+def _load(plugins: list[str] | None) -> None:
+    from spikemark.registry import load_plugin
 
-    _rows(*LISTINGS[what.value]())
+    for plugin in plugins or []:
+        load_plugin(plugin)
+
+
+@app.command("list")
+def list_(what: Annotated[Kind, typer.Argument(help="What to list.")], plugin: Plugins = None) -> None:
+    """List what is registered, with the origin of every entry."""
+    from spikemark.suites.listing import listing
+
+    _load(plugin)
+    kind = next(kind for kind, plural in KINDS.items() if plural == what.value)
+    _rows(*listing(kind))
 
 
 @data_app.command("list")
 def data_list(data_dir: DataDir = None) -> None:
     """Data sets: samples, shape, licence, present or not."""
-    from spikemark.datasets import data_table
+    from spikemark.data.manage import data_table
 
     rows = data_table(data_dir)
     _rows("data sets", list(rows[0]), [list(row.values()) for row in rows])
@@ -209,7 +288,7 @@ def data_list(data_dir: DataDir = None) -> None:
 @data_app.command()
 def fetch(name: str, data_dir: DataDir = None) -> None:
     """Download a data set, checking every checksum."""
-    from spikemark.datasets import fetch as fetch_data
+    from spikemark.data.manage import fetch as fetch_data
 
     fetch_data(name, data_dir)
     typer.echo(f"{name} is complete")
@@ -218,7 +297,7 @@ def fetch(name: str, data_dir: DataDir = None) -> None:
 @data_app.command()
 def verify(name: str, data_dir: DataDir = None) -> None:
     """Check every checksum of a data set that is present."""
-    from spikemark.datasets import verify as verify_data
+    from spikemark.data.manage import verify as verify_data
 
     problems = verify_data(name, data_dir)
     for problem in problems:

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class InputError(ValueError):
     """The request cannot be carried out as it stands; the command line shows the message alone and exits with 2."""
+
+
+class DataError(InputError):
+    """A data set's file is missing or damaged; the message names it."""
 
 
 class UnknownNameError(InputError, KeyError):
@@ -22,3 +30,32 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return UnknownNameError(f"no {kind} {name!r}{hint} (known: {', '.join(names)})")
+
+
+def explain(error: ValidationError, known: Iterable[str] = ()) -> str:
+    """All problems of a validation on one line, each as "field.path: what is wrong, what was found".
+
+    Args:
+        error: pydantic's.
+        known: names of the fields at the top, for suggestions.
+    """
+    problems = []
+    for item in error.errors():
+        path = ".".join(str(part) for part in item["loc"])
+        problems.append(f"{path}: {_problem(item, known)}" if path else _problem(item, known))
+    return "; ".join(dict.fromkeys(problems))
+
+
+def _problem(item: Any, known: Iterable[str]) -> str:
+    match item["type"]:
+        case "missing" | "missing_argument":
+            return "is missing"
+        case "extra_forbidden" | "unexpected_keyword_argument":
+            name = str(item["loc"][-1])
+            return str(unknown("field", name, known)) if known else f"there is no field {name!r}"
+        case "value_error":
+            return str(item["ctx"]["error"])
+        case "literal_error":
+            return f"{item['input']!r} is not one of {item['ctx']['expected']}"
+        case _:
+            return f"{item['msg']}, found {item['input']!r}"

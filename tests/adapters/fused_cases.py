@@ -6,9 +6,9 @@ from itertools import product
 
 import torch
 
-from spikemark.adapter import get_adapter
-from spikemark.measures.conformance import LIMITS
-from spikemark.neurons import NEURONS, Learnable, NeuronSpec, Surrogate
+from spikemark.core.frameworks import get_adapter
+from spikemark.core.neurons import NEURONS, Learnable, NeuronSpec, Surrogate
+from spikemark.measures.semantics.comparison import LIMITS
 
 fused, reference = get_adapter("fused"), get_adapter("reference")
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from spikemark.adapter import get_adapter
-from spikemark.neurons import NEURONS, Learnable
+from spikemark.core.frameworks import get_adapter
+from spikemark.core.neurons import NEURONS, Learnable
 
 FRAMEWORKS = ["spikingjelly", "snntorch", "norse"]
 # Together these take every route of every framework.

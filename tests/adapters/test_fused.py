@@ -20,9 +20,9 @@ from fused_cases import (
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from spikemark.adapter import Unsupported
-from spikemark.measures.conformance import conformance
-from spikemark.neurons import NEURONS, Learnable, Surrogate
+from spikemark.core.adapter import Unsupported
+from spikemark.core.neurons import NEURONS, Learnable, Surrogate
+from spikemark.measures.semantics.comparison import conformance
 from spikemark_adapters.fused import cpu, kernels, threads
 from spikemark_adapters.fused.ops import fused_spikes
 from spikemark_adapters.fused.slopes import SURROGATES

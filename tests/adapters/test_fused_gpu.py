@@ -32,9 +32,9 @@ from fused_cases import (  # noqa: E402
 from triton.backends.compiler import GPUTarget  # noqa: E402
 from triton.runtime import interpreter  # noqa: E402
 
-from spikemark.adapter import Unsupported  # noqa: E402
-from spikemark.measures.conformance import conformance  # noqa: E402
-from spikemark.neurons import NEURONS, Learnable  # noqa: E402
+from spikemark.core.adapter import Unsupported  # noqa: E402
+from spikemark.core.neurons import NEURONS, Learnable  # noqa: E402
+from spikemark.measures.semantics.comparison import conformance  # noqa: E402
 from spikemark_adapters.fused import gpu, ops  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # numpy's, of infinite membranes

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from spikemark.adapter import get_adapter
-from spikemark.measures.conformance import conformance, spec_grid
-from spikemark.neurons import Learnable, NeuronSpec, Surrogate
+from spikemark.core.frameworks import get_adapter
+from spikemark.core.neurons import Learnable, NeuronSpec, Surrogate
+from spikemark.measures.semantics.comparison import conformance, spec_grid
 
 FRAMEWORKS = ["spikingjelly", "snntorch", "norse"]
 

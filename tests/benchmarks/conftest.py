@@ -9,8 +9,9 @@ import psutil
 import pytest
 import torch
 
-from spikemark.adapter import Adapter, MissingFramework, Unsupported, adapter_names, get_adapter
-from spikemark.neurons import NEURONS, NeuronSpec
+from spikemark.core.adapter import Adapter, Unsupported
+from spikemark.core.frameworks import MissingFramework, adapter_names, get_adapter
+from spikemark.core.neurons import NEURONS, NeuronSpec
 
 _LINES = pytest.StashKey[list[str]]()
 

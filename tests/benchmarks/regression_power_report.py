@@ -18,13 +18,14 @@ from regression_power import POOL, SLOWED
 from scipy import stats
 from tabulate import tabulate
 
+from spikemark.core.measurement import pack_correct, unpack_correct
 from spikemark.regression.ab import EARLY_ALPHA, Visits, clear, looks
 from spikemark.regression.compare import compare
 from spikemark.regression.series import Side
 from spikemark.regression.sources import records_side
 from spikemark.regression.verdicts import Limits
 from spikemark.regression.visit import YARDSTICK
-from spikemark.results import load_records, pack_correct, unpack_correct, write_atomically
+from spikemark.suites.records import load_records, write_atomically
 
 REPORT = Path("reports/regression-power.md")
 BUDGET = 60.0

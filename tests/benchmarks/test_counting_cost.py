@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from spikemark import count_operations
-from spikemark.adapter import get_adapter
-from spikemark.neurons import NEURONS
+from spikemark.core.frameworks import get_adapter
+from spikemark.core.neurons import NEURONS
 
 STEPS, BATCH = 8, 32
 ROUNDS = 41

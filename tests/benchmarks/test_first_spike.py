@@ -12,9 +12,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from spikemark.systems.first_spike import FIRST_SPIKE_ROWS
-from spikemark.training.first_spike.learning import learn_samples
-from spikemark.training.first_spike.rules import Rule
+from spikemark.methods.first_spike.kernels import learn_samples
+from spikemark.methods.first_spike.options import FirstSpike as Rule
+from spikemark.methods.first_spike.systems import FIRST_SPIKE_ROWS
 
 FEATURES, CLASSES, SAMPLES, ROUNDS = 4608, 10, 400, 7
 GOAL = 2000

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 import torch
 
-from spikemark.measures.footprint import can_measure, footprint
-from spikemark.measures.layer_throughput import COPY, LayerTimings, LayerWork, layer_throughput
-from spikemark.measures.machine import LayerPhase, bytes_moved
-from spikemark.measures.timing import Budget
-from spikemark.neurons import NEURONS
-from spikemark.statistics import Interval, median_ratio_interval
+from spikemark.core.neurons import NEURONS
+from spikemark.core.statistics import Interval, median_ratio_interval
+from spikemark.measures.speed.footprint import can_measure, footprint
+from spikemark.measures.speed.layer_work import COPY, LayerTimings, LayerWork, layer_throughput
+from spikemark.measures.speed.machine import LayerPhase, bytes_moved
+from spikemark.measures.speed.timing import Budget
 
 from .conftest import contender, contenders
 

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 import torch
 
-from spikemark.adapter import get_adapter
-from spikemark.measures.layer_throughput import LayerTimings, layer_throughput
-from spikemark.measures.machine import LayerPhase
-from spikemark.measures.timing import Budget
-from spikemark.neurons import NEURONS
-from spikemark.statistics import median_ratio_interval
+from spikemark.core.frameworks import get_adapter
+from spikemark.core.neurons import NEURONS
+from spikemark.core.statistics import median_ratio_interval
+from spikemark.measures.speed.layer_work import LayerTimings, layer_throughput
+from spikemark.measures.speed.machine import LayerPhase
+from spikemark.measures.speed.timing import Budget
 
 from .conftest import contender
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import torch
 
-from spikemark.adapter import get_adapter
-from spikemark.datasets import Dataset, load_dataset
-from spikemark.measures.timing import Budget, interleave
-from spikemark.networks import build_network
-from spikemark.systems import SYSTEMS
-from spikemark.training.learner import Protocol
+from spikemark.core.frameworks import get_adapter
+from spikemark.data.loading import Dataset, load_dataset
+from spikemark.measures.speed.timing import Budget, interleave
+from spikemark.networks.build import build_network
 from spikemark.training.loop import train
 from spikemark.training.losses import mse_rate
+from spikemark.training.rule import Protocol
+from spikemark.training.system import SYSTEMS
 
 PROTOCOL = Protocol(epochs=5, batch_size=64, encoder="direct", steps=4)
 SYSTEM = SYSTEMS["mlp-stl"]

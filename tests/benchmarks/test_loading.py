@@ -4,13 +4,15 @@ from time import perf_counter
 
 import pytest
 
-from spikemark.adapter import get_adapter
-from spikemark.datasets import DATASETS, Sizes, encode, load_dataset
-from spikemark.networks import build_network
-from spikemark.streams import generator
-from spikemark.systems import SYSTEMS
-from spikemark.training.learner import Protocol
+from spikemark.core.frameworks import get_adapter
+from spikemark.core.streams import generator
+from spikemark.data.card import DATASETS, Sizes
+from spikemark.data.encoders import encode
+from spikemark.data.loading import load_dataset
+from spikemark.networks.build import build_network
 from spikemark.training.loop import train
+from spikemark.training.rule import Protocol
+from spikemark.training.system import SYSTEMS
 
 BATCH, STEPS = 64, 4
 

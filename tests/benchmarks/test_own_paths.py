@@ -20,9 +20,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikemark.measures.layer_throughput import LayerWork, layer_run
-from spikemark.measures.timing import Budget, interleave
-from spikemark.neurons import NEURONS, NeuronSpec
+from spikemark.core.neurons import NEURONS, NeuronSpec
+from spikemark.measures.speed.layer_work import LayerWork, layer_run
+from spikemark.measures.speed.timing import Budget, interleave
 
 from .conftest import contender
 

@@ -16,9 +16,9 @@ import pytest
 import torch
 
 from spikemark import SYSTEMS, get_adapter
-from spikemark.measures.footprint import Run, can_measure, footprint
-from spikemark.networks import build_network
-from spikemark.training.learner import Learner, Protocol, make_learner
+from spikemark.measures.speed.footprint import Run, can_measure, footprint
+from spikemark.networks.build import build_network
+from spikemark.training.rule import Learner, Protocol, make_learner
 
 BATCH = 8
 STEPS = (4, 8, 16, 32, 64)

@@ -6,12 +6,12 @@ from time import perf_counter
 import pytest
 import torch
 
-from spikemark.adapter import get_adapter
-from spikemark.datasets import encode
-from spikemark.measures.robustness import robustness
-from spikemark.networks import build_network
-from spikemark.neurons import NEURONS
-from spikemark.noise import NOISES
+from spikemark.core.frameworks import get_adapter
+from spikemark.core.neurons import NEURONS
+from spikemark.data.encoders import encode
+from spikemark.measures.noisy_accuracy import robustness
+from spikemark.networks.build import build_network
+from spikemark.noise.case import NOISES
 
 ROUNDS, SAMPLES, BATCH, STEPS, CHOSEN = 3, 128, 128, 4, (2, 4)
 

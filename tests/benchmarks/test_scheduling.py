@@ -18,12 +18,12 @@ from typing import Any
 import psutil
 import pytest
 
-from spikemark.cells import Cell
-from spikemark.execution import lost_record
-from spikemark.pools import DaskPool, Pool
-from spikemark.results import Record, load_results, record_path
-from spikemark.runner import run
-from spikemark.suite import load_suite
+from spikemark.suites.execution import lost_record
+from spikemark.suites.jobs import Cell
+from spikemark.suites.records import Record, load_results, record_path
+from spikemark.suites.runner import run
+from spikemark.suites.suite import load_suite
+from spikemark.suites.workers import DaskPool, Pool
 
 CELLS, SECONDS_A_CELL = 1000, 5e-3
 RECORDS, ROWS, SECONDS_TO_LOAD = 10_000, 20, 2.0

@@ -14,12 +14,13 @@ from typing import Any
 
 import torch
 
-from spikemark.datasets import Sizes, load_dataset
-from spikemark.systems import System
-from spikemark.systems.sleep import FRACTIONS
-from spikemark.training.learner import Protocol
-from spikemark.training.sleep.learner import SleepStdpLearner
-from spikemark.training.sleep.model import SleepNetwork
+from spikemark.data.card import Sizes
+from spikemark.data.loading import load_dataset
+from spikemark.methods.sleep.model import SleepNetwork
+from spikemark.methods.sleep.rule import SleepStdpLearner
+from spikemark.methods.sleep.systems import FRACTIONS
+from spikemark.training.rule import Protocol
+from spikemark.training.system import System
 
 IMAGES = int(os.environ.get("SPIKEMARK_SLEEP_IMAGES", "6000"))
 STEPS, BATCH = 100, 300

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import torch
 
-from spikemark.measures.layer_throughput import COPY, LayerWork, layer_throughput
-from spikemark.measures.machine import LayerPhase, bytes_moved
-from spikemark.measures.timing import Budget
-from spikemark.neurons import NEURONS
+from spikemark.core.neurons import NEURONS
+from spikemark.measures.speed.layer_work import COPY, LayerWork, layer_throughput
+from spikemark.measures.speed.machine import LayerPhase, bytes_moved
+from spikemark.measures.speed.timing import Budget
 
 from .conftest import contender, contenders
 

@@ -6,18 +6,19 @@ from dataclasses import replace
 import pytest
 import torch
 
-from spikemark.adapter import Adapter, Route, Unsupported, get_adapter
+from spikemark.core.adapter import Adapter, Route, Unsupported
+from spikemark.core.frameworks import get_adapter
+from spikemark.core.neurons import NEURONS, Learnable
+from spikemark.core.oracle import ReferenceLayer
 from spikemark.measures import conformance as module
-from spikemark.measures.conformance import (
+from spikemark.measures.semantics.comparison import (
     ConformanceResult,
     conformance,
     conformance_table,
     covering_grid,
     spec_grid,
 )
-from spikemark.measures.dyadic import make_case
-from spikemark.neurons import NEURONS, Learnable
-from spikemark_adapters.reference import ReferenceLayer
+from spikemark.measures.semantics.dyadic import make_case
 
 LIF, STL = NEURONS["lif"], NEURONS["stl"]
 

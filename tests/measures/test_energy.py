@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from spikemark.adapter import get_adapter
-from spikemark.measures.energy import PROFILES, count_operations, energy, energy_measurements
-from spikemark.measures.operations import LayerCount, OperationCount, SpikingCount
-from spikemark.neurons import NEURONS
+from spikemark.core.counts import LayerCount, OperationCount, SpikingCount
+from spikemark.core.frameworks import get_adapter
+from spikemark.core.neurons import NEURONS
+from spikemark.measures.counting.operations import count_operations
+from spikemark.measures.energy import PROFILES, energy, energy_measurements
 
 NETWORK = OperationCount(
     layers=(

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from spikemark.adapter import get_adapter
-from spikemark.measures.footprint import FootprintError, footprint
-from spikemark.measures.layer_throughput import LayerWork
-from spikemark.neurons import NEURONS
+from spikemark.core.frameworks import get_adapter
+from spikemark.core.neurons import NEURONS
+from spikemark.measures.speed.footprint import FootprintError, footprint
+from spikemark.measures.speed.layer_work import LayerWork
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is read from Linux's /proc")
 MIB = 1 << 20

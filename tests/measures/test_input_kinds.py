@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spikemark import count_operations
-from spikemark.measures.census import CensusTaker, census
-from spikemark.measures.input_kinds import MAX_LEVELS, InputValues, Kind
+from spikemark.core.counts import Kind
+from spikemark.measures.counting.census import CensusTaker, census
+from spikemark.measures.counting.input_kinds import MAX_LEVELS, InputValues
 
 SPIKES = (torch.rand(12, 4, 6, 6, generator=torch.Generator().manual_seed(0)) < 0.4).float()
 PER_CHANNEL = torch.tensor([0.3, 1.0, 2.0, 0.7]).view(4, 1, 1)

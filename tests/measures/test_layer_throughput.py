@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from spikemark.adapter import get_adapter
-from spikemark.measures.layer_throughput import COPY, LayerTimings, LayerWork, layer_run, layer_throughput
-from spikemark.measures.timing import Budget, Timings
-from spikemark.neurons import NEURONS
-from spikemark_adapters.reference import ReferenceAdapter
+from spikemark.core.frameworks import get_adapter
+from spikemark.core.neurons import NEURONS
+from spikemark.core.oracle import ReferenceAdapter
+from spikemark.measures.speed.layer_work import COPY, LayerTimings, LayerWork, layer_run, layer_throughput
+from spikemark.measures.speed.timing import Budget, Timings
 
 
 class Other(ReferenceAdapter):

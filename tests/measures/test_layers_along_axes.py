@@ -8,15 +8,16 @@ import pytest
 import torch
 from torch import nn
 
-from spikemark.adapter import Unsupported, get_adapter
+from spikemark.core.adapter import Unsupported
+from spikemark.core.frameworks import get_adapter
+from spikemark.core.neurons import NEURONS
+from spikemark.core.oracle import ReferenceAdapter
 from spikemark.measures import layers as module
-from spikemark.measures.footprint import Footprint
-from spikemark.measures.layer_throughput import LayerWork
-from spikemark.measures.layers import layers, unsupported
-from spikemark.measures.points import GROWTH, Point
-from spikemark.measures.timing import Budget
-from spikemark.neurons import NEURONS
-from spikemark_adapters.reference import ReferenceAdapter
+from spikemark.measures.speed.footprint import Footprint
+from spikemark.measures.speed.layer_work import LayerWork
+from spikemark.measures.speed.layers import layers, unsupported
+from spikemark.measures.speed.points import GROWTH, Point
+from spikemark.measures.speed.timing import Budget
 
 BASE = Point(3, 4, (8,))
 BRIEF = Budget(seconds=0.001, min_rounds=6)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from spikemark.measures.machine import bytes_moved, copy_bandwidth, pinned_threads, synchronizer
+from spikemark.measures.speed.machine import bytes_moved, copy_bandwidth, pinned_threads, synchronizer
 
 
 def test_threads_are_pinned_and_given_back() -> None:

@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spikemark import count_operations
-from spikemark.adapter import MissingFramework, SpikingLayer, adapter_names, get_adapter
-from spikemark.measures.operations import OperationCount, UncountableError
-from spikemark.neurons import NEURONS
+from spikemark.core.adapter import SpikingLayer
+from spikemark.core.counts import OperationCount
+from spikemark.core.frameworks import MissingFramework, adapter_names, get_adapter
+from spikemark.core.neurons import NEURONS
+from spikemark.measures.counting.tracing import UncountableError
 
 STEPS, BATCH = 3, 2
 

@@ -6,11 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from spikemark.adapter import get_adapter
-from spikemark.datasets import Sizes, encode, load_dataset
+from spikemark.core.frameworks import get_adapter
+from spikemark.core.neurons import NEURONS
+from spikemark.data.card import Sizes
+from spikemark.data.encoders import encode
+from spikemark.data.loading import load_dataset
 from spikemark.errors import InputError
 from spikemark.measures import robustness as measure
-from spikemark.measures.robustness import (
+from spikemark.measures.noisy_accuracy import (
     corruption_error,
     half_margin_severity,
     mean_accuracy,
@@ -19,9 +22,8 @@ from spikemark.measures.robustness import (
     relative_corruption_error,
     robustness,
 )
-from spikemark.networks import build_network
-from spikemark.neurons import NEURONS
-from spikemark.noise import NOISES as NOISES_BY_NAME
+from spikemark.networks.build import build_network
+from spikemark.noise.case import NOISES as NOISES_BY_NAME
 
 NOISES = ("gaussian", "salt-and-pepper", "spike-deletion")
 
@@ -112,7 +114,7 @@ def test_noisy_samples_are_made_once_and_only_for_the_same_samples(model, sample
     calls = []
     noise = NOISES_BY_NAME["gaussian"]
     counted = replace(noise, perturb=lambda *arguments: calls.append(1) or noise.perturb(*arguments))
-    monkeypatch.setattr(measure, "find_noise", lambda name: counted)
+    monkeypatch.setattr(measure, "NOISES", lambda name: counted)
     first = run(model, samples, ["gaussian"], (1, 2, 3))
     assert len(calls) == 3
     # Two sets fit; the third is made anew, with the same result.

@@ -10,13 +10,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikemark.adapter import Adapter, SpikingLayer, get_adapter
-from spikemark.measures.footprint import Footprint
-from spikemark.measures.throughput import Budget, NetworkWork, throughput
-from spikemark.results import Measurement
-from spikemark.systems import SYSTEMS, System
-from spikemark.training.learner import Protocol
-from spikemark_adapters.reference import ReferenceAdapter, ReferenceLayer
+from spikemark.core.adapter import Adapter, SpikingLayer
+from spikemark.core.frameworks import get_adapter
+from spikemark.core.measurement import Measurement
+from spikemark.core.oracle import ReferenceAdapter, ReferenceLayer
+from spikemark.measures.speed.footprint import Footprint
+from spikemark.measures.speed.networks import Budget, NetworkWork, throughput
+from spikemark.training.rule import Protocol
+from spikemark.training.system import SYSTEMS, System
 
 SYSTEM: System = replace(SYSTEMS["mlp-stl"], options={"hidden": (8,), "population": 2})
 PROTOCOL = Protocol(epochs=1, batch_size=6, encoder="direct", steps=3)
@@ -56,13 +57,13 @@ class CostlyAdapter(ReferenceAdapter):
 
 @pytest.fixture(autouse=True)
 def _small_copy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spikemark.measures.throughput._COPY_BYTES", 1 << 12)
+    monkeypatch.setattr("spikemark.measures.speed.networks._COPY_BYTES", 1 << 12)
 
 
 @pytest.fixture
 def no_footprint(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = Footprint(first_call=0.5, peak_memory=4096)
-    monkeypatch.setattr("spikemark.measures.throughput.footprint", lambda work: seen)
+    monkeypatch.setattr("spikemark.measures.speed.networks.footprint", lambda work: seen)
 
 
 def _measure(adapter: Adapter, reference: Adapter, **options) -> dict[str, Measurement]:

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from spikemark.measures.timing import Budget, interleave, visiting_order
+from spikemark.measures.speed.timing import Budget, interleave, visiting_order
 
 
 class FakeMachine:

@@ -3,10 +3,10 @@ import torch
 from torch import nn
 
 from spikemark import SYSTEMS, adapter_names, get_adapter
-from spikemark.networks import build_network
+from spikemark.networks.build import build_network
 from spikemark.training.bptt import BpttLearner
-from spikemark.training.learner import Protocol
-from spikemark.training.losses import select_trained
+from spikemark.training.optimisers import select_trained
+from spikemark.training.rule import Protocol
 
 FRAMEWORKS = [name for name in adapter_names() if name != "reference"]
 BASIC = ["lif", "plif", "stl", "lt", "diet"]

@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from spikemark import NEURONS, get_adapter
-from spikemark.networks import build_network
-from spikemark.networks.dropout import Dropout, ModerateDropout, keep_probability
+from spikemark.methods.ltmd.dropout import ModerateDropout, keep_probability
+from spikemark.networks.build import build_network
+from spikemark.networks.dropout import Dropout
 
 
 def activity(seed=0, samples=64, units=200):

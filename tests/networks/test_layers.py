@@ -4,9 +4,10 @@ from torch import nn
 
 from spikemark import NEURONS, get_adapter
 from spikemark.errors import InputError
-from spikemark.networks import PopulationReadout, Stage, build_network
+from spikemark.networks.build import build_network
 from spikemark.networks.dropout import Dropout
 from spikemark.networks.layers import expand
+from spikemark.networks.stages import PopulationReadout, Stage
 
 
 def build(layers, shape=(1, 12, 12), classes=4, **options):

@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from spikemark.adapter import get_adapter
-from spikemark.datasets import Binning, Dataset, Recordings, Sizes, Split, encode, load_dataset
-from spikemark.datasets.binning import make_events
-from spikemark.networks import build_network
-from spikemark.noise import Case
-from spikemark.systems import SYSTEMS
-from spikemark.training.learner import Protocol
+from spikemark.core.frameworks import get_adapter
+from spikemark.data.binning import Binning, make_events
+from spikemark.data.card import Sizes
+from spikemark.data.encoders import encode
+from spikemark.data.loading import Dataset, Split, load_dataset
+from spikemark.data.recordings import Recordings
+from spikemark.networks.build import build_network
+from spikemark.noise.case import Case
 from spikemark.training.loop import train
+from spikemark.training.rule import Protocol
+from spikemark.training.system import SYSTEMS
 
 SYSTEM = SYSTEMS["mlp-lif"]
 STEPS = 8

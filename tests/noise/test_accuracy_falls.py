@@ -9,10 +9,10 @@ from itertools import pairwise
 import pytest
 import torch
 
-from spikemark.adapter import get_adapter
-from spikemark.networks import build_network
-from spikemark.noise import NOISES, SEVERITIES
-from spikemark.streams import generator
+from spikemark.core.frameworks import get_adapter
+from spikemark.core.streams import generator
+from spikemark.networks.build import build_network
+from spikemark.noise.case import NOISES, SEVERITIES
 
 # Noises that change little here, for reasons of their own: a rate readout hardly sees times, eight steps leave a decay
 # little to do, bright pixels of a digit stay the brightest under speckle, random signs are the control of the attacks.

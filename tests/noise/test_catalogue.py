@@ -8,13 +8,14 @@ from itertools import pairwise
 import pytest
 import torch
 
-from spikemark.adapter import get_adapter
-from spikemark.datasets import DATASETS, encode
+from spikemark.core.frameworks import get_adapter
+from spikemark.core.neurons import NEURONS
+from spikemark.core.streams import generator
+from spikemark.data.card import DATASETS
+from spikemark.data.encoders import encode
 from spikemark.errors import InputError
-from spikemark.networks import build_network
-from spikemark.neurons import NEURONS
-from spikemark.noise import NOISES, SEVERITIES, Case, find_noise
-from spikemark.streams import generator
+from spikemark.networks.build import build_network
+from spikemark.noise.case import NOISES, SEVERITIES, Case
 
 STEPS = 16
 ON_SAMPLES = ("input", "events", "adversary")
@@ -197,4 +198,4 @@ def test_noise_for_other_data_is_refused():
 
 def test_unknown_noise():
     with pytest.raises(KeyError, match="did you mean 'gaussian'"):
-        find_noise("gausian")
+        NOISES["gausian"]

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from spikemark.datasets import DATASETS, Sizes, load_dataset
-from spikemark.datasets.binning import EVENT, make_events
+from spikemark.core.streams import generator
+from spikemark.data.binning import EVENT, make_events
+from spikemark.data.card import DATASETS, Sizes
+from spikemark.data.loading import load_dataset
 from spikemark.errors import InputError
-from spikemark.noise import NOISES, Case, events
-from spikemark.streams import generator
+from spikemark.noise import events
+from spikemark.noise.case import NOISES, Case
 
 pytest.importorskip("tonic", reason="tonic (extra 'events') is not installed")
 SENSOR, DURATION = (20, 10, 2), 100_000

@@ -2,13 +2,14 @@ import pytest
 import torch
 from torch import nn
 
-from spikemark.adapter import get_adapter
-from spikemark.datasets import encode
+from spikemark.core.frameworks import get_adapter
+from spikemark.core.neurons import NEURONS
+from spikemark.core.streams import generator
+from spikemark.data.encoders import encode
 from spikemark.errors import InputError
-from spikemark.networks import build_network
-from spikemark.neurons import NEURONS
-from spikemark.noise import NOISES, Case, hardware
-from spikemark.streams import generator
+from spikemark.networks.build import build_network
+from spikemark.noise import hardware
+from spikemark.noise.case import NOISES, Case
 
 WEIGHTS = torch.linspace(-1, 1, 20_001)
 

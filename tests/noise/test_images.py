@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from spikemark.core.streams import generator
 from spikemark.errors import InputError
 from spikemark.noise import images
-from spikemark.streams import generator
 
 GREY = torch.full((2, 1, 60, 60), 0.5)
 

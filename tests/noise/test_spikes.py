@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from spikemark.core.streams import generator
 from spikemark.noise import spikes
-from spikemark.streams import generator
 
 ONES, ZEROS = torch.ones(10, 40, 50), torch.zeros(10, 40, 50)
 

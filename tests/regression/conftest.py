@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from spikemark.results import write_record
+from spikemark.suites.records import write_record
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Records as they come from real runs, with numbers made to order."""
 
-from spikemark.results import SCHEMA, pack_correct
+from spikemark.core.measurement import pack_correct
+from spikemark.suites.records import SCHEMA
 
 
 def record(framework="snntorch", system="mlp-lif", seed=0, measure="train", measurements=(), **changes):

@@ -225,7 +225,7 @@ def test_turns_visit_everybody_as_often():
 
 
 def test_cases_of_a_suite():
-    from spikemark.suite import load_suite
+    from spikemark.suites.suite import load_suite
 
     names = [case["name"] for case in layer_cases(load_suite("smoke"))]
     assert names == [

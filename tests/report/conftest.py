@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spikemark.results import Record, write_record
+from spikemark.suites.records import Record, write_record
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing import Any
 
 from synthetic_records import make_record
 
-from spikemark.measures.points import Point
-from spikemark.results import Record
+from spikemark.measures.speed.points import Point
+from spikemark.suites.records import Record
 
 FRAMEWORKS = {"reference": 1.0, "norse": 2.0, "fused": 0.25}
 COPY = 1e-10  # seconds a byte read or written

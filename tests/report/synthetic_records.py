@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from spikemark.core.measurement import pack_correct
+from spikemark.core.statistics import median_ratio_interval
 from spikemark.measures.energy import PROFILES
-from spikemark.results import Record, key_of, pack_correct
-from spikemark.statistics import median_ratio_interval
+from spikemark.suites.records import Record, key_of
 
 NEURONS = {"lif": 0.955, "plif": 0.962, "stl": 0.975, "lt": 0.90}
 FRAMEWORKS = {"reference": 1.0, "norse": 0.7, "snntorch": 0.85, "spikingjelly": 1.6}

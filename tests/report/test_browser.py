@@ -12,7 +12,7 @@ import pytest
 from synthetic_records import make_record, suite_of
 
 from spikemark.report import write_report
-from spikemark.results import write_record
+from spikemark.suites.records import write_record
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from synthetic_records import accuracy_record
 
-from spikemark.claims import CLAIMS, Arm, Claim, Contrast
+from spikemark.core.claims import CLAIMS, Arm, Claim, Contrast
 from spikemark.report import claims, write_report
 from spikemark.report.cells import Cells
 from spikemark.report.claims import judge, overall
-from spikemark.results import write_record
-from spikemark.suite import load_suite
+from spikemark.suites.records import write_record
+from spikemark.suites.suite import load_suite
 
 SEEDS = range(5)
 

@@ -9,7 +9,7 @@ import pytest
 from layer_records import layers_record, layers_suite
 from synthetic_records import suite_of, throughput_record
 
-from spikemark.measures.points import Point
+from spikemark.measures.speed.points import Point
 from spikemark.report import write_report
 from spikemark.report.cells import Cells
 from spikemark.report.growth import COPY, growth_plot, power_law, roofline_plot

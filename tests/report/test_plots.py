@@ -8,10 +8,10 @@ import plotly.graph_objects as go
 import pytest
 from synthetic_records import suite_of
 
+from spikemark.core.statistics import Interval
 from spikemark.report import _sections, charts, figures
 from spikemark.report.cells import Cells
 from spikemark.report.series import Bar, EnergyAccuracy, NoiseCurves, Point, Ratios
-from spikemark.statistics import Interval
 
 NAN = float("nan")
 STRANGE = "a<b> & $\\frac{1$"

@@ -13,6 +13,7 @@ from synthetic_records import (
     train_record,
 )
 
+from spikemark.core.statistics import Interval
 from spikemark.report.accuracy import accuracy_section
 from spikemark.report.cells import Cells, fairness
 from spikemark.report.comparisons import compare, rank
@@ -24,7 +25,6 @@ from spikemark.report.robustness import robustness_section
 from spikemark.report.semantics import conformance_section, routes_section
 from spikemark.report.summary import summary
 from spikemark.report.throughput import throughput_section
-from spikemark.statistics import Interval
 
 
 def texts(table):

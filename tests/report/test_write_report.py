@@ -22,7 +22,7 @@ from synthetic_records import (
 )
 
 from spikemark.report import write_report
-from spikemark.results import ResultsError, load_records, write_record
+from spikemark.suites.records import ResultsError, load_records, write_record
 
 SMALL = {"seeds": 2, "frameworks": ("reference", "norse"), "neurons": ("lif", "stl")}
 HOSTILE = "<script>alert('x')</script>|`$\\frac$"

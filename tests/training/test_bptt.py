@@ -5,10 +5,10 @@ import torch
 
 from spikemark import NEURONS, SYSTEMS, adapter_names, get_adapter
 from spikemark.errors import InputError
-from spikemark.networks import build_network
+from spikemark.methods.ltmd.rule import disagreement
+from spikemark.networks.build import build_network
 from spikemark.training.bptt import BpttLearner
-from spikemark.training.learner import Protocol
-from spikemark.training.losses import disagreement
+from spikemark.training.rule import Protocol
 
 PROTOCOL = Protocol(2, 8, "direct", 3)
 

@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from spikemark import SYSTEMS, get_adapter
-from spikemark.datasets import Dataset, Split
-from spikemark.networks import build_network
-from spikemark.training.learner import Protocol
+from spikemark.data.loading import Dataset, Split
+from spikemark.networks.build import build_network
 from spikemark.training.loop import CellTimeoutError, DivergedError, Watch, accuracy, evaluate, train
-from spikemark.training.losses import LOSSES, make_optimizer
+from spikemark.training.losses import LOSSES
+from spikemark.training.optimisers import make_optimizer
+from spikemark.training.rule import Protocol
 
 SHAPE = (4,)
 PROTOCOL = Protocol(epochs=25, batch_size=16, encoder="direct", steps=4)
@@ -96,7 +97,7 @@ def test_losses_by_hand():
     ("schedule", "expected"), [("constant", 1e-3), ("cosine", 5e-4), ("exponential", 1e-3 * 0.93**2)]
 )
 def test_schedules_after_half_of_four_epochs(schedule, expected):
-    from spikemark.systems import Optimizer
+    from spikemark.training.rule import Optimizer
 
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimizer, steps = make_optimizer(Optimizer(schedule=schedule), [parameter], 4)
@@ -107,7 +108,7 @@ def test_schedules_after_half_of_four_epochs(schedule, expected):
 
 
 def test_sgd_is_there_too():
-    from spikemark.systems import Optimizer
+    from spikemark.training.rule import Optimizer
 
     optimizer, _ = make_optimizer(Optimizer("sgd", 0.1), [torch.nn.Parameter(torch.zeros(1))], 1)
     assert isinstance(optimizer, torch.optim.SGD)

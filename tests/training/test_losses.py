@@ -6,15 +6,11 @@ import pytest
 import torch
 
 from spikemark import SYSTEMS, get_adapter
-from spikemark.networks import build_network
-from spikemark.systems import Optimizer
-from spikemark.training.losses import (
-    LOSSES,
-    disagreement,
-    make_optimizer,
-    parameter_groups,
-    select_trained,
-)
+from spikemark.methods.ltmd.rule import disagreement
+from spikemark.networks.build import build_network
+from spikemark.training.losses import LOSSES
+from spikemark.training.optimisers import make_optimizer, parameter_groups, select_trained
+from spikemark.training.rule import Optimizer
 
 
 @pytest.mark.parametrize("name", LOSSES)

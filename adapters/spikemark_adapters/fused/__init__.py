@@ -11,8 +11,8 @@ from importlib.metadata import version
 import torch
 from torch import Tensor, nn
 
-from spikemark.adapter import Adapter, Route, SpikingLayer, Unsupported
-from spikemark.neurons import NEURONS, NeuronSpec
+from spikemark.core.adapter import Adapter, Route, SpikingLayer, Unsupported
+from spikemark.core.neurons import NEURONS, NeuronSpec
 from spikemark_adapters.fused.ops import DTYPES, fused_spikes
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
-from spikemark.adapter import Unsupported
+from spikemark.core.adapter import Unsupported
 from spikemark_adapters.fused import cpu
 from spikemark_adapters.fused.plans import Plan
 

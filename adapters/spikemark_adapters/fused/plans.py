@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from spikemark.neurons import NeuronSpec
+from spikemark.core.neurons import NeuronSpec
 
 
 class Plan(Protocol):

@@ -1,1 +1,8 @@
-"""What is measured on a system: accuracy, robustness, energy, throughput, conformance."""
+"""Measures: a file each, with its settings, its subject, its numbers, and how they are judged and shown."""
+
+from spikemark.measures.energy import OUR_PROFILES
+from spikemark.registry import register, register_all
+
+for _name in ("accuracy", "robustness", "energy", "throughput", "layers", "conformance"):
+    register("measure", _name, f"spikemark.measures.{_name}:{_name.capitalize()}")
+register_all("profile", OUR_PROFILES)

@@ -2,49 +2,64 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from statistics import median
+from typing import TYPE_CHECKING
 
-from spikemark.datasets import Dataset
-from spikemark.networks import SpikingNetwork
-from spikemark.results import Measurement, pack_correct
-from spikemark.systems import System
-from spikemark.training.learner import Protocol
-from spikemark.training.loop import Trained, Watch, accuracy, evaluate
-from spikemark.training.losses import LOSSES
+from spikemark.core.measurement import Measurement, Metric
+from spikemark.measures.measure import Measure
 
-
-def test_accuracy(
-    model: SpikingNetwork, trained: Trained, system: System, dataset: Dataset, protocol: Protocol, watch: Watch
-) -> tuple[list[Measurement], str]:
-    """Accuracy and loss of both candidate states; leaves the best-validation state in `model`.
-
-    Returns:
-        The measurements, and the packed correctness of every test sample under the best-validation state.
-    """
-
-    def outputs_of(state: dict[str, Tensor]) -> Tensor:
-        model.load_state_dict(state)
-        return evaluate(model, dataset.test, protocol, watch, dataset.name, "test")
-
-    labels = dataset.test.labels
-    last = outputs_of(trained.last_state)
-    best = last if trained.best_epoch == len(trained.history) else outputs_of(trained.best_state)
-    rows: list[Measurement] = [
-        {"metric": "accuracy", "value": accuracy(best, labels), "unit": "fraction", "split": "test"},
-        {"metric": "accuracy_last_epoch", "value": accuracy(last, labels), "unit": "fraction", "split": "test"},
-        {"metric": "loss", "value": LOSSES[system.loss](best, labels).item(), "unit": system.loss, "split": "test"},
-        {
-            "metric": "accuracy",
-            "value": trained.history[trained.best_epoch - 1].validation_accuracy,
-            "unit": "fraction",
-            "split": "validation",
-        },
-        {"metric": "best_epoch", "value": float(trained.best_epoch), "unit": "epoch"},
-        {"metric": "epoch_seconds", "value": _median_seconds(trained), "unit": "s"},
-    ]
-    return rows, pack_correct((best.argmax(1) == labels).numpy())
+if TYPE_CHECKING:
+    from spikemark.measures.subject import Subject
 
 
-def _median_seconds(trained: Trained) -> float:
-    seconds = sorted(epoch.seconds for epoch in trained.history)
-    return seconds[len(seconds) // 2]
+class Accuracy(Measure):
+    """How often a trained network is right; its record also holds what training did."""
+
+    name = "accuracy"
+    metrics = (
+        Metric("accuracy", "fraction", "score", more=True),
+        Metric("accuracy_last_epoch", "fraction", "score", more=True, watched=False),
+        Metric("parameters", "1", "exact"),
+        Metric("neuron_parameters", "1", "exact"),
+    )
+    section = "spikemark.report.accuracy:accuracy_section"
+
+    def run(self, subject: Subject) -> list[Measurement]:
+        """See `Measure.run`."""
+        from spikemark.core.adapter import neurons_of
+        from spikemark.training.loop import accuracy, evaluate
+        from spikemark.training.losses import LOSSES
+
+        trained, model, dataset = subject.trained, subject.model, subject.dataset
+        labels, best = dataset.test.labels, subject.test_outputs
+        last = best
+        if trained.best_epoch != len(trained.history):
+            model.load_state_dict(trained.last_state)
+            last = evaluate(model, dataset.test, subject.protocol, subject.watch, dataset.name, "test")
+            model.load_state_dict(trained.best_state)
+        learned = sum(p.numel() for layer in neurons_of(model) for p in layer.learnables().values())
+        rows: list[Measurement] = [
+            _number("parameters", sum(p.numel() for p in model.parameters())),
+            _number("neuron_parameters", learned),
+            {"metric": "accuracy", "value": accuracy(best, labels), "unit": "fraction", "split": "test"},
+            {"metric": "accuracy_last_epoch", "value": accuracy(last, labels), "unit": "fraction", "split": "test"},
+            {
+                "metric": "accuracy",
+                "value": trained.history[trained.best_epoch - 1].validation_accuracy,
+                "unit": "fraction",
+                "split": "validation",
+            },
+            _number("best_epoch", trained.best_epoch, "epoch"),
+            _number("epoch_seconds", median(epoch.seconds for epoch in trained.history), "s"),
+        ]
+        loss = getattr(subject.trained_system.rule, "loss", None)
+        if loss in LOSSES:
+            value = LOSSES[loss](best, labels).item()
+            rows.append({"metric": "loss", "value": value, "unit": loss, "split": "test"})
+        if trained.saved_bytes:
+            rows.append(_number("saved_bytes", trained.saved_bytes, "bytes/batch"))
+        return rows + [_number(name, value) for name, value in trained.diagnostics.items()]
+
+
+def _number(metric: str, value: float, unit: str = "1") -> Measurement:
+    return {"metric": metric, "value": float(value), "unit": unit}

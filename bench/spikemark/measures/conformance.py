@@ -1,275 +1,30 @@
-"""Conformance: does an adapter compute the oracle's spikes, every one, and its gradients?
-
-The oracle is the adapter `reference` in float64; a layer is checked in float32 and in float64, on the inputs of
-`spikemark.measures.dyadic`. What cannot be expressed (`Unsupported`) is reported, never skipped.
-"""
+"""Conformance: does an adapter compute the oracle's spikes, every one, and its gradients?"""
 
 from __future__ import annotations
 
-import itertools
-import math
-import sys
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import get_args
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import Tensor
+from spikemark.core.measurement import Measurement, Metric
+from spikemark.measures.measure import Measure, SubjectKind
 
-from spikemark.adapter import Adapter, SpikingLayer, Unsupported, get_adapter
-from spikemark.measures.dyadic import Case, make_case
-from spikemark.neurons import NEURONS, Learnable, NeuronSpec, Reset, Scope, Surrogate, SurrogateName
-from spikemark.results import Measurement
-
-LIMITS: Mapping[str, float] = MappingProxyType({"float32": 1e-5, "float64": 1e-10})
-_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+if TYPE_CHECKING:
+    from spikemark.measures.subject import Subject
 
 
-@dataclass(frozen=True)
-class ConformanceResult:
-    """How one adapter's layers of one spec compare with the oracle's.
+class Conformance(Measure):
+    """Spikes and gradients of one layer against the oracle; there is nothing to set."""
 
-    Attributes:
-        compared_spikes: outputs compared, over shapes, steps and both types.
-        differing_spikes: those that differ from the oracle's.
-        spikes_at_threshold: how many of the compared had a membrane exactly at its threshold.
-        gradient_errors: by tensor ("currents", "threshold", "decay") and type, the largest over all inputs of
-            ``max|g - g*| / scale``. For the currents the scale is ``max|g*|``. The gradient of a shared parameter is a
-            sum over the samples and neurons that share it, and may cancel to nearly nothing, where an error relative
-            to it says nothing of the computation; its scale is the largest *sum of the terms' absolute values*. (With
-            one neuron and one sample the sum over time may still cancel; a handful of each suffices.)
-    """
-
-    compared_spikes: int
-    differing_spikes: int
-    spikes_at_threshold: int
-    gradient_errors: Mapping[tuple[str, str], float]
-
-    @property
-    def passed(self) -> bool:
-        """No spike differs, and every gradient is within `LIMITS`."""
-        within = (error <= LIMITS[dtype] for (_, dtype), error in self.gradient_errors.items())
-        return self.compared_spikes > 0 and self.differing_spikes == 0 and all(within)
-
-    def worst(self, dtype: str) -> float:
-        """The largest gradient error in `dtype`."""
-        return max(error for (_, kind), error in self.gradient_errors.items() if kind == dtype)
-
-    def measurements(self) -> list[Measurement]:
-        """The result as a record holds it; an infinite error becomes the largest finite number, as JSON has none."""
-        counts = {
-            "compared_spikes": self.compared_spikes,
-            "differing_spikes": self.differing_spikes,
-            "spikes_at_threshold": self.spikes_at_threshold,
-        }
-        rows = [Measurement(metric=name, value=float(value), unit="spikes") for name, value in counts.items()]
-        for (name, dtype), error in self.gradient_errors.items():
-            value = min(error, sys.float_info.max)
-            rows.append(Measurement(metric="gradient_error", value=value, unit=dtype, split=name))
-        return rows
-
-
-def conformance(
-    adapter: Adapter,
-    spec: NeuronSpec,
-    *,
-    seed: int,
-    shapes: tuple[tuple[int, ...], ...] = ((5,), (3, 4, 4)),
-    steps: tuple[int, ...] = (1, 8, 64),
-    batch: int = 4,
-    device: str = "cpu",
-) -> ConformanceResult:
-    """Compare the adapter's layers with the oracle on every shape and number of steps.
-
-    Args:
-        adapter: whose layers.
-        spec: the neuron.
-        seed: of parameters, currents and upstream gradients.
-        shapes: features of one sample.
-        steps: numbers of time steps.
-        batch: samples.
-        device: where the adapter's layers run; the oracle runs on the CPU.
-
-    Raises:
-        Unsupported: the adapter cannot express the spec.
-    """
-    compared = differing = at_threshold = 0
-    errors: dict[tuple[str, str], float] = defaultdict(float)
-    for shape, step_count in itertools.product(shapes, steps):
-        case = make_case(spec, shape, step_count, batch, seed)
-        layer = adapter.neuron(spec, shape, generator=torch.Generator().manual_seed(case.stream))
-        with torch.no_grad():
-            for name, parameter in layer.learnables().items():
-                parameter.copy_(case.raw[name])
-        for dtype in _DTYPES:  # float32 first: its values are the same in float64, but not the other way round
-            compared += case.spikes.numel()
-            at_threshold += case.at_threshold
-            differing += _compare(layer.to(device, _DTYPES[dtype]), case, dtype, errors)
-    return ConformanceResult(compared, differing, at_threshold, MappingProxyType(dict(errors)))
-
-
-def _compare(layer: SpikingLayer, case: Case, dtype: str, errors: dict[tuple[str, str], float]) -> int:
-    """The number of differing spikes; raises the entries of `errors` to what this layer shows."""
-    device = layer.threshold.device
-    currents, upstream = (t.to(device, _DTYPES[dtype]) for t in (case.currents, case.upstream))
-    currents.requires_grad_()
-    learnables = layer.learnables()
-    spikes = layer(currents)
-    found: Iterable[Tensor | None] = [None] * (1 + len(learnables))
-    if spikes.requires_grad:
-        found = torch.autograd.grad(spikes, [currents, *learnables.values()], upstream, allow_unused=True)
-    for name, gradient in zip(("currents", *learnables), found, strict=True):
-        error = _error(gradient, case.gradients[name], case.scales[name])
-        errors[name, dtype] = max(errors[name, dtype], error)
-    if spikes.shape != case.spikes.shape or spikes.dtype != _DTYPES[dtype]:
-        return case.spikes.numel()
-    return int((spikes.detach().cpu().double() != case.spikes).sum())
-
-
-def _error(found: Tensor | None, wanted: Tensor, scale: float) -> float:
-    """``max|found - wanted| / scale``; no gradient counts as zero, a NaN as infinite."""
-    difference = wanted if found is None else found.cpu().double() - wanted
-    largest = float(difference.abs().max())
-    if largest == 0:
-        return 0.0
-    return largest / scale if scale > 0 and math.isfinite(largest) else math.inf
-
-
-# --- the systematic sweep -------------------------------------------------------------------------------------------
-
-_ALPHAS: Mapping[SurrogateName, float] = MappingProxyType(
-    {"atan": 2.0, "superspike": 2.0, "sigmoid": 4.0, "triangle": 1.0, "rectangle": 1.0}
-)
-_SURROGATES = tuple(
-    Surrogate(name, alpha, scale, relative)
-    for name, alpha in _ALPHAS.items()
-    for relative, scale in ((False, 1.0), (True, 0.5))
-)
-_SCOPES: tuple[tuple[Scope, Scope], ...] = tuple(itertools.product(get_args(Scope), repeat=2))
-_Dynamics = tuple[Reset, bool, bool, bool]
-_DYNAMICS: tuple[_Dynamics, ...] = tuple(itertools.product(get_args(Reset), *[(True, False)] * 3))
-
-
-def _grid_spec(dynamics: _Dynamics, scopes: tuple[Scope, Scope], surrogate: Surrogate) -> NeuronSpec:
-    reset, fires, detach, decay_input = dynamics
-    threshold, decay = scopes
-    return NeuronSpec(
-        # One decay a layer is what PLIF has, through a logistic; the others are learned as they are.
-        decay=Learnable(0.5, decay, "sigmoid" if decay == "layer" else "identity"),
-        threshold=Learnable(1.0, threshold),
-        decay_input=decay_input,
-        reset=reset,
-        detach_reset=detach,
-        fires_at_threshold=fires,
-        surrogate=surrogate,
+    name = "conformance"
+    subject: ClassVar[SubjectKind] = "neuron"
+    metrics = (
+        Metric("differing_spikes", "spikes", "exact"),
+        Metric("gradient_error", "1", "exact"),
+        Metric("compared_spikes", "spikes", "exact", more=True),
     )
+    section = "spikemark.report.semantics:conformance_section"
 
+    def run(self, subject: Subject) -> list[Measurement]:
+        """See `Measure.run`."""
+        from spikemark.measures.semantics.comparison import conformance
 
-def spec_grid() -> Iterator[NeuronSpec]:
-    """Every combination of reset, fires_at_threshold, detach_reset, decay_input, surrogate (also relative) and scopes.
-
-    16 dynamics x 16 pairs of scopes (threshold, decay) x 10 surrogates = 2,560 specs.
-    """
-    for axes in itertools.product(_DYNAMICS, _SCOPES, _SURROGATES):
-        yield _grid_spec(*axes)
-
-
-def covering_grid() -> Iterator[NeuronSpec]:
-    """256 specs of `spec_grid`: every dynamics with every pair of scopes, and each of both with every surrogate."""
-    for (i, dynamics), (j, scopes) in itertools.product(enumerate(_DYNAMICS), enumerate(_SCOPES)):
-        yield _grid_spec(dynamics, scopes, _SURROGATES[(3 * i + j) % len(_SURROGATES)])
-
-
-@dataclass(frozen=True)
-class ConformanceRow:
-    """One line of the table: a neuron of the catalogue, or all specs of the covering grid with the same dynamics.
-
-    Attributes:
-        adapter: its name.
-        subject: the neuron's name, or the dynamics in words.
-        routes: the kinds of `Route` taken.
-        specs: how many specs the line stands for, with those in `unsupported`.
-        unsupported: the reasons given, one for each spec that the adapter cannot express.
-        results: of the others.
-    """
-
-    adapter: str
-    subject: str
-    routes: tuple[str, ...]
-    specs: int
-    unsupported: tuple[str, ...]
-    results: tuple[ConformanceResult, ...]
-
-    @property
-    def compared_spikes(self) -> int:
-        """Summed over the specs."""
-        return sum(r.compared_spikes for r in self.results)
-
-    @property
-    def differing_spikes(self) -> int:
-        """Summed over the specs."""
-        return sum(r.differing_spikes for r in self.results)
-
-    @property
-    def spikes_at_threshold(self) -> int:
-        """Summed over the specs."""
-        return sum(r.spikes_at_threshold for r in self.results)
-
-    def gradient_error(self, dtype: str) -> float:
-        """The largest in `dtype` over specs and tensors; 0 when nothing is supported."""
-        return max((r.worst(dtype) for r in self.results), default=0.0)
-
-    @property
-    def passed(self) -> bool:
-        """Every supported spec passed; a line without any has not."""
-        return bool(self.results) and all(r.passed for r in self.results)
-
-
-def conformance_table(
-    adapter_name: str, progress: Callable[[int, int], None] | None = None, *, seed: int = 0
-) -> list[ConformanceRow]:
-    """Sweep one adapter over the catalogue (long sequences) and the covering grid (16 steps).
-
-    Args:
-        adapter_name: an installed adapter.
-        progress: called with the number of specs done and of all.
-        seed: of all inputs.
-
-    Returns:
-        A row a neuron of `NEURONS`, then a row each of the 16 dynamics.
-
-    Raises:
-        KeyError: no such adapter.
-        MissingFramework: its framework is not installed.
-    """
-    adapter = get_adapter(adapter_name)
-    lines: dict[str, list[NeuronSpec]] = {name: [spec] for name, spec in NEURONS.items()}
-    for spec in covering_grid():
-        lines.setdefault(_dynamics_in_words(spec), []).append(spec)
-    total, done, rows = sum(map(len, lines.values())), 0, []
-    for subject, specs in lines.items():
-        routes, reasons, results = set[str](), [], []
-        for spec in specs:
-            try:
-                routes.add(adapter.route(spec).kind)
-                if subject in NEURONS:
-                    results.append(conformance(adapter, spec, seed=seed))
-                else:
-                    results.append(conformance(adapter, spec, seed=seed, shapes=((3, 2, 2),), steps=(16,), batch=3))
-            except Unsupported as error:
-                reasons.append(str(error))
-            done += 1
-            if progress is not None:
-                progress(done, total)
-        kinds = tuple(sorted(routes))
-        rows.append(ConformanceRow(adapter_name, subject, kinds, len(specs), tuple(reasons), tuple(results)))
-    return rows
-
-
-def _dynamics_in_words(spec: NeuronSpec) -> str:
-    reset = "to zero" if spec.reset == "zero" else "by subtraction"
-    fires = ">=" if spec.fires_at_threshold else ">"
-    gradient = "detached" if spec.detach_reset else "with gradient"
-    return f"reset {reset}, {gradient}; fires at u {fires} theta; input {'decayed' if spec.decay_input else 'as it is'}"
+        return conformance(subject.adapter, subject.spec, seed=subject.seed).measurements()

@@ -1,28 +1,23 @@
-"""Energy of a network: its exact operation counts times the prices of a named hardware profile.
-
-The counts are those of `spikemark.measures.operations`; this module adds only prices and the rows of a record.
-"""
+"""Energy of a trained network: its exact operation counts times the prices of named hardware profiles."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any
 
-from torch import Tensor, nn
+from pydantic import Field, field_validator
 
-from spikemark.measures.operations import OperationCount, UncountableError, count_operations
-from spikemark.results import Measurement
+from spikemark.core.counts import OperationCount
+from spikemark.core.measurement import Measurement, Metric
+from spikemark.measures.measure import Measure
+from spikemark.registry import Registry, known, registry
 
-__all__ = [
-    "PROFILES",
-    "EnergyProfile",
-    "OperationCount",
-    "UncountableError",
-    "count_operations",
-    "energy",
-    "energy_measurements",
-]
+if TYPE_CHECKING:
+    from spikemark.measures.subject import Subject
+
+PROFILES: Registry[EnergyProfile]
 
 
 @dataclass(frozen=True)
@@ -32,7 +27,7 @@ class EnergyProfile:
     Attributes:
         mac: a multiply-accumulate.
         ac: an accumulate.
-        weight_read: a weight fetched from memory, once an operation.
+        weight_read: a weight fetched from memory, once per operation.
         neuron_update: the arithmetic of one neuron and step.
         state_access: a membrane potential read or written.
         source: where the prices are published.
@@ -50,7 +45,7 @@ class EnergyProfile:
 
 _HOROWITZ = "M. Horowitz, Computing's energy problem (and what we can do about it), ISSCC 2014, 45 nm, 0.9 V"
 
-PROFILES: Mapping[str, EnergyProfile] = MappingProxyType(
+OUR_PROFILES: Mapping[str, EnergyProfile] = MappingProxyType(
     {
         "45nm-fp32": EnergyProfile(
             mac=4.6,
@@ -97,23 +92,64 @@ def energy(count: OperationCount, profile: EnergyProfile) -> float:
     )
 
 
-def energy_measurements(model: nn.Module, inputs: Tensor) -> list[Measurement]:
-    """Count a network's operations and put them in the rows of a record.
+class Energy(Measure):
+    """On how many test samples operations are counted, and under which hardware profiles they are priced."""
 
-    Args:
-        model: maps ``[T, B, ...]`` to anything; see `count_operations`.
-        inputs: ``[T, B, ...]``.
+    name = "energy"
+    metrics = (
+        Metric("macs", "1/sample", "exact"),
+        Metric("acs", "1/sample", "exact"),
+        Metric("dense", "1/sample", "exact", watched=False),
+        Metric("neuron_updates", "1/sample", "exact"),
+        Metric("energy", "pJ/sample", "exact"),
+        Metric("firing_rate", "spikes/step", "exact", watched=False),
+    )
+    section = "spikemark.report.energy:energy_section"
+
+    samples: Annotated[int, Field(ge=1)] = 128
+    profiles: Annotated[tuple[str, ...], Field(min_length=1)] = ("45nm-fp32", "45nm-int8", "45nm-fp32-sram")
+
+    @field_validator("profiles")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return known("profile", names)
+
+    def run(self, subject: Subject) -> list[Measurement]:
+        """See `Measure.run`.
+
+        Raises:
+            spikemark.measures.counting.tracing.UncountableError: a layer cannot be counted.
+        """
+        from spikemark.core.streams import generator
+        from spikemark.data.encoders import encode
+        from spikemark.measures.counting.operations import count_operations
+
+        dataset, protocol = subject.dataset, subject.protocol
+        inputs = dataset.test.inputs[: self.samples]
+        random = generator("encoding", dataset.name, "energy")
+        encoded = encode(protocol.encoder, inputs, protocol.steps, random)
+        count = count_operations(subject.model, encoded.to(subject.device))
+        return energy_rows(count, {name: PROFILES[name] for name in self.profiles})
+
+    def uses(self) -> list[tuple[str, str]]:
+        """See `Measure.uses`."""
+        return [*super().uses(), *(("profile", name) for name in self.profiles)]
+
+    def determines(self) -> dict[str, Any]:
+        """The prices of every profile."""
+        prices = {name: asdict(PROFILES[name]) for name in self.profiles}
+        words = ("source", "assumptions")
+        return {"profiles": {name: {k: v for k, v in p.items() if k not in words} for name, p in prices.items()}}
+
+
+def energy_rows(count: OperationCount, profiles: Mapping[str, EnergyProfile]) -> list[Measurement]:
+    """Counts as the rows of a record.
 
     Returns:
-        ``macs``, ``acs``, ``dense`` and ``neuron_updates`` per sample; ``macs`` and ``acs`` of every layer, under its
-        name and the kind of its input, as in "fc1 (binary)"; ``energy`` under every profile of `PROFILES`, in the unit
-        "pJ PROFILE"; ``firing_rate``, in all and of every spiking layer, where there are any.
-
-    Raises:
-        UncountableError: a layer cannot be counted.
-        ValueError: the inputs have the wrong shape.
+        ``macs``, ``acs``, ``dense`` and ``neuron_updates`` per sample; ``macs`` and ``acs`` of every layer with the
+        kind of its input; ``energy`` under every profile; ``firing_rate``, in all and of every spiking layer, where
+        there are any.
     """
-    count = count_operations(model, inputs)
     rows = [
         _per_sample("macs", count.macs),
         _per_sample("acs", count.acs),
@@ -121,11 +157,11 @@ def energy_measurements(model: nn.Module, inputs: Tensor) -> list[Measurement]:
         _per_sample("neuron_updates", count.neuron_updates),
     ]
     for layer in count.layers:
-        label = f"{layer.name} ({layer.kind})"
-        rows += [_per_sample("macs", layer.macs, label), _per_sample("acs", layer.acs, label)]
+        for metric, value in (("macs", layer.macs), ("acs", layer.acs)):
+            rows.append(_per_sample(metric, value) | {"layer": layer.name, "input_kind": layer.kind})
     rows += [
-        Measurement(metric="energy", value=energy(count, profile), unit=f"pJ {name}")
-        for name, profile in PROFILES.items()
+        Measurement(metric="energy", value=energy(count, profile), unit="pJ/sample", profile=name)
+        for name, profile in profiles.items()
     ]
     if count.spiking:
         rows.append(Measurement(metric="firing_rate", value=count.firing_rate, unit="spikes/step"))
@@ -136,8 +172,8 @@ def energy_measurements(model: nn.Module, inputs: Tensor) -> list[Measurement]:
     return rows
 
 
-def _per_sample(metric: str, value: float, layer: str | None = None) -> Measurement:
-    row = Measurement(metric=metric, value=value, unit="1/sample")
-    if layer is not None:
-        row["layer"] = layer
-    return row
+def _per_sample(metric: str, value: float) -> Measurement:
+    return {"metric": metric, "value": value, "unit": "1/sample"}
+
+
+PROFILES = registry("profile")

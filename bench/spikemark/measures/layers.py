@@ -1,151 +1,106 @@
-"""Throughput of single layers as a cell: one framework and neuron at several points of one axis.
-
-At every point the framework's layer of the spec, its own default LIF, the reference's layer of the spec and a plain
-copy of the currents take turns in one process; memory and first call are seen from a fresh one.
-``docs/throughput.md`` says how to read the numbers.
-"""
+"""Throughput of single layers: time, traffic and memory of one framework's layer at several points of one axis."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-import torch
+from pydantic import Field, field_validator, model_validator
 
-from spikemark.adapter import Adapter, Unsupported
-from spikemark.measures.footprint import can_measure, footprint
-from spikemark.measures.layer_throughput import COPY, LayerTimings, LayerWork, time_layers
-from spikemark.measures.machine import LayerPhase, pinned_threads
-from spikemark.measures.points import TRACKS, Point
-from spikemark.measures.rows import rounded, timed_row
-from spikemark.measures.timing import Budget, Clock
-from spikemark.neurons import NeuronSpec
-from spikemark.results import Measurement
+from spikemark.core.measurement import Measurement, Metric
+from spikemark.core.options import Options, each_once
+from spikemark.measures.measure import Measure, SubjectKind
+from spikemark.measures.speed.points import DType, LayerPhase, Mode
 
-__all__ = ["layers"]
+if TYPE_CHECKING:
+    from spikemark.measures.subject import Subject
 
-REFERENCE = "reference"
+Count = Annotated[int, Field(ge=1)]
 
 
-def layers(
-    adapter: Adapter,
-    reference: Adapter,
-    spec: NeuronSpec,
-    points: Sequence[Point],
-    phases: Sequence[LayerPhase],
-    *,
-    budget: Budget | None = None,
-    threads: int | None = None,
-    device: str = "cpu",
-    memory: bool = True,
-    check: Callable[[], None] = lambda: None,
-    clock: Clock = time.perf_counter,
-) -> list[Measurement]:
-    """Time, traffic and memory of one framework's layers, point by point.
+class LayerAxes(Options):
+    """Along which axes layers are measured, and where; an axis that is left out is not measured."""
 
-    Where a point is compiled, the framework's two layers are and the reference is not, so that ratios show what
-    compiling gives. In the cell of the reference itself the matched ratio compares two copies of one layer.
+    steps: tuple[Count, ...] = ()
+    batch: tuple[Count, ...] = ()
+    width: tuple[Count, ...] = ()
+    dtype: tuple[DType, ...] = ()
+    compile: tuple[Mode, ...] = ()
+    convolution: tuple[tuple[Count, Count, Count], ...] = ()
 
-    Args:
-        adapter: the framework.
-        reference: whom ratios are taken to.
-        spec: the dynamics of the matched layers.
-        points: where to measure.
-        phases: what to time.
-        budget: for each phase at each point.
-        threads: for torch, while measuring; None for its present number.
-        device: "cpu" or "cuda".
-        memory: whether to measure memory and first calls too; they are those of forward and backward.
-        check: called after every point; raises when time is up.
-        clock: seconds.
-
-    Returns:
-        Rows with the point's label as ``layer`` and the phase as ``split``. For each phase ``seconds``,
-        ``seconds_ratio`` (above 1: slower than the reference) and ``bandwidth_fraction``, plain for the matched layer
-        and with the prefix ``native_`` for the framework's own; ``reference_seconds``, ``bytes_moved`` (the fewest
-        that any implementation must) and ``copy_bandwidth`` (of a tensor of this size, in the same rounds). For each
-        point ``peak_memory`` and ``first_call``, on a CPU on Linux only. Where a layer cannot be had,
-        ``unsupported`` with the reason as ``why``. ``threads`` once.
-
-    Raises:
-        spikemark.adapter.Unsupported: the matched layer can be had at no point.
-        spikemark.measures.footprint.FootprintError: a layer failed in a fresh process.
-    """
-    rows: list[Measurement] = []
-    reasons: list[str] = []
-    with pinned_threads(threads) as pinned:
-        for point in points:
-            if point.mode == "compile":
-                torch.compiler.reset()  # what was compiled for another size would make it compile for all sizes
-            works = _works(adapter, reference, spec, point, pinned, device)
-            why = {track: reason for track in TRACKS if (reason := unsupported(works[track])) is not None}
-            reasons += [why["matched"]] if "matched" in why else []
-            for track, reason in why.items():
-                del works[track]
-                rows.append(_flag(point, f"{TRACKS[track]}unsupported", reason))
-            if len(works) > 1:
-                timed = time_layers(works, phases, budget or Budget(), clock=clock)
-                for phase, timings in timed.items():
-                    rows += _phase_rows(point, phase, timings)
-            for track in works.keys() & TRACKS.keys() if memory and can_measure(device) else ():
-                rows += _footprint_rows(point, TRACKS[track], works[track])
-            check()
-    if len(reasons) == len(points):
-        raise Unsupported(reasons[0])
-    rows.append({"metric": "threads", "value": float(pinned), "unit": "threads"})
-    return rows
+    @field_validator("*")
+    @classmethod
+    def _no_doubles(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        return each_once(values)
 
 
-def unsupported(work: LayerWork) -> str | None:
-    """Why a layer cannot be had in the type asked for, None if it can; found out on two samples, uncompiled."""
-    eager = replace(work, compiled=False)
-    try:
-        with torch.no_grad():
-            spikes = eager.layer()(eager.currents(min(2, work.batch_size)))
-    except Unsupported as error:
-        return str(error)
-    if spikes.dtype != work.dtype:
-        return f"answers {work.dtype} currents in {spikes.dtype}"
-    return None
+class Layers(Measure):
+    """How single layers are measured: the point from which the axes start, and seconds for each phase at each point."""
 
+    name = "layers"
+    subject: ClassVar[SubjectKind] = "neuron"
+    exclusive = True
+    metrics = (
+        Metric("seconds", "s", "cost", timed=True),
+        Metric("seconds_ratio", "x reference", "cost", watched=False, timed=True),
+        Metric("peak_memory", "bytes", "cost"),
+        Metric("first_call", "s", "cost", watched=False, timed=True),
+    )
+    section = "spikemark.report.layers:layers_section"
 
-def _works(
-    adapter: Adapter, reference: Adapter, spec: NeuronSpec, point: Point, threads: int, device: str
-) -> dict[str, LayerWork]:
-    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[point.dtype]
-    base = LayerWork(reference, spec, point.shape, point.steps, point.batch, dtype, False, threads, device)
-    matched = replace(base, adapter=adapter, compiled=point.mode == "compile")
-    return {REFERENCE: base, "matched": matched, "native": replace(matched, native=True)}
+    steps: Count = 16
+    batch: Count = 64
+    width: Count = 1024
+    axes: LayerAxes = LayerAxes()
+    phases: Annotated[tuple[LayerPhase, ...], Field(min_length=1)] = ("forward", "forward+backward")
+    seconds: Annotated[float, Field(gt=0)] = 1.0
+    threads_per_job: Annotated[int, Field(ge=1, alias="threads")] = 1
+    memory: bool = True
 
+    @field_validator("phases")
+    @classmethod
+    def _no_doubles(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        return each_once(values)
 
-def _phase_rows(point: Point, phase: LayerPhase, result: LayerTimings) -> list[Measurement]:
-    timings = result.timings
-    copies = [result.bytes_copied / seconds for seconds in timings.seconds[COPY]]
-    rows: list[Measurement] = [
-        timed_row("reference_seconds", "s", timings.seconds[REFERENCE]),
-        timed_row("copy_bandwidth", "bytes/s", copies),
-        {"metric": "bytes_moved", "value": float(result.bytes_moved), "unit": "bytes"},
-    ]
-    for track, prefix in TRACKS.items():
-        if track in timings.seconds:
-            rows += [
-                timed_row(f"{prefix}seconds", "s", timings.seconds[track]),
-                timed_row(f"{prefix}seconds_ratio", "x reference", timings.ratios(track)),
-                timed_row(f"{prefix}bandwidth_fraction", "of a copy", result.bandwidth_fractions(track)),
-            ]
-    for row in rows:
-        row["split"], row["layer"] = phase, point.label
-    return rows
+    @model_validator(mode="after")
+    def _some_axis(self) -> Self:
+        if not self._measured:
+            raise ValueError(f"axes: name at least one of {', '.join(LayerAxes.model_fields)}")
+        return self
 
+    @property
+    def threads(self) -> int:
+        """See `Measure.threads`."""
+        return self.threads_per_job
 
-def _footprint_rows(point: Point, prefix: str, work: LayerWork) -> list[Measurement]:
-    seen = footprint(work)
-    return [
-        {"metric": f"{prefix}peak_memory", "value": float(seen.peak_memory), "unit": "bytes", "layer": point.label},
-        {"metric": f"{prefix}first_call", "value": rounded(seen.first_call), "unit": "s", "layer": point.label},
-    ]
+    @property
+    def _measured(self) -> dict[str, tuple[Any, ...]]:
+        return {name: points for name in LayerAxes.model_fields if (points := getattr(self.axes, name))}
 
+    def split(self) -> dict[str, Measure]:
+        """One job per axis."""
+        return {
+            name: self.model_copy(update={"axes": LayerAxes(**{name: points})})
+            for name, points in self._measured.items()
+        }
 
-def _flag(point: Point, metric: str, why: str) -> Measurement:
-    return {"metric": metric, "value": 1.0, "unit": "1", "layer": point.label, "why": why}
+    def run(self, subject: Subject) -> list[Measurement]:
+        """See `Measure.run`."""
+        from spikemark.core.frameworks import get_adapter
+        from spikemark.measures.speed.layers import layers
+        from spikemark.measures.speed.points import Point
+        from spikemark.measures.speed.timing import Budget
+
+        ((axis, places),) = self._measured.items()
+        base = Point(self.steps, self.batch, (self.width,))
+        return layers(
+            subject.adapter,
+            get_adapter("reference"),
+            subject.spec,
+            [base.at(axis, place) for place in places],  # type: ignore[arg-type]
+            self.phases,
+            budget=Budget(seconds=self.seconds),
+            threads=self.threads,
+            device=subject.device,
+            memory=self.memory,
+            check=subject.watch.check,
+        )

@@ -1,233 +1,68 @@
-"""Throughput of one cell: a framework's network against the reference's and against the framework's own default LIF.
-
-The three take turns in one interleaved run (see `timing`): their weights, inputs, threads and process are the same,
-their neurons are not. Ratios are those of the metric itself: above 1, `samples_per_second_ratio` says faster than
-the reference, `latency_ratio` slower. ``docs/throughput.md`` says what the numbers can and cannot tell.
-"""
+"""Throughput of a network: a framework against the reference and against its own default LIF, with memory."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from itertools import count
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import torch
-from torch import Tensor
+from pydantic import Field
 
-from spikemark.adapter import Adapter, SpikingLayer
-from spikemark.measures.footprint import Run, can_measure, footprint
-from spikemark.measures.machine import copy_bandwidth, pinned_threads, synchronizer
-from spikemark.measures.points import TRACKS, TrainingStep
-from spikemark.measures.rows import rounded, timed_row
-from spikemark.measures.timing import Budget, Clock, Timings, interleave
-from spikemark.networks import SpikingNetwork, build_system
-from spikemark.results import Measurement
-from spikemark.streams import generator
-from spikemark.systems import System
-from spikemark.training.learner import Protocol, make_learner, rates
-from spikemark.training.losses import mse_rate
+from spikemark.core.measurement import Measurement, Metric
+from spikemark.measures.measure import Measure, SubjectKind
+from spikemark.measures.speed.points import TrainingStep
 
-__all__ = ["Budget", "NetworkWork", "throughput"]
-
-# Larger than the last-level cache of most machines, so that its copy shows main memory.
-_COPY_BYTES = 1 << 26
+if TYPE_CHECKING:
+    from spikemark.measures.subject import Subject
 
 
-@dataclass(frozen=True)
-class NetworkWork:
-    """One contender: a network, its input, and what is done with them. Plain data, sent to other processes.
+class Throughput(Measure):
+    """How throughput is measured: batch, threads, and seconds for each of its phases.
 
-    Attributes:
-        adapter: who computes the neurons.
-        system: network and neuron.
-        input_shape: of one sample.
-        classes: number of classes.
-        steps: T.
-        batch_size: B.
-        seed: of the first weights.
-        threads: for torch.
-        device: "cpu" or "cuda".
-        step: what training is: "gradients" (forward and backward) or "rule" (the system's rule learns from a batch).
-        native: whether every spiking layer is the framework's own LIF with its own defaults.
+    Training is forward and backward ("gradients"), or one batch as the system's own rule learns from it, optimiser and
+    all ("rule").
     """
 
-    adapter: Adapter
-    system: System
-    input_shape: tuple[int, ...]
-    classes: int
-    steps: int
-    batch_size: int
-    seed: int
-    threads: int
-    device: str
-    step: TrainingStep = "gradients"
-    native: bool = False
+    name = "throughput"
+    subject: ClassVar[SubjectKind] = "network"
+    exclusive = True
+    metrics = (
+        Metric("samples_per_second", "samples/s", "cost", more=True, timed=True),
+        Metric("training_samples_per_second", "samples/s", "cost", more=True, timed=True),
+        Metric("latency", "s", "cost", timed=True),
+        Metric("peak_memory", "bytes", "cost"),
+        Metric("samples_per_second_ratio", "x reference", "cost", more=True, watched=False, timed=True),
+        Metric("training_samples_per_second_ratio", "x reference", "cost", more=True, watched=False, timed=True),
+        Metric("latency_ratio", "x reference", "cost", watched=False, timed=True),
+        Metric("first_call", "s", "cost", watched=False, timed=True),
+    )
+    section = "spikemark.report.throughput:throughput_section"
 
-    def network(self) -> SpikingNetwork:
-        """The network on its device; its weights depend on the seed alone."""
-        network = build_system(self.system, self.adapter, self.input_shape, self.classes, self.seed, steps=self.steps)
-        if self.native:
-            _replace_neurons(network, self.adapter)
-        return network.to(self.device)
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    threads_per_job: Annotated[int, Field(ge=1, alias="threads")] = 1
+    seconds: Annotated[float, Field(gt=0)] = 1.0
+    training: TrainingStep = "gradients"
 
-    def inputs(self, batch: int) -> Tensor:
-        """Encoded samples ``[T, batch, *input_shape]``, uniform in 0..1; for the step "rule" the same at every step."""
-        drawn = 1 if self.step == "rule" else self.steps
-        frames = torch.rand((drawn, batch, *self.input_shape), generator=generator("throughput", "inputs"))
-        return frames.to(self.device).expand(self.steps, *frames.shape[1:])
+    @property
+    def threads(self) -> int:
+        """See `Measure.threads`."""
+        return self.threads_per_job
 
-    def unseen(self, batch: int) -> Callable[[], Tensor]:
-        """Inputs for each call: for the step "rule" new ones, as rules may remember what they computed of a sample."""
-        inputs = self.inputs(batch)
-        if self.step == "gradients":
-            return lambda: inputs
-        pixel, calls = inputs[0].flatten(1)[:, 0], count(1)
+    def run(self, subject: Subject) -> list[Measurement]:
+        """See `Measure.run`."""
+        from spikemark.core.frameworks import get_adapter
+        from spikemark.measures.speed.networks import throughput
+        from spikemark.measures.speed.timing import Budget
+        from spikemark.training.rule import Protocol
 
-        def changed() -> Tensor:
-            pixel.fill_(next(calls) / 2**20 % 1)
-            return inputs
-
-        return changed
-
-    def forward(self, network: SpikingNetwork, batch: int) -> Run:
-        """Inference of one batch, without gradients, in evaluation mode."""
-        inputs = self.unseen(batch)
-
-        def run() -> None:
-            with torch.no_grad():
-                network(inputs())
-
-        network.eval()
-        return run
-
-    def training(self, network: SpikingNetwork, batch: int) -> Run:
-        """One batch in training mode: MSE on mean rates and gradients to all parameters, or the system's rule."""
-        inputs = self.unseen(batch)
-        labels = torch.arange(batch, device=self.device) % self.classes
-        network.train()
-        if self.step == "rule":
-            learner = make_learner(network, self.system, Protocol(1, batch, "direct", self.steps), self.seed)
-            learner.begin(inputs()[0])
-            return lambda: learner.learn(inputs(), labels)
-
-        def run() -> None:
-            network.zero_grad(set_to_none=True)
-            mse_rate(rates(network, inputs()), labels).backward()
-
-        return run
-
-    def build(self) -> tuple[Run, Run]:
-        """Training runs of two samples and of the whole batch, for `footprint`."""
-        network = self.network()
-        return self.training(network, min(2, self.batch_size)), self.training(network, self.batch_size)
-
-
-def throughput(
-    adapter: Adapter,
-    reference: Adapter,
-    system: System,
-    input_shape: tuple[int, ...],
-    classes: int,
-    protocol: Protocol,
-    *,
-    step: TrainingStep = "gradients",
-    seed: int = 0,
-    budget: Budget | None = None,
-    threads: int | None = None,
-    device: str = "cpu",
-    clock: Clock = time.perf_counter,
-) -> list[Measurement]:
-    """Speed, latency and memory of `system` in one framework, and their ratios to `reference`.
-
-    In the cell of the reference itself the ratios compare two copies of the same network: what they stray from 1 is
-    the noise of the measure.
-
-    Args:
-        adapter: the framework.
-        reference: whom ratios are taken to.
-        system: network and neuron; its loss, optimiser and rule play no part unless `step` is "rule".
-        input_shape: of one sample.
-        classes: number of classes.
-        protocol: batch size and time steps.
-        step: what training is, see `NetworkWork`.
-        seed: of the first weights.
-        budget: for each of the three phases (forward and backward, forward, forward of a single sample).
-        threads: for torch, while measuring; None for its present number.
-        device: "cpu" or "cuda".
-        clock: seconds.
-
-    Returns:
-        ``samples_per_second``, ``training_samples_per_second``, ``latency`` (s), each with ``_ratio``, ``peak_memory``
-        (bytes, of training) and ``first_call`` (s), plain for the matched network and with the prefix
-        ``native_`` for the framework's own LIF (not with step "rule": that LIF cannot stand in for neurons that a rule
-        was made for); ``copy_bandwidth`` (bytes/s) and ``threads`` of the machine.
-        ``peak_memory`` and ``first_call`` of CPUs are measured on Linux only.
-
-    Raises:
-        spikemark.adapter.Unsupported: a framework cannot express the neuron.
-        spikemark.measures.footprint.FootprintError: training failed in a fresh process.
-    """
-    budget = budget or Budget()
-    with pinned_threads(threads) as pinned:
-        matched = NetworkWork(
-            adapter, system, input_shape, classes, protocol.steps, protocol.batch_size, seed, pinned, device, step
+        protocol = subject.protocol
+        return throughput(
+            subject.adapter,
+            get_adapter("reference"),
+            subject.trained_system,
+            subject.card.shape,
+            subject.card.classes,
+            Protocol(1, self.batch_size, protocol.encoder, protocol.steps),
+            step=self.training,
+            budget=Budget(seconds=self.seconds),
+            device=subject.device,
+            threads=self.threads,
         )
-        works = _contenders(matched, reference)
-        networks = {name: work.network() for name, work in works.items()}
-        batch = protocol.batch_size
-
-        def phase(runs: dict[str, Run]) -> Timings:
-            return interleave(runs, budget, reference="reference", clock=clock, synchronize=synchronizer(device))
-
-        training = phase({name: work.training(networks[name], batch) for name, work in works.items()})
-        forward = phase({name: work.forward(networks[name], batch) for name, work in works.items()})
-        latency = phase({name: work.forward(networks[name], 1) for name, work in works.items()})
-        rows: list[Measurement] = []
-        for name in (track for track in TRACKS if track in works):
-            prefix = TRACKS[name]
-            rows += _rates(f"{prefix}samples_per_second", forward, name, batch)
-            rows += _rates(f"{prefix}training_samples_per_second", training, name, batch)
-            rows += _times(f"{prefix}latency", latency, name)
-            rows += _footprint(prefix, works[name])
-        bandwidth = copy_bandwidth(_COPY_BYTES, device=device)
-    rows.append({"metric": "copy_bandwidth", "value": rounded(bandwidth), "unit": "bytes/s"})
-    rows.append({"metric": "threads", "value": float(pinned), "unit": "threads"})
-    return rows
-
-
-def _contenders(matched: NetworkWork, reference: Adapter) -> dict[str, NetworkWork]:
-    """A framework's LIF can stand in for neurons of its kind, but not for those that a rule was made for."""
-    works = {"reference": replace(matched, adapter=reference), "matched": matched}
-    return works if matched.step == "rule" else works | {"native": replace(matched, native=True)}
-
-
-def _replace_neurons(network: SpikingNetwork, adapter: Adapter) -> None:
-    for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, SpikingLayer):
-                setattr(parent, name, adapter.native(child.shape))
-
-
-def _rates(metric: str, timings: Timings, name: str, batch: int) -> list[Measurement]:
-    return [
-        timed_row(metric, "samples/s", [batch / seconds for seconds in timings.seconds[name]]),
-        timed_row(f"{metric}_ratio", "x reference", [1 / ratio for ratio in timings.ratios(name)]),
-    ]
-
-
-def _times(metric: str, timings: Timings, name: str) -> list[Measurement]:
-    return [
-        timed_row(metric, "s", timings.seconds[name]),
-        timed_row(f"{metric}_ratio", "x reference", timings.ratios(name)),
-    ]
-
-
-def _footprint(prefix: str, work: NetworkWork) -> list[Measurement]:
-    if not can_measure(work.device):
-        return []
-    seen = footprint(work)
-    return [
-        {"metric": f"{prefix}peak_memory", "value": float(seen.peak_memory), "unit": "bytes"},
-        {"metric": f"{prefix}first_call", "value": rounded(seen.first_call), "unit": "s"},
-    ]

@@ -5,22 +5,22 @@ class's population of output neurons. Averaged over T this is what losses and pr
 the neurons, a network does not know.
 """
 
-from spikemark.networks.build import NETWORKS, build_network, build_system
-from spikemark.networks.graded import neurons_of
-from spikemark.networks.published import PUBLISHED, Published
-from spikemark.networks.stages import MakeNeurons, MakeNorm, PopulationReadout, SpikingNetwork, Stage, over_time
+from spikemark.registry import register
 
-__all__ = [
-    "NETWORKS",
-    "PUBLISHED",
-    "MakeNeurons",
-    "MakeNorm",
-    "PopulationReadout",
-    "Published",
-    "SpikingNetwork",
-    "Stage",
-    "build_network",
-    "build_system",
-    "neurons_of",
-    "over_time",
-]
+register("network", "mlp", "spikemark.networks.plain:mlp")
+register("network", "convnet", "spikemark.networks.plain:convnet")
+register("network", "layers", "spikemark.networks.layers:from_layers")
+
+for _name in ("none", "joint_bn", "step_bn"):
+    register("normalization", _name.replace("_", "-"), f"spikemark.networks.normalization:{_name}")
+
+for _token, _layer in {
+    "C": "convolution",
+    "FC": "fully_connected",
+    "MP": "max_pooling",
+    "AP": "average_pooling",
+    "DP": "held_dropout",
+    "SD": "step_dropout",
+    "VOTE": "vote",
+}.items():
+    register("layer", _token, f"spikemark.networks.layers:{_layer}")

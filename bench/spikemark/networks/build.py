@@ -1,101 +1,31 @@
-"""Networks by name, and how one is built so that its first weights are the same in every framework."""
+"""How a network is built so that its first weights are the same in every framework."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
-from importlib import import_module
-from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import nn
 
-from spikemark.adapter import Adapter, SpikingLayer, Unsupported
-from spikemark.errors import InputError, unknown
-from spikemark.networks.adaptive import Adaptation, adaptive_neurons
-from spikemark.networks.densenet import densenet
+from spikemark.core.adapter import Adapter, FrameworkLayer, SpikingNeurons
+from spikemark.core.neurons import NEURONS, FrameworkNeuron, NetworkNeuron, Neuron, NeuronSpec
+from spikemark.core.streams import generator, stream_seed
+from spikemark.errors import InputError
 from spikemark.networks.dropout import Masked
-from spikemark.networks.joint import JointReadout, JointVote
-from spikemark.networks.layers import from_layers
-from spikemark.networks.plain import convnet, mlp
-from spikemark.networks.published import PUBLISHED
-from spikemark.networks.srm import SRM_NETWORKS
-from spikemark.networks.stages import MakeNeurons, MakeNorm, SpikingNetwork
-from spikemark.neurons import NeuronSpec
-from spikemark.normalization import NORMALIZATIONS, Surroundings
-from spikemark.streams import generator, stream_seed
-from spikemark.systems import System
+from spikemark.networks.normalization import NORMALIZATIONS, Surroundings
+from spikemark.networks.stages import SpikingNetwork
+from spikemark.registry import Registry, registry
 
-MakeNetwork = Callable[..., SpikingNetwork]
-_SINGLE: Mapping[str, MakeNetwork] = {"mlp": mlp, "convnet": convnet, "layers": from_layers}
-
-
-def joint_readout(
-    input_shape: tuple[int, ...], classes: int, neurons: MakeNeurons, norm: MakeNorm, *, of: str, **options: Any
-) -> SpikingNetwork:
-    """`JointReadout` of the network `of` with the given options."""
-    return JointReadout(_SINGLE[of](input_shape, classes, neurons, norm, **options), classes)
-
-
-def joint_vote(
-    input_shape: tuple[int, ...],
-    classes: int,
-    neurons: MakeNeurons,
-    norm: MakeNorm,
-    *,
-    of: str,
-    members: int = 3,
-    **options: Any,
-) -> SpikingNetwork:
-    """`JointVote` of `members` networks `of` with the given options, alike but for their first weights."""
-    vote = JointVote()
-    for i in range(members):
-        vote.add_module(f"member{i + 1}", _SINGLE[of](input_shape, classes, neurons, norm, **options))
-    return vote
-
-
-def _published() -> dict[str, MakeNetwork]:
-    made: dict[str, MakeNetwork] = {}
-    for name, row in PUBLISHED.items():
-        if row.layers is None:
-            made[name] = partial(densenet, **row.options)
-        else:
-            made[name] = partial(from_layers, layers=row.layers, **row.options)
-    return made
-
-
-def _elsewhere(module: str, function: str) -> MakeNetwork:
-    """A network that lives beside its rule of learning, imported when it is built: it may bring a compiler along."""
-
-    def make(*arguments: Any, **options: Any) -> SpikingNetwork:
-        made: SpikingNetwork = getattr(import_module(module), function)(*arguments, **options)
-        return made
-
-    return make
-
-
-NETWORKS: Mapping[str, MakeNetwork] = MappingProxyType(
-    {
-        **_SINGLE,
-        "joint-readout": joint_readout,
-        "joint-vote": joint_vote,
-        **_published(),
-        **SRM_NETWORKS,
-        "first-spike": _elsewhere("spikemark.training.first_spike.network", "first_spike"),
-        "sleep-stdp": _elsewhere("spikemark.training.sleep.network", "sleep_network"),
-        "resized-mlp": _elsewhere("spikemark.training.sleep.network", "resized_mlp"),
-    }
-)
-# These compute neurons of their own, which are the same whatever the framework.
-_WITH_OWN_NEURONS = frozenset({*SRM_NETWORKS, "sleep-stdp"})
+NETWORKS: Registry[Callable[..., SpikingNetwork]] = registry("network")
+"""``make(input_shape, classes, neurons, norm, **options)``, see `MakeNeurons` and `MakeNorm` in `networks.stages`."""
 
 
 def build_network(
     network: str,
     adapter: Adapter,
-    spec: NeuronSpec | None,
+    neuron: Neuron,
     input_shape: tuple[int, ...],
     classes: int,
     seed: int,
@@ -104,104 +34,121 @@ def build_network(
     options: Mapping[str, Any] | None = None,
     steps: int | None = None,
     meta: bool = False,
+    name: str = "",
 ) -> SpikingNetwork:
     """A network whose first weights depend on `seed` and on nothing of the framework.
 
     Args:
         network: a name in `NETWORKS`.
-        adapter: who computes the neurons.
-        spec: of all its neurons; None for a network that computes neurons of its own.
+        adapter: who computes the neurons of a spec.
+        neuron: of the whole network.
         input_shape: of one sample.
         classes: number of classes.
         seed: of the run.
-        normalization: a name in `NORMALIZATIONS`.
-        options: further arguments of the architecture, for example ``{"hidden": (64,)}``. One is known to all:
-            "adaptation", the fields of `spikemark.networks.adaptive.Adaptation`.
+        normalization: a name in `NORMALIZATIONS`; "none" for a network that normalises nothing.
+        options: further arguments of the architecture, for example ``{"hidden": (64,)}``.
         steps: T, which normalisations with parameters for every step need.
         meta: shapes alone, on torch's meta device: for counting what a network has without building it.
+        name: of the neuron, for messages.
 
     Raises:
         UnknownNameError: unknown network or normalisation.
-        InputError: the network does not fit the samples, or steps are needed.
-        spikemark.adapter.Unsupported: the framework cannot express the spec, or the network computes neurons of its
-            own, which would be the same in every framework: it runs with the adapter reference only.
+        InputError: the network does not fit the samples, the neuron or the normalisation, or steps are needed.
+        spikemark.core.adapter.Unsupported: the framework cannot express the spec.
     """
-    _check(network, normalization, adapter, spec)
-    if meta and spec is not None:  # draws would be of no use, and on the meta device their first one loads a compiler
-        spec = _without_jitter(spec)
-    jitter = None if meta else generator("jitter", seed)
-    further = dict(options or {})
-    adaptation = further.pop("adaptation", None)
-    around = Surroundings(steps) if spec is None else Surroundings(steps, spec.threshold.init)
-
-    def neurons(shape: tuple[int, ...]) -> SpikingLayer:
-        assert spec is not None
-        if adaptation is None:
-            return adapter.neuron(spec, shape, generator=jitter)
-        return adaptive_neurons(adapter, spec, shape, Adaptation(**adaptation), jitter)
+    make, make_norm = NETWORKS[network], NORMALIZATIONS[normalization]
+    parts = _Parts(network, adapter, neuron, name or _name_of(neuron), None if meta else generator("jitter", seed))
+    if meta:
+        parts.neuron = _without_jitter(neuron)
+    around = Surroundings(steps, neuron.threshold.init if isinstance(neuron, NeuronSpec) else 1.0)
 
     def norm(channels: int) -> nn.Module:
-        return NORMALIZATIONS[normalization](channels, around)
+        parts.normalised = True
+        return make_norm(channels, around)
 
     # Layers draw weights when made; those are replaced.
     with torch.random.fork_rng(devices=[]), torch.device("meta" if meta else "cpu"):
-        model = NETWORKS[network](input_shape, classes, neurons, norm, **further)
+        model = _made(network, make, (input_shape, classes, parts.layer, norm), dict(options or {}))
+        parts.check(normalization)
         if not meta:
             _name_streams(model, seed)
     return model
 
 
-def build_system(
-    system: System,
-    adapter: Adapter,
-    input_shape: tuple[int, ...],
-    classes: int,
-    seed: int,
-    *,
-    steps: int | None = None,
-    meta: bool = False,
+class _Parts:
+    """Makes the layers of neurons that a network asks for, and knows afterwards what it asked for."""
+
+    def __init__(
+        self, network: str, adapter: Adapter, neuron: Neuron, name: str, jitter: torch.Generator | None
+    ) -> None:
+        self.network, self.adapter, self.neuron, self.name, self.jitter = network, adapter, neuron, name, jitter
+        self.normalised = False
+        self.asked = False
+
+    def layer(self, shape: tuple[int, ...]) -> SpikingNeurons:
+        """Neurons with features of `shape`."""
+        self.asked = True
+        match self.neuron:
+            case NeuronSpec():
+                return self.adapter.neuron(self.neuron, shape, generator=self.jitter)
+            case FrameworkNeuron():
+                return FrameworkLayer(self.name, self.neuron, shape, generator=self.jitter)
+            case NetworkNeuron():
+                raise InputError(
+                    f"network {self.network}: it takes any neurons, and {self.name!r} is computed by its own network alone"
+                )
+
+    def check(self, normalization: str) -> None:
+        """That what was given was used."""
+        if not self.asked and not isinstance(self.neuron, NetworkNeuron):
+            own = ", ".join(name for name in NEURONS if isinstance(NEURONS[name], NetworkNeuron))
+            raise InputError(
+                f"network {self.network}: it computes neurons of its own, so {self.name!r} would play no part; "
+                f"name its own (one of {own})"
+            )
+        if not self.normalised and normalization != "none":
+            raise InputError(f"network {self.network}: it normalises nothing, so normalization must be 'none'")
+
+
+def _made(
+    name: str, make: Callable[..., SpikingNetwork], arguments: tuple[Any, ...], options: dict[str, Any]
 ) -> SpikingNetwork:
-    """The network of a system, see `build_network` for the arguments and errors."""
-    return build_network(
-        system.network,
-        adapter,
-        system.spec,
-        input_shape,
-        classes,
-        seed,
-        normalization=system.normalization,
-        options=system.options,
-        steps=steps,
-        meta=meta,
+    try:
+        model = make(*arguments, **options)
+    except TypeError as error:
+        if options and "unexpected keyword argument" in str(error):
+            raise InputError(f"network {name}: {error}") from None
+        raise
+    if not isinstance(model, nn.Module):
+        raise InputError(f"network {name}: made a {type(model).__name__}; expected a torch module")
+    return model
+
+
+def _name_of(neuron: Neuron) -> str:
+    return next((name for name in NEURONS if NEURONS[name] is neuron or NEURONS[name] == neuron), "the neuron")
+
+
+def _without_jitter(neuron: Neuron) -> Neuron:
+    """Draws would be of no use on the meta device, where the first of them loads a compiler."""
+    if not isinstance(neuron, NeuronSpec):
+        return neuron
+    return replace(
+        neuron,
+        threshold=replace(neuron.threshold, jitter=0.0),  # type: ignore[type-var]
+        decay=replace(neuron.decay, jitter=0.0),  # type: ignore[type-var]
     )
-
-
-def _check(network: str, normalization: str, adapter: Adapter, spec: NeuronSpec | None) -> None:
-    for kind, name, known in (("network", network, NETWORKS), ("normalization", normalization, NORMALIZATIONS)):
-        if name not in known:
-            raise unknown(kind, name, known)
-    if network in _WITH_OWN_NEURONS and adapter.name != "reference":
-        raise Unsupported(
-            f"neuron: no framework computes the neurons of {network}, which are Spikemark's own ({adapter.name} was "
-            "asked for them); the reference runs it"
-        )
-    if spec is None and network not in _WITH_OWN_NEURONS:
-        raise InputError(f"spec: network {network} needs one")
-
-
-def _without_jitter(spec: NeuronSpec) -> NeuronSpec:
-    return replace(spec, threshold=replace(spec.threshold, jitter=0.0), decay=replace(spec.decay, jitter=0.0))
 
 
 def _name_streams(model: nn.Module, seed: int) -> None:
     """Redraw every plain layer's weights, and have masks drawn, from streams of their own.
 
-    Whatever the frameworks drew before plays no part.
+    Whatever the frameworks drew before plays no part. Parameters of neurons are their own affair.
     """
+    inside = {id(m) for layer in model.modules() if isinstance(layer, FrameworkLayer) for m in layer.modules()}
     for name, module in model.named_modules():
         if isinstance(module, Masked):
             module.stream = ("dropout", seed, name)
         reset = getattr(module, "reset_parameters", None)
-        if reset is not None and any(True for _ in module.parameters(recurse=False)):
+        if id(module) not in inside and reset is not None and any(True for _ in module.parameters(recurse=False)):
             torch.manual_seed(stream_seed("weights", seed, name))
             reset()

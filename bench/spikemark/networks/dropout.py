@@ -1,4 +1,4 @@
-"""Dropout of spikes: masks of each step, masks held over time, and LTMD's moderate dropout.
+"""Dropout of spikes: masks of each step, or masks held over time.
 
 Masks come from a stream named after the run's seed and the layer, so that contenders drop the same units; torch's
 global generator plays no part.
@@ -9,14 +9,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from spikemark.streams import generator
+from spikemark.core.streams import generator
 
 
 class Masked(nn.Module):
     """A layer that draws masks.
 
     Attributes:
-        stream: axes of the masks' stream; `spikemark.networks.build_network` adds the seed and the layer's name.
+        stream: axes of the masks' stream; `spikemark.networks.build.build_network` adds the seed and the layer's name.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Dropout(Masked):
 
     Args:
         rate: of dropped units.
-        each_step: whether every step has a mask of its own (STL-SNN's code) or one mask holds for all (PLIF's).
+        each_step: whether every step has a mask of its own, or one mask holds for all.
     """
 
     def __init__(self, rate: float, *, each_step: bool) -> None:
@@ -55,51 +55,3 @@ class Dropout(Masked):
     def extra_repr(self) -> str:
         """For printing."""
         return f"{self.rate}, each_step={self.each_step}"
-
-
-class ModerateDropout(Masked):
-    """LTMD's dropout (Wang, Cheng and Lim, NeurIPS 2022): the more active a unit, the likelier it is kept.
-
-    In training, every sample is given twice, under two masks, one after the other along the batch; the loss then asks
-    both readings to agree. The authors double the batch one layer earlier, which gives the same values. Probabilities
-    carry no gradient here; in the authors' code some flows through ``1 / keep``.
-
-    Args:
-        rate: mean rate r of dropped units.
-    """
-
-    READINGS = 2
-
-    def __init__(self, rate: float) -> None:
-        super().__init__()
-        self.rate = rate
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[T, B, N]`` to ``[T, 2 B, N]`` in training, unchanged otherwise."""
-        if not self.training:
-            return x
-        keep = keep_probability(x.detach().mean(0), self.rate)
-        readings = []
-        for _ in range(self.READINGS):
-            mask = self.bernoulli(keep)
-            readings.append(x * (mask / torch.where(keep > 0, keep, 1)))
-        return torch.cat(readings, dim=1)
-
-    def extra_repr(self) -> str:
-        """For printing."""
-        return f"{self.rate}"
-
-
-def keep_probability(activity: Tensor, rate: float) -> Tensor:
-    """``clip(1 - (1 - p) r / (1 - mean p), 0, 1)`` with p the activity moved and scaled to 0..1 over the whole batch.
-
-    The mean over all units is ``1 - r`` wherever nothing is clipped. Where all units are equally active, each is kept
-    with probability ``1 - r``.
-
-    Args:
-        activity: mean over time, ``[B, N]``.
-        rate: r.
-    """
-    low, high = activity.min(), activity.max()
-    p = torch.where(high > low, (activity - low) / (high - low), torch.zeros_like(activity))
-    return (1 - (1 - p) * rate / (1 - p.mean())).clamp(0, 1)

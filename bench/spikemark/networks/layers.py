@@ -7,32 +7,74 @@
 ``SN``      the system's spiking neurons
 ``MP2``     max-pooling 2 x 2; ``AP2`` average pooling
 ``DP0.5``   dropout at rate 0.5 with a mask held over time; ``SD0.5`` with a mask for every step
-``LF10``    LTMD's fully connected layer of graded spikes with lateral interaction; ``GF10`` without it
-``MD0.2``   LTMD's moderate dropout at mean rate 0.2
-``VOTE10``  mean over populations of 10 neurons a class
+``VOTE10``  mean over populations of 10 neurons per class
 ``(A)x3``   the layers A three times
 ==========  ==========================================================================================
+
+Further layers are registered under their letters (kind "layer"): a function of a `Builder` and a `Token`.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
-from spikemark.errors import InputError
-from spikemark.networks.dropout import Dropout, ModerateDropout
-from spikemark.networks.graded import GradedStage
+from spikemark.errors import InputError, unknown
+from spikemark.networks.dropout import Dropout
 from spikemark.networks.plain import POOLS
 from spikemark.networks.stages import MakeNeurons, MakeNorm, OverTime, PopulationReadout, SpikingNetwork, Stage
+from spikemark.registry import Registry, registry
 
-_TOKEN = re.compile(r"(?P<conv>\d+C)(?P<kernel>\d+)|(?P<kind>FC|LF|GF|MP|AP|DP|SD|MD|VOTE|BN|SN)(?P<value>[\d.]*K?)")
+_TOKEN = re.compile(r"(?P<count>\d*)(?P<kind>[A-Z]+?)(?P<value>(?:\d[\d.]*)?K?)")
 _REPEAT = re.compile(r"\(([^()]*)\)x(\d+)")
+_AFTER_SYNAPSES = ("BN", "SN")
 
 
-def expand(layers: str) -> list[str]:
+@dataclass(frozen=True)
+class Token:
+    """One layer as it is written.
+
+    Attributes:
+        text: all of it.
+        count: the number in front, such as 128 in ``128C3``; None without one.
+        kind: its letters.
+        value: what stands behind them.
+    """
+
+    text: str
+    count: int | None
+    kind: str
+    value: str
+
+    @property
+    def number(self) -> float:
+        """The value as a number.
+
+        Raises:
+            InputError: it is none.
+        """
+        try:
+            return float(self.value)
+        except ValueError:
+            raise InputError(f"layers: {self.text!r} lacks its number") from None
+
+    def width(self, classes: int) -> int:
+        """The value as a number of neurons; ``10K`` is 10 for each class, ``K`` one."""
+        if self.value.endswith("K"):
+            return int(self.value[:-1] or "1") * classes
+        return int(self.number)
+
+
+Layer = Callable[["Builder", Token], None]
+LAYERS: Registry[Layer] = registry("layer")
+
+
+def parse(layers: str) -> list[Token]:
     """The tokens of a layer string, repetitions written out.
 
     Raises:
@@ -40,10 +82,14 @@ def expand(layers: str) -> list[str]:
     """
     while _REPEAT.search(layers):
         layers = _REPEAT.sub(lambda found: "-".join([found[1]] * int(found[2])), layers)
-    tokens = layers.split("-")
-    for token in tokens:
-        if not _TOKEN.fullmatch(token):
-            raise InputError(f"layers: {token!r} is no layer (see spikemark.networks.layers for the grammar)")
+    tokens = []
+    for text in layers.split("-"):
+        found = _TOKEN.fullmatch(text)
+        if found is None:
+            raise InputError(f"layers: {text!r} is no layer (see spikemark.networks.layers for the grammar)")
+        if found["kind"] not in LAYERS and found["kind"] not in _AFTER_SYNAPSES:
+            raise InputError(f"layers: {text!r}: {unknown('layer', found['kind'], [*LAYERS, *_AFTER_SYNAPSES])}")
+        tokens.append(Token(text, int(found["count"]) if found["count"] else None, found["kind"], found["value"]))
     return tokens
 
 
@@ -56,7 +102,7 @@ def from_layers(
     layers: str,
     replace: Mapping[str, str] | None = None,
     bias: bool = False,
-    learn_graded_threshold: bool = False,
+    **options: Any,
 ) -> SpikingNetwork:
     """The network of a layer string.
 
@@ -68,28 +114,29 @@ def from_layers(
         layers: see the module.
         replace: parts of the string to be replaced, for example ``{"MP": "AP"}`` for average pooling.
         bias: of convolutions and plain fully connected layers.
-        learn_graded_threshold: see `spikemark.networks.graded.GradedNeurons`.
+        options: of registered layers, which take them by `Builder.option`.
 
     Raises:
-        InputError: the string is not of the grammar, or does not fit the samples or the classes.
+        InputError: the string is not of the grammar, or does not fit the samples or the classes; or no layer takes one
+            of the options.
     """
     for part, by in (replace or {}).items():
         if part not in layers:
             raise InputError(f"replace: there is no {part!r} in {layers}")
         layers = layers.replace(part, by)
-    builder = _Builder(input_shape, classes, neurons, norm, bias, learn_graded_threshold)
-    tokens = expand(layers)
-    while tokens:
-        builder.take(tokens)
-    if builder.shape != (classes,):
-        raise InputError(
-            f"layers: {layers} ends in {list(builder.shape)}, not in one score for each of {classes} classes"
-        )
-    return builder.network
+    return Builder(input_shape, classes, neurons, norm, bias=bias, **options).build(layers)
 
 
-class _Builder:
-    """Adds modules token by token and keeps the shape that the next one meets."""
+class Builder:
+    """Adds modules layer by layer and keeps the shape that the next one meets.
+
+    Attributes:
+        network: what was built so far.
+        shape: of its output, for one sample and step.
+        classes: number of classes.
+        neurons: makes a layer of the system's neurons.
+        norm: makes the system's normalisation.
+    """
 
     def __init__(
         self,
@@ -97,102 +144,136 @@ class _Builder:
         classes: int,
         neurons: MakeNeurons,
         norm: MakeNorm,
-        bias: bool,
-        learn_graded_threshold: bool,
+        *,
+        bias: bool = False,
+        **options: Any,
     ) -> None:
         self.network = SpikingNetwork()
-        self.shape = shape
+        self.shape = tuple(shape)
         self.classes = classes
         self.neurons = neurons
         self.norm = norm
         self.bias = bias
-        self.learn_graded_threshold = learn_graded_threshold
+        self._options = options
+        self._taken: set[str] = set()
+        self._left: list[Token] = []
 
-    def take(self, tokens: list[str]) -> None:
-        """Use up the first token, or a synapse with the BN, SN and pooling that follow it."""
-        token = tokens.pop(0)
-        found = _TOKEN.fullmatch(token)
-        assert found is not None
-        kind, value = found["kind"], found["value"]
-        if found["conv"]:
-            self._stage("conv", self._convolution(int(found["conv"][:-1]), int(found["kernel"]), token), tokens)
-        elif kind == "FC":
-            self._flatten()
-            self._stage("fc", self._linear(self._width(value, token)), tokens)
-        elif kind in ("LF", "GF"):
-            self._flatten()
-            width, lateral = self._width(value, token), 5 if kind == "LF" else 0
-            stage = GradedStage(self.shape[0], width, lateral=lateral, learn_threshold=self.learn_graded_threshold)
-            self._add("graded", stage, (width,))
-        elif kind in ("MP", "AP"):
-            pool, shape = self._pool(token)
-            self._add("pool", OverTime(pool), shape)
-        elif kind in ("DP", "SD"):
-            self._add("dropout", Dropout(_number(value, token), each_step=kind == "SD"), self.shape)
-        elif kind == "MD":
-            self._add("dropout", ModerateDropout(_number(value, token)), self.shape)
-        elif kind == "VOTE":
-            if self.shape != (self.classes * int(_number(value, token)),):
-                raise InputError(f"layers: {token} after {list(self.shape)} values does not fit {self.classes} classes")
-            self._add("readout", PopulationReadout(self.classes), (self.classes,))
-        else:
-            raise InputError(f"layers: {token} stands without a convolution or FC before it")
+    def build(self, layers: str) -> SpikingNetwork:
+        """The network of a layer string; see `from_layers`."""
+        self._left = parse(layers)
+        while self._left:
+            token = self._left.pop(0)
+            if token.kind in _AFTER_SYNAPSES:
+                raise InputError(f"layers: {token.text} stands without a convolution or FC before it")
+            LAYERS[token.kind](self, token)
+        unused = sorted(set(self._options) - self._taken)
+        if unused:
+            raise InputError(f"layers: no layer of {layers} takes the option {', '.join(unused)}")
+        if self.shape != (self.classes,):
+            raise InputError(
+                f"layers: {layers} ends in {list(self.shape)}, not in one score for each of {self.classes} classes"
+            )
+        return self.network
 
-    def _stage(self, name: str, synapses: nn.Module, tokens: list[str]) -> None:
-        width = self.shape[0]
-        norm = self.norm(width) if _next_is(tokens, "BN") else nn.Identity()
-        neurons = self.neurons(self.shape) if _next_is(tokens, "SN") else nn.Identity()
-        pool = None
-        if tokens and tokens[0][:2] in ("MP", "AP"):
-            pool, self.shape = self._pool(tokens.pop(0))
-        self._add(name, Stage(synapses, norm, neurons, pool, out_shape=self.shape), self.shape)
+    def option(self, name: str, default: Any) -> Any:
+        """An option of the network that a layer takes."""
+        self._taken.add(name)
+        return self._options.get(name, default)
 
-    def _convolution(self, channels: int, kernel: int, token: str) -> nn.Module:
-        if len(self.shape) != 3:
-            raise InputError(f"layers: {token} takes images (C, H, W), not {self.shape}")
-        if kernel % 2 == 0:
-            raise InputError(f"layers: {token}: only odd kernels keep an image's size")
-        layer = nn.Conv2d(self.shape[0], channels, kernel, padding=kernel // 2, bias=self.bias)
-        self.shape = (channels, *self.shape[1:])
-        return layer
-
-    def _linear(self, width: int) -> nn.Module:
-        layer = nn.Linear(self.shape[0], width, bias=self.bias)
-        self.shape = (width,)
-        return layer
-
-    def _pool(self, token: str) -> tuple[nn.Module, tuple[int, ...]]:
-        size = int(_number(token[2:], token))
-        channels, *sides = self.shape
-        if len(sides) != 2 or min(sides) < size:
-            raise InputError(f"layers: {token} does not fit {self.shape}")
-        pool = POOLS["max" if token.startswith("MP") else "average"](size)
-        return pool, (channels, *(side // size for side in sides))
-
-    def _flatten(self) -> None:
-        if len(self.shape) > 1:
-            self._add("flatten", nn.Flatten(start_dim=2), (math.prod(self.shape),))
-
-    def _width(self, value: str, token: str) -> int:
-        if value.endswith("K"):
-            return int(_number(value[:-1] or "1", token)) * self.classes
-        return int(_number(value, token))
-
-    def _add(self, kind: str, module: nn.Module, shape: tuple[int, ...]) -> None:
+    def add(self, kind: str, module: nn.Module, shape: tuple[int, ...]) -> None:
+        """Append a module, named after its kind and numbered, that gives samples of `shape`."""
         count = sum(name.rstrip("0123456789") == kind for name, _ in self.network.named_children())
         self.network.add_module(f"{kind}{count + 1}", module)
         self.shape = shape
 
+    def stage(self, name: str, synapses: nn.Module) -> None:
+        """Append synapses that give `shape`, with the BN, SN and pooling that follow them."""
+        norm = self.norm(self.shape[0]) if self._next_is("BN") else nn.Identity()
+        neurons = self.neurons(self.shape) if self._next_is("SN") else nn.Identity()
+        pool = None
+        if self._left and self._left[0].kind in _POOLINGS:
+            pool, self.shape = self.pooling(self._left.pop(0))
+        self.add(name, Stage(synapses, norm, neurons, pool, out_shape=self.shape), self.shape)
 
-def _next_is(tokens: list[str], token: str) -> bool:
-    if tokens and tokens[0] == token:
-        del tokens[0]
-        return True
-    return False
+    def flatten(self) -> int:
+        """Make the samples flat; how many values they have."""
+        if len(self.shape) > 1:
+            self.add("flatten", nn.Flatten(start_dim=2), (math.prod(self.shape),))
+        return self.shape[0]
+
+    def images(self, token: Token) -> tuple[int, int, int]:
+        """The shape ``(C, H, W)``.
+
+        Raises:
+            InputError: the samples are no images.
+        """
+        if len(self.shape) != 3:
+            raise InputError(f"layers: {token.text} takes images (C, H, W), not {self.shape}")
+        channels, height, width = self.shape
+        return channels, height, width
+
+    def pooling(self, token: Token) -> tuple[nn.Module, tuple[int, ...]]:
+        """Pooling for a batch, and the shape behind it."""
+        size = int(token.number)
+        channels, *sides = self.shape
+        if len(sides) != 2 or min(sides) < size:
+            raise InputError(f"layers: {token.text} does not fit {self.shape}")
+        return POOLS[_POOLINGS[token.kind]](size), (channels, *(side // size for side in sides))
+
+    def _next_is(self, kind: str) -> bool:
+        if self._left and self._left[0].kind == kind:
+            del self._left[0]
+            return True
+        return False
 
 
-def _number(value: str, token: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        raise InputError(f"layers: {token!r} lacks its number") from None
+_POOLINGS = {"MP": "max", "AP": "average"}
+
+
+def convolution(builder: Builder, token: Token) -> None:
+    """``nCk``: n kernels of k x k, padded."""
+    channels, height, width = builder.images(token)
+    if token.count is None:
+        raise InputError(f"layers: {token.text!r} lacks the number of its kernels, such as 128C3")
+    kernel = int(token.number)
+    if kernel % 2 == 0:
+        raise InputError(f"layers: {token.text}: only odd kernels keep an image's size")
+    builder.shape = (token.count, height, width)
+    builder.stage("conv", nn.Conv2d(channels, token.count, kernel, padding=kernel // 2, bias=builder.bias))
+
+
+def fully_connected(builder: Builder, token: Token) -> None:
+    """``FCn``: n outputs."""
+    fan_in, width = builder.flatten(), token.width(builder.classes)
+    builder.shape = (width,)
+    builder.stage("fc", nn.Linear(fan_in, width, bias=builder.bias))
+
+
+def max_pooling(builder: Builder, token: Token) -> None:
+    """``MPn``: the largest of n x n values."""
+    pool, shape = builder.pooling(token)
+    builder.add("pool", OverTime(pool), shape)
+
+
+def average_pooling(builder: Builder, token: Token) -> None:
+    """``APn``: the mean of n x n values."""
+    max_pooling(builder, token)
+
+
+def held_dropout(builder: Builder, token: Token) -> None:
+    """``DPr``: dropout at rate r with one mask for all steps."""
+    builder.add("dropout", Dropout(token.number, each_step=False), builder.shape)
+
+
+def step_dropout(builder: Builder, token: Token) -> None:
+    """``SDr``: dropout at rate r with a mask for every step."""
+    builder.add("dropout", Dropout(token.number, each_step=True), builder.shape)
+
+
+def vote(builder: Builder, token: Token) -> None:
+    """``VOTEn``: the mean over populations of n neurons per class."""
+    if builder.shape != (builder.classes * int(token.number),):
+        raise InputError(
+            f"layers: {token.text} after {list(builder.shape)} values does not fit {builder.classes} classes"
+        )
+    builder.add("readout", PopulationReadout(builder.classes), (builder.classes,))

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from spikemark.adapter import SpikingLayer
+from spikemark.core.adapter import SpikingNeurons
 
-MakeNeurons = Callable[[tuple[int, ...]], SpikingLayer]
-"""From a feature shape to a layer of the adapter's neurons."""
+MakeNeurons = Callable[[tuple[int, ...]], SpikingNeurons]
+"""From a feature shape to a layer of the system's neurons."""
 MakeNorm = Callable[[int], nn.Module]
 """From a number of channels to a normalisation of ``[T, B, C, ...]``."""
 
@@ -85,6 +85,6 @@ class SpikingNetwork(nn.Sequential):
     ``[T, readings * B, classes]``. The losses know.
     """
 
-    def spiking_layers(self) -> list[SpikingLayer]:
+    def spiking_layers(self) -> list[SpikingNeurons]:
         """Its spiking layers, from input to output."""
-        return [module for module in self.modules() if isinstance(module, SpikingLayer)]
+        return [module for module in self.modules() if isinstance(module, SpikingNeurons)]

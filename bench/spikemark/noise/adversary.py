@@ -16,9 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikemark.adapter import SpikingLayer, get_adapter
+from spikemark.core.adapter import SpikingLayer
+from spikemark.core.frameworks import get_adapter
+from spikemark.core.neurons import NeuronSpec, Surrogate
 from spikemark.errors import InputError
-from spikemark.neurons import NeuronSpec, Surrogate
 from spikemark.noise.case import Case, Perturb
 from spikemark.noise.hardware import check_described
 from spikemark.noise.spikes import spiking_layers
@@ -117,7 +118,7 @@ def other_framework(case: Case) -> nn.Module:
 
     Raises:
         InputError: the case has no adapter.
-        spikemark.adapter.MissingFramework: snnTorch is not installed.
+        spikemark.core.adapter.MissingFramework: snnTorch is not installed.
     """
     name = "snntorch" if _adapter(case).name == "reference" else "reference"
     return _with_neurons(case, name, lambda spec: spec)

@@ -14,10 +14,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from spikemark.adapter import Adapter
-from spikemark.datasets import Card, Recordings
-from spikemark.datasets.card import Kind
+from spikemark.core.adapter import Adapter
+from spikemark.data.card import Card, Kind
+from spikemark.data.recordings import Recordings
 from spikemark.errors import InputError
+from spikemark.registry import Registry, registry
 
 Domain = Literal["input", "events", "spikes", "hardware", "adversary"]
 SEVERITIES = (1, 2, 3, 4, 5)
@@ -133,3 +134,6 @@ def on_model(function: Callable[[nn.Module, float, torch.Generator], AbstractCon
             yield replace(case, model=model)
 
     return perturb
+
+
+NOISES: Registry[Noise] = registry("noise")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
-from spikemark.errors import unknown
 from spikemark.noise import adversary, events, hardware, images, spikes
 from spikemark.noise.adversary import attack
 from spikemark.noise.case import Noise, on_inputs
@@ -61,7 +59,7 @@ _attack = partial(Noise, domain="adversary", kinds=("image", "points"))
 _neuron = partial(Noise, domain="hardware")
 
 # fmt: off
-_ROWS: tuple[Noise, ...] = (
+ROWS: tuple[Noise, ...] = (
     _value(images.gaussian, "gaussian", (0.1, 0.2, 0.3, 0.4, 0.5), "standard deviation of full scale",
            "Normal noise added to every value.", _HENDRYCKS),
     _value(images.uniform, "uniform", (0.2, 0.35, 0.5, 0.65, 0.8), "half-width of full scale",
@@ -153,16 +151,3 @@ _ROWS: tuple[Noise, ...] = (
             source=f"ours, after {_ATHALYE}", perturb=attack(adversary.pgd_linf, adversary.other_surrogate)),
 )
 # fmt: on
-
-NOISES: Mapping[str, Noise] = MappingProxyType({noise.name: noise for noise in _ROWS})
-
-
-def find_noise(name: str) -> Noise:
-    """The noise called `name`.
-
-    Raises:
-        UnknownNameError: no such noise; the message lists the known ones.
-    """
-    if name not in NOISES:
-        raise unknown("noise", name, NOISES)
-    return NOISES[name]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from spikemark.datasets.binning import Events, Sensor, make_events
+from spikemark.data.binning import Events, Sensor, make_events
 from spikemark.errors import InputError
 from spikemark.noise.case import Case, Perturb
 

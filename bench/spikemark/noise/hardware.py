@@ -16,9 +16,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from spikemark.adapter import Adapter, SpikingLayer
+from spikemark.core.adapter import Adapter, SpikingLayer
+from spikemark.core.neurons import Learnable, NeuronSpec
 from spikemark.errors import InputError
-from spikemark.neurons import Learnable, NeuronSpec
 from spikemark.noise.case import Case, Perturb
 from spikemark.noise.spikes import spiking_layers
 

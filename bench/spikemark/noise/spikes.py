@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from spikemark.adapter import SpikingLayer
+from spikemark.core.adapter import SpikingLayer
 from spikemark.errors import InputError
 from spikemark.noise.case import Perturb, on_model
 

@@ -26,10 +26,10 @@ from spikemark.regression.series import METRICS, Side
 from spikemark.regression.sources import records_side
 from spikemark.regression.verdicts import Finding, Limits
 from spikemark.regression.worktrees import Checkout, checkouts
-from spikemark.results import load_records
+from spikemark.suites.records import load_records
 
 if TYPE_CHECKING:
-    from spikemark.suite import Suite
+    from spikemark.suites.suite import Suite
 
 VISIT_SECONDS = 1.0
 FIRST_LOOK = 10
@@ -146,7 +146,7 @@ def layer_cases(suite: Suite) -> list[dict[str, Any]]:
 
     Steps and batch are those of the suite's first part.
     """
-    from spikemark.systems import specified_neurons
+    from spikemark.training.system import specified_neurons
 
     neurons = specified_neurons(suite.values("systems"))
     first = suite.parts[0]
@@ -175,14 +175,14 @@ def clear(comparison: Comparison) -> bool:
 def _suite(plan: Plan) -> Suite | None:
     if plan.command is not None:
         return None
-    from spikemark.suite import load_suite
+    from spikemark.suites.suite import load_suite
 
     return load_suite(plan.suite)
 
 
 def _suite_file(name_or_path: str) -> Path:
     """Of this harness, for both sides: what is measured must not change with the commit."""
-    from spikemark.suite import shipped_suites
+    from spikemark.suites.suite import shipped_suites
 
     return shipped_suites().get(name_or_path, Path(name_or_path)).resolve()
 

@@ -121,7 +121,7 @@ def history_show(
     """List every series with its change points, and write the trend page."""
     from spikemark.regression.history import load
     from spikemark.regression.trends import summary, trend_page
-    from spikemark.results import write_atomically
+    from spikemark.suites.records import write_atomically
 
     series = load(history)
     typer.echo(summary(series))

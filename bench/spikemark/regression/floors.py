@@ -14,7 +14,7 @@ import numpy as np
 from spikemark.errors import InputError
 from spikemark.regression.series import Series, Side
 from spikemark.regression.verdicts import Floor
-from spikemark.results import write_atomically
+from spikemark.suites.records import write_atomically
 
 FEWEST_RUNS = 3
 

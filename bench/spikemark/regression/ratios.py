@@ -1,6 +1,6 @@
 """How many times as large the one side is: a median ratio with its bootstrap interval and one-sided tests.
 
-Knows positive numbers, nothing of where they come from. The tests of seeds and samples are in `spikemark.statistics`.
+Knows positive numbers, nothing of where they come from. The tests of seeds and samples are in `spikemark.core.statistics`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from spikemark.statistics import ALPHA, DRAWS, Floats, Interval
+from spikemark.core.statistics import ALPHA, DRAWS, Floats, Interval
 
 
 @dataclass(frozen=True)

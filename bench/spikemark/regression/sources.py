@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from spikemark.core.measurement import Measurement, unpack_correct
 from spikemark.errors import InputError
 from spikemark.regression.series import METRICS, Side
-from spikemark.results import SCHEMA, Measurement, Record, unpack_correct
+from spikemark.suites.records import SCHEMA, Record
 
 _FINAL = "ok"
 

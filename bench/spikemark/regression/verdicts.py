@@ -14,9 +14,9 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
+from spikemark.core.statistics import ALPHA, POWER, Difference, holm, minimum_detectable_effect, paired_difference
 from spikemark.regression.ratios import FEWEST_VALUES, Ratio, median_ratio
 from spikemark.regression.series import METRICS, Series
-from spikemark.statistics import ALPHA, POWER, Difference, holm, minimum_detectable_effect, paired_difference
 
 Verdict = Literal["slower", "faster", "worse", "better", "same", "undecided"]
 

@@ -2,7 +2,7 @@
 
 Run by path, ``python -P visit.py ORDER.json OUT.json``, in the environment of the commit under test. The very same file
 times both sides of a comparison, so that a change of the measuring code is never taken for a change of the measured
-code; for that reason it has its own loop rather than the side's `spikemark.measures.timing`, which would also
+code; for that reason it has its own loop rather than the side's `spikemark.measures.speed.timing`, which would also
 pull SciPy into every process. From the side it imports its adapters and its neurons alone.
 """
 
@@ -100,8 +100,8 @@ def layer_work(case: Mapping[str, Any]) -> Work:
     """
     import torch
 
-    from spikemark.adapter import get_adapter
-    from spikemark.neurons import NEURONS
+    from spikemark.core.frameworks import get_adapter
+    from spikemark.core.neurons import NEURONS
 
     shape = tuple(case["shape"])
     random = torch.Generator().manual_seed(0)

@@ -22,7 +22,7 @@ from spikemark.report.robustness import robustness_section
 from spikemark.report.semantics import conformance_section, routes_section
 from spikemark.report.summary import counts, csv, summary
 from spikemark.report.throughput import throughput_section
-from spikemark.results import Record, ResultsError, load_records, write_atomically
+from spikemark.suites.records import Record, ResultsError, load_records, write_atomically
 
 __all__ = ["write_report"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from spikemark.core.statistics import Interval, Runs, mean_interval
 from spikemark.report.cells import REFERENCE, Cells
 from spikemark.report.comparisons import Comparison, Ranking, compare, rank
 from spikemark.report.model import ABSENT, TIE, Entry, Section, Table, number, percent
-from spikemark.statistics import Interval, Runs, mean_interval
 
 BASELINE = "lif"
 READING = f"""\

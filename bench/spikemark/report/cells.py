@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
-from spikemark.neurons import NEURONS
-from spikemark.noise import NOISES
+from spikemark.core.measurement import Measurement, unpack_correct
+from spikemark.core.neurons import NEURONS
+from spikemark.core.statistics import Runs
+from spikemark.noise.case import NOISES
 from spikemark.report.model import DASH
-from spikemark.results import Measurement, Record, ResultsError, unpack_correct
-from spikemark.statistics import Runs
+from spikemark.suites.records import Record, ResultsError
 
 REFERENCE = "reference"
 """The framework that others are compared with, where it took part."""

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from spikemark.core.statistics import Interval
 from spikemark.report.model import Chart, estimate, slug
 from spikemark.report.series import HEAT_RANGE, EnergyAccuracy, HeatMap, NoiseCurves, Ratios, colours
-from spikemark.statistics import Interval
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star", "hexagon")
 _COLUMNS = 3

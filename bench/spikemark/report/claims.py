@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from spikemark.claims import CLAIMS, Arm, Claim, Contrast, Quantity
+from spikemark.core.claims import CLAIMS, Arm, Claim, Contrast, Quantity
+from spikemark.core.statistics import ALPHA, Difference, Runs, holm, minimum_detectable_effect, paired_difference
 from spikemark.report.cells import Cells
 from spikemark.report.curves import curve_of, mean_over_severities, means, noises_of
 from spikemark.report.effects import POINTS, RATIOS, Effect, Plot, effects_chart, effects_figure
 from spikemark.report.model import DASH, TIMES, Entry, Section, Table, Tone, number
 from spikemark.report.series import PALETTE
-from spikemark.statistics import ALPHA, Difference, Runs, holm, minimum_detectable_effect, paired_difference
 
 SUITE = "claims"
 READING = """\

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikemark.report.model import Entry, Tone, estimate, number
-from spikemark.statistics import (
+from spikemark.core.statistics import (
     Difference,
     Runs,
     Verdict,
@@ -18,6 +17,7 @@ from spikemark.statistics import (
     paired_difference,
     verdict,
 )
+from spikemark.report.model import Entry, Tone, estimate, number
 
 _TONES: Mapping[Verdict, Tone] = {"better": "good", "worse": "bad", "undecided": "muted"}
 

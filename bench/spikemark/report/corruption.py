@@ -5,23 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from spikemark.datasets import DATASETS
-from spikemark.measures.robustness import (
-    corruption_error,
-    half_margin_severity,
-    mean_accuracy,
-    mean_over_noises,
-    normalised_area,
-    relative_corruption_error,
-)
+from spikemark.core.statistics import Interval, Verdict, mean_interval
+from spikemark.data.card import DATASETS
 from spikemark.report import charts, figures
 from spikemark.report.accuracy import BASELINE
 from spikemark.report.cells import Cells
 from spikemark.report.comparisons import compare
-from spikemark.report.curves import Curve, curve_of, mean_over_severities, noises_of
+from spikemark.report.curves import Runs as Curve
+from spikemark.report.curves import (
+    corruption_error,
+    curve_of,
+    half_margin_severity,
+    mean_accuracy,
+    mean_over_noises,
+    mean_over_severities,
+    noises_of,
+    normalised_area,
+    relative_corruption_error,
+)
 from spikemark.report.model import ABSENT, DASH, Entry, Section, Table, estimate, number
 from spikemark.report.series import HeatMap
-from spikemark.statistics import Interval, Verdict, mean_interval
 
 LEAST_LOSS = 0.01
 READING = f"""\

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
+from spikemark.core.statistics import Interval, Runs, mean_interval
 from spikemark.report import charts, figures
 from spikemark.report.cells import Cells
 from spikemark.report.model import ABSENT, Entry, Section, Table, decimals, estimate, n_entry, prefix
 from spikemark.report.series import EnergyAccuracy, Point
-from spikemark.statistics import Interval, Runs, mean_interval
 
 READING = """\
 Counted operations per sample, and energy under every hardware profile side by side, because rankings flip with the

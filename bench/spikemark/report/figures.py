@@ -18,9 +18,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from spikemark.core.statistics import Interval
 from spikemark.report.model import TIMES, Figure, slug
 from spikemark.report.series import HEAT_RANGE, EnergyAccuracy, HeatMap, NoiseCurves, Ratios, colours
-from spikemark.statistics import Interval
 
 MARKERS = "osD^Xp*h"
 _COLUMNS = 3

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from spikemark.measures.points import GROWTH, TRACKS, LayerAxis, Point
+from spikemark.core.measurement import Measurement
+from spikemark.core.statistics import ALPHA, Interval
+from spikemark.measures.speed.points import GROWTH, TRACKS, LayerAxis, Point
 from spikemark.report.cells import Cells
 from spikemark.report.model import ABSENT, Entry, Table, estimate, number
-from spikemark.results import Measurement
-from spikemark.statistics import ALPHA, Interval
 
 PHASE = "forward+backward"
 COPY = "copy (limit)"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from spikemark.measures.points import GROWTH, TRACKS, LayerAxis, Point
+from spikemark.core.measurement import Measurement
+from spikemark.core.statistics import Interval, median_ratio_interval
+from spikemark.measures.speed.points import GROWTH, TRACKS, LayerAxis, Point
 from spikemark.report.cells import Cells
 from spikemark.report.growth import PHASE, growth_plot, growth_table, roofline_plot
 from spikemark.report.logplots import log_chart, log_figures
 from spikemark.report.model import ABSENT, TIMES, Entry, Section, Table, decimals, estimate, number
-from spikemark.results import Measurement
-from spikemark.statistics import Interval, median_ratio_interval
 
 READING = """\
 Layers alone, without synapses. Time is the median over interleaved rounds; its ratio is to the reference's layer of

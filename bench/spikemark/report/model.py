@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from spikemark.statistics import Interval
+from spikemark.core.statistics import Interval
 
 Tone = Literal["", "good", "bad", "muted"]
 MINUS = "\N{MINUS SIGN}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from spikemark.core.statistics import Interval, mean_interval
 from spikemark.report import charts, figures
 from spikemark.report.cells import Cells
 from spikemark.report.comparisons import rank
-from spikemark.report.curves import Curve, curve_of, mean_over_severities, means, noises_of
+from spikemark.report.curves import Runs as Curve
+from spikemark.report.curves import curve_of, mean_over_severities, means, noises_of
 from spikemark.report.model import TIE, Entry, Section, Table, n_entry, percent
 from spikemark.report.series import NoiseCurves
-from spikemark.statistics import Interval, mean_interval
 
 READING = f"""\
 Test accuracy in percent under noise: mean [95 % interval] over seeds. Every framework and neuron met the same noisy

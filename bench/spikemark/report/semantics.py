@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from spikemark.core.measurement import Measurement
 from spikemark.report.cells import Cells, axis, first_line, problem
 from spikemark.report.model import ABSENT, Entry, Section, Table, Tone, number
-from spikemark.results import Measurement, Record
+from spikemark.suites.records import Record
 
 ROUTES_READING = """\
 How much of each neuron is the framework's own code. Native: its class as it is. Composed: its functions in our order.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from spikemark.statistics import Interval
+from spikemark.core.statistics import Interval
 
 # Okabe and Ito's colours (jfly.uni-koeln.de/color, 2008), which colour-blind readers can tell apart, without black and
 # with a darker yellow, so that they are seen on white and on dark grounds.

@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from spikemark.core.measurement import Measurement
+from spikemark.core.statistics import Interval, mean_interval, median_ratio_interval
 from spikemark.report.cells import Cells, axis, problem
-from spikemark.results import Measurement, Record
-from spikemark.statistics import Interval, mean_interval, median_ratio_interval
+from spikemark.suites.records import Record
 
 _AXES = ("measure", "dataset", "network", "framework", "system", "neuron")
 _FEATURES = ("metric", "unit", "split", "noise", "severity", "layer")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from spikemark.measures.points import TRACKS
+from spikemark.core.measurement import Measurement
+from spikemark.core.statistics import Interval, median_ratio_interval
+from spikemark.measures.speed.points import TRACKS
 from spikemark.report import charts, figures
 from spikemark.report.cells import Cells
 from spikemark.report.model import ABSENT, TIMES, Entry, Section, Table, decimals, estimate, number
 from spikemark.report.series import Bar, Ratios
-from spikemark.results import Measurement
-from spikemark.statistics import Interval, median_ratio_interval
 
 READING = """\
 Medians over interleaved rounds; the ratio is to the reference implementation, timed in the same rounds, with the 95 %

@@ -2,42 +2,66 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from torch import Tensor, nn
+from spikemark.training.rule import Learner, Optimizer, Protocol, Rule
 
-from spikemark.errors import InputError
-from spikemark.systems import System
-from spikemark.training.learner import Learner, Protocol, rates
-from spikemark.training.losses import LOSSES, disagreement, make_optimizer, parameter_groups, select_trained
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Loss = Literal["mse-rate", "cross-entropy-rate"]
+Trains = Literal[
+    "all", "weights", "thresholds", "thresholds+norm", "norm", "gamma", "weights+gamma", "weights+thresholds"
+]
 
 
-@dataclass(frozen=True)
-class BpttOptions:
-    """The rule options of backpropagation through time.
+class Gradient(Rule):
+    """What rules that descend along a gradient have in common.
 
     Attributes:
-        consistency: weight of the disagreement of two readings in the loss (LTMD: 0.5).
-        readings: whether the loss is the "mean" over a sample's readings (LTMD's two masks) or their "sum" (members
-            of a vote, each with a gradient of its own).
+        loss: on the mean output rate of each class.
+        trains: all parameters, only the "weights" with the norm, only the "thresholds" (and decays), or
+            "thresholds+norm". Controls train the "norm" alone, its gains "gamma" alone, "weights+gamma" (neither
+            offsets nor thresholds) or "weights+thresholds" (no norm).
+        optimizer: see `Optimizer`.
     """
 
-    consistency: float = 0.0
+    loss: Loss = "mse-rate"
+    trains: Trains = "all"
+    optimizer: Optimizer = Optimizer()
+
+
+class Bptt(Gradient):
+    """Backpropagation through time.
+
+    Attributes:
+        readings: whether the loss is the "mean" over a sample's readings or their "sum" (members of a vote, each with
+            a gradient of its own).
+    """
+
+    name = "bptt"
+
     readings: Literal["mean", "sum"] = "mean"
 
+    def learner(self, model: nn.Module, protocol: Protocol, seed: int) -> Learner[Bptt]:
+        """See `Rule.learner`."""
+        return BpttLearner(model, self, protocol, seed)
 
-class BpttLearner(Learner):
-    """One optimiser step a batch, along the gradient of the system's loss through all time steps."""
 
-    def __init__(self, model: nn.Module, system: System, protocol: Protocol, seed: int) -> None:
-        super().__init__(model, system, protocol, seed)
-        unknown = system.rule_options.keys() - BpttOptions.__dataclass_fields__.keys()
-        if unknown:
-            raise InputError(f"rule_options: bptt knows no {', '.join(sorted(unknown))}")
-        self.options = BpttOptions(**system.rule_options)
-        trained = parameter_groups(model, system.optimizer, select_trained(model, system.trains))
-        self.optimizer, self.schedule = make_optimizer(system.optimizer, trained, protocol.epochs)
+OfGradient = TypeVar("OfGradient", bound=Gradient)
+
+
+class GradientLearner(Learner[OfGradient]):
+    """One optimiser step per batch, along the gradient that `differentiate` leaves."""
+
+    def __init__(self, model: nn.Module, rule: OfGradient, protocol: Protocol, seed: int) -> None:
+        from spikemark.training.losses import LOSSES
+        from spikemark.training.optimisers import make_optimizer, parameter_groups, select_trained
+
+        super().__init__(model, rule, protocol, seed)
+        self.loss = LOSSES[rule.loss]
+        trained = parameter_groups(model, rule.optimizer, select_trained(model, rule.trains))
+        self.optimizer, self.schedule = make_optimizer(rule.optimizer, trained, protocol.epochs)
 
     def learn(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """See `Learner.learn`."""
@@ -49,15 +73,36 @@ class BpttLearner(Learner):
     def differentiate(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Fill the gradients of the trained parameters; the loss and the scores ``[B, classes]`` it was taken from."""
         outputs = rates(self.model, inputs)
-        loss = LOSSES[self.system.loss](outputs, labels)
         readings = outputs.unflatten(0, (-1, len(labels)))
-        if self.options.readings == "sum":
-            loss = loss * len(readings)
-        if self.options.consistency:
-            loss = loss + self.options.consistency * disagreement(readings)
-        loss.backward()
+        loss = self.loss_of(outputs, readings, labels)
+        loss.backward()  # type: ignore[no-untyped-call]
         return loss, readings.mean(0)
+
+    def loss_of(self, outputs: Tensor, readings: Tensor, labels: Tensor) -> Tensor:
+        """What is differentiated.
+
+        Args:
+            outputs: mean scores ``[readings * B, classes]``.
+            readings: the same as ``[readings, B, classes]``.
+            labels: ``[B]``.
+        """
+        return self.loss(outputs, labels)
 
     def end_epoch(self) -> None:
         """One step of the learning rate's schedule."""
         self.schedule.step()
+
+
+class BpttLearner(GradientLearner[Bptt]):
+    """Backpropagation through all time steps."""
+
+    def loss_of(self, outputs: Tensor, readings: Tensor, labels: Tensor) -> Tensor:
+        """See `GradientLearner.loss_of`; a vote of members has the sum of their losses."""
+        loss = self.loss(outputs, labels)
+        return loss * len(readings) if self.rule.readings == "sum" else loss
+
+
+def rates(model: nn.Module, inputs: Tensor) -> Tensor:
+    """Mean scores ``[B, classes]`` over the steps for encoded inputs ``[T, B, ...]``; firing rates for most models."""
+    outputs: Tensor = model(inputs)
+    return outputs.mean(0)

@@ -1,8 +1,7 @@
 """The training loop shared by every framework and every rule.
 
 Batches, encodings and their order come from named streams, so contenders see the same work; selection uses the
-validation split alone. What a batch changes is the affair of the system's rule; the loop knows neither frameworks nor
-records.
+validation split alone. What a batch changes is up to the rule; the loop knows neither frameworks nor records.
 """
 
 from __future__ import annotations
@@ -18,20 +17,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikemark.datasets import Dataset, Split, encode
-from spikemark.networks import SpikingNetwork
-from spikemark.streams import fingerprint, generator
-from spikemark.systems import System
-from spikemark.training.learner import Learner, Protocol, make_learner, rates
+from spikemark.core.streams import fingerprint, generator
+from spikemark.data.encoders import encode
+from spikemark.data.loading import Dataset, Split
+from spikemark.networks.stages import SpikingNetwork
+from spikemark.training.bptt import rates
 from spikemark.training.memory import saved_for_backward
+from spikemark.training.parameters import ParameterChange, changes, observed
+from spikemark.training.rule import Learner, Protocol, Rule
 
 
 class DivergedError(ArithmeticError):
     """Training left the numbers (NaN) or the network fell silent; the message says which and when."""
 
 
-class CellTimeoutError(TimeoutError):
-    """The cell's time is up."""
+class JobTimeoutError(TimeoutError):
+    """The job's time is up."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,9 @@ class Watch:
         self._end = time.monotonic() + self.seconds
 
     def check(self) -> None:
-        """Raise `CellTimeoutError` when time is up."""
+        """Raise `JobTimeoutError` when time is up."""
         if time.monotonic() > self._end:
-            raise CellTimeoutError(f"not finished within {self.seconds:g} s")
+            raise JobTimeoutError(f"not finished within {self.seconds:g} s")
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,11 @@ class Trained:
         best_state: of the best-validation epoch.
         best_epoch: its number, from 1.
         last_state: of the last epoch.
-        history: a line an epoch.
+        history: one line per epoch.
         fingerprints: hashes of the shared streams.
         saved_bytes: what autograd kept for backward in the first batch; 0 for rules without gradients.
         diagnostics: further numbers of the rule, by name.
+        parameters: what thresholds and decays did.
     """
 
     best_state: dict[str, Tensor]
@@ -82,6 +84,7 @@ class Trained:
     fingerprints: dict[str, str]
     saved_bytes: int
     diagnostics: Mapping[str, float]
+    parameters: tuple[ParameterChange, ...]
 
 
 @torch.no_grad()
@@ -111,18 +114,19 @@ def accuracy(outputs: Tensor, labels: Tensor) -> float:
 
 
 def train(
-    model: SpikingNetwork, system: System, dataset: Dataset, protocol: Protocol, seed: int, watch: Watch | None = None
+    model: SpikingNetwork, rule: Rule, dataset: Dataset, protocol: Protocol, seed: int, watch: Watch | None = None
 ) -> Trained:
-    """Train by the system's rule, in place, and keep the state of the last and of the best-validation epoch.
+    """Train by a rule, in place, and keep the state of the last and of the best-validation epoch.
 
     Raises:
         DivergedError: the loss is not finite, or no output neuron fired during a whole epoch.
-        CellTimeoutError: the watch's time is up.
+        JobTimeoutError: the watch's time is up.
     """
     watch = watch or Watch()
-    learner = make_learner(model, system, protocol, seed)
+    learner = rule.learner(model, protocol, seed)
     learner.begin(dataset.train.inputs)
     fingerprints = {"initial_weights": fingerprint(*model.parameters())}
+    before = observed(model)
     history: list[Epoch] = []
     best_state, best_epoch, best_accuracy = _state(model), 0, -1.0
     orders = []
@@ -141,8 +145,16 @@ def train(
         if score > best_accuracy:
             best_state, best_epoch, best_accuracy = _state(model), epoch, score
     fingerprints["batch_order"] = fingerprint(*orders)
-    diagnostics = learner.diagnostics()
-    return Trained(best_state, best_epoch, _state(model), tuple(history), fingerprints, saved, diagnostics)
+    return Trained(
+        best_state,
+        best_epoch,
+        _state(model),
+        tuple(history),
+        fingerprints,
+        saved,
+        dict(learner.diagnostics()),
+        changes(before, observed(model)),
+    )
 
 
 def _state(model: SpikingNetwork) -> dict[str, Tensor]:
@@ -151,7 +163,7 @@ def _state(model: SpikingNetwork) -> dict[str, Tensor]:
 
 def _train_epoch(
     model: SpikingNetwork,
-    learner: Learner,
+    learner: Learner[Any],
     split: Split,
     order: Tensor,
     protocol: Protocol,

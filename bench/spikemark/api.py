@@ -1,0 +1,328 @@
+"""Everything that the command line can do, as functions that take and return data; and the decorators that register."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spikemark.core.neurons import neuron
+from spikemark.data.arrays import dataset
+from spikemark.errors import InputError
+from spikemark.noise.case import noise
+from spikemark.registry import register as register_entry
+from spikemark.registry import registering
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import Tensor, nn
+
+    from spikemark.measures.semantics.comparison import ConformanceRow
+    from spikemark.regression.compare import Comparison
+    from spikemark.suites.jobs import Job, Point
+    from spikemark.suites.records import Record
+    from spikemark.suites.runner import Summary
+
+__all__ = [
+    "Results", "claim", "compare", "conformance", "dataset", "encoder", "load_results", "measure", "model", "network",
+    "neuron", "noise", "plan", "register", "report", "robustness", "rule", "run",
+]  # fmt: skip
+
+network = registering("network")
+"""``@network(name, source="")``: ``make(input_shape, classes, neurons, norm, **options) -> nn.Module``."""
+encoder = registering("encoder")
+"""``@encoder(name, source="")``: ``encode(inputs, steps, generator) -> [T, B, ...]``."""
+measure = registering("measure")
+"""``@measure(name, source="")``: a subclass of `spikemark.measures.measure.Measure`."""
+rule = registering("rule")
+"""``@rule(name, source="")``: a subclass of `spikemark.training.rule.Rule`."""
+claim = registering("claim")
+"""``@claim(name, source="")``: a `spikemark.core.claims.Claim`, or a function without arguments that gives one."""
+_DECORATORS: Mapping[str, Callable[..., Any]] = {"neuron": neuron, "dataset": dataset, "noise": noise}
+
+
+def model(name: str, *, framework: str, layout: str = "TB", steps: int | None = None, source: str = "") -> Any:
+    """Register ``build(input_shape, classes, steps) -> nn.Module``; see `spikemark.models.model`."""
+    from spikemark.models.model import model as decorator
+
+    return decorator(name, framework=framework, layout=layout, steps=steps, source=source)
+
+
+def register(kind: str, name: str, value: Any, *, source: str = "", **options: Any) -> None:
+    """Add an entry to a registry, as the decorator of its kind does.
+
+    Args:
+        kind: "neuron", "network", "system" and so on, see `spikemark.registry.KINDS`.
+        name: as users write it.
+        value: the entry, or what the decorator of its kind takes.
+        source: the publication, or whose it is.
+        options: further arguments of the decorator.
+
+    Raises:
+        UnknownNameError: there is no such kind.
+        spikemark.registry.PluginError: the name is taken; the message names both origins.
+    """
+    if kind in _DECORATORS and callable(value):
+        _DECORATORS[kind](name, source=source, **options)(value)
+    elif options:
+        raise InputError(f"register {kind} {name!r}: it takes no {', '.join(sorted(options))}")
+    else:
+        register_entry(kind, name, value, source=source)
+
+
+@dataclass(frozen=True)
+class Results:
+    """Records, as data.
+
+    Attributes:
+        records: one per job.
+        summary: how the run ended that made them; None for records that were read.
+        folder: where the records are.
+    """
+
+    records: list[Record] = field(repr=False)
+    summary: Summary | None = None
+    folder: Path | None = None
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row per measurement; see `spikemark.suites.records.load_results` for the columns."""
+        from spikemark.suites.records import to_frame
+
+        return to_frame(self.records)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the records as files, one per job."""
+        from spikemark.suites.records import write_record
+
+        for record in self.records:
+            write_record(Path(folder), record)
+        return Path(folder)
+
+    def report(self, folder: str | Path) -> list[Path]:
+        """Render the records as Markdown, CSV, figures and one HTML page per suite; the files written."""
+        return report(self, folder)
+
+    def compare(self, other: Results, **options: Any) -> Comparison:
+        """Judge `other` against these; see `compare`."""
+        return compare(self, other, **options)
+
+    def _repr_html_(self) -> str:
+        text: str = self.table.to_html(max_rows=40)
+        return text
+
+
+def plan(
+    suite: str | Path | Mapping[str, Any], *, plugins: Sequence[str] = (), only: Iterable[str] = ()
+) -> list[Point]:
+    """The points of a suite that `only` leaves; nothing is imported but what the suite names.
+
+    Args:
+        suite: registered name, path of a suite file, or its keys as a mapping.
+        plugins: files and modules to load first.
+        only: ``KEY=VALUE[,VALUE...]`` terms that points must match.
+
+    Raises:
+        InputError: the suite or a term is wrong.
+    """
+    from spikemark.suites.jobs import select
+    from spikemark.suites.suite import load_suite
+
+    return select(load_suite(suite, tuple(plugins)).points(), only)
+
+
+def run(
+    suite: str | Path | Mapping[str, Any],
+    *,
+    out: str | Path,
+    only: Iterable[str] = (),
+    plugins: Sequence[str] = (),
+    workers: int | None = 0,
+    scheduler: str | None = None,
+    device: str = "cpu",
+    data_dir: str | Path | None = None,
+    keep_weights: bool = True,
+    fail_fast: bool = False,
+    on_start: Callable[[list[Job], int], Any] = lambda jobs, done: None,
+    on_epoch: Callable[[dict[str, Any]], None] = lambda event: None,
+    on_record: Callable[[Record], None] = lambda record: None,
+) -> Results:
+    """Run a suite; jobs that have a record in `out` already are skipped.
+
+    Args:
+        suite: registered name, path of a suite file, or its keys as a mapping.
+        out: folder of the records; also of trained weights, below ``weights``.
+        only: ``KEY=VALUE[,VALUE...]``: run matching jobs only.
+        plugins: files and modules to load first.
+        workers: processes; 0 runs in this one, None takes all cores.
+        scheduler: address of a dask scheduler to run on instead.
+        device: "cpu" or "cuda".
+        data_dir: folder of the data sets; None for ``SPIKEMARK_DATA`` or the download cache.
+        keep_weights: whether trained weights are kept, so that further measures train nothing again.
+        fail_fast: start no job after the first failure.
+        on_start: told of the jobs that will run, and how many are done already.
+        on_epoch: told of every epoch.
+        on_record: told of every record once it is on disk.
+
+    Returns:
+        The records of the jobs that `only` leaves, those that were there too.
+
+    Raises:
+        InputError: the request is wrong, or a framework or data set is missing.
+    """
+    from spikemark.suites import runner
+    from spikemark.suites.execution import Place
+    from spikemark.suites.jobs import resolve
+    from spikemark.suites.records import load_records
+    from spikemark.suites.workers import make_pool
+
+    jobs = resolve(plan(suite, plugins=plugins, only=only))
+    folder, data = Path(out), Path(data_dir) if data_dir is not None else None
+    runner.check_runnable(jobs, device, data)
+    todo, done = runner.plan(jobs, folder)
+    runner.check_writable(folder)
+    on_start(todo, done)
+    place = Place(device, data, (folder / "weights").resolve() if keep_weights else None)
+    summary = runner.Summary(skipped=done)
+    if todo:
+        pool = make_pool(workers, scheduler, place, on_epoch)
+        try:
+            summary = runner.run(jobs, folder, pool, device, fail_fast=fail_fast, on_record=on_record)
+        finally:
+            pool.close()
+    keys = {job.key for job in jobs}
+    return Results([record for record in load_records(folder) if record["key"] in keys], summary, folder)
+
+
+def report(results: str | Path | Results, out: str | Path) -> list[Path]:
+    """Render records as Markdown, CSV, figures and one HTML page per suite.
+
+    Args:
+        results: a results folder or packed file, or records at hand.
+        out: folder of the files.
+
+    Returns:
+        The files written, sorted.
+
+    Raises:
+        InputError: there are no records, or one cannot be used.
+    """
+    from spikemark.report import write_report
+    from spikemark.suites.runner import check_writable
+
+    check_writable(Path(out))
+    return write_report(results.records if isinstance(results, Results) else Path(results), Path(out))
+
+
+def compare(
+    base: str | Path | Results,
+    head: str | Path | Results,
+    *,
+    threshold: float = 0.05,
+    margin: float = 0.005,
+    instructions: float = 0.01,
+    metrics: Sequence[str] = (),
+) -> Comparison:
+    """Judge HEAD against BASE: is it slower, or worse?
+
+    Args:
+        base: results, or the path of some or of a pytest-benchmark file with raw data.
+        head: the same, of the change.
+        threshold: largest growth of time or memory that passes, as a fraction.
+        margin: largest loss of accuracy that passes, as a fraction.
+        instructions: largest growth of instruction counts that passes, as a fraction.
+        metrics: to look at; the usual ones when empty.
+
+    Raises:
+        InputError: the sides have nothing in common, or were measured with different settings.
+    """
+    from spikemark.regression.compare import compare as judge
+    from spikemark.regression.sources import read_side, records_side
+    from spikemark.regression.verdicts import Limits
+
+    sides = [
+        records_side(name, side.records) if isinstance(side, Results) else read_side(Path(side))
+        for name, side in (("BASE", base), ("HEAD", head))
+    ]
+    return judge(sides[0], sides[1], Limits(threshold, margin, instructions), metrics=metrics)
+
+
+def conformance(
+    framework: str, *, progress: Callable[[int, int], None] | None = None, seed: int = 0
+) -> list[ConformanceRow]:
+    """Compare a framework's layers with the float64 oracle, spike by spike, over the catalogue and a grid of specs.
+
+    Args:
+        framework: an installed adapter.
+        progress: called with the number of specs done and of all.
+        seed: of all inputs.
+
+    Raises:
+        UnknownNameError: no such framework.
+        spikemark.core.frameworks.MissingFramework: it is not installed.
+    """
+    from spikemark.measures.semantics.comparison import conformance_table
+
+    return conformance_table(framework, progress, seed=seed)
+
+
+def load_results(path: str | Path) -> pd.DataFrame:
+    """The records below `path` as a tidy table, see `spikemark.suites.records.load_results`."""
+    from spikemark.suites.records import load_results as load
+
+    return load(path)
+
+
+def robustness(
+    model: nn.Module,
+    inputs: Tensor,
+    labels: Tensor,
+    *,
+    noises: Iterable[str] = ("gaussian", "salt-and-pepper", "spike-deletion"),
+    severities: Iterable[int] = (1, 2, 3, 4, 5),
+    steps: int = 4,
+    encoder: str = "direct",
+    batch_size: int = 256,
+    framework: str | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Accuracy of a network, clean and under noise.
+
+    Args:
+        model: ``[T, B, *shape]`` to ``[T, B, classes]``; unchanged afterwards but for evaluation mode.
+        inputs: samples ``[N, ...]`` in 0..1, before encoding.
+        labels: ``[N]``.
+        noises: registered names.
+        severities: among 1 to 5.
+        steps: T of the encoder.
+        encoder: a registered name.
+        batch_size: samples at a time.
+        framework: of the network's neurons, for noises that build neurons anew.
+        seed: of all draws.
+
+    Returns:
+        Columns ``noise severity accuracy``; severity 0 is clean.
+    """
+    import pandas as pd
+
+    from spikemark.core.frameworks import get_adapter
+    from spikemark.data.encoders import encode
+    from spikemark.measures.noisy_accuracy import robustness as measure_robustness
+
+    rows, _ = measure_robustness(
+        model,
+        "user",
+        inputs,
+        labels,
+        lambda batch, random: encode(encoder, batch, steps, random),
+        noises,
+        severities,
+        batch_size,
+        get_adapter(framework) if framework is not None else None,
+        seed=seed,
+    )
+    return pd.DataFrame(
+        [{"noise": row["noise"], "severity": row["severity"], "accuracy": row["value"]} for row in rows]
+    )

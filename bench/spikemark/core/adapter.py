@@ -1,0 +1,294 @@
+"""What a framework must provide to take part: `Adapter` and `SpikingLayer`, found through entry points.
+
+An adapter turns a `NeuronSpec` into a layer of its framework. This module owns the parameters of such a layer
+(scopes, transforms, first values), so that every framework trains the very same ones; the dynamics are the
+framework's. It imports no framework: adapters are loaded by name, when asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from spikemark.core.neurons import FrameworkNeuron, Learnable, NeuronSpec, ParameterName, Reset
+from spikemark.errors import InputError
+
+
+class Unsupported(ValueError):
+    """The framework cannot express the spec; the message says which field, and why."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """How a framework computes a spec.
+
+    Attributes:
+        kind: "native" (its class as it is), "composed" (its functions in our order) or "custom" (a subclass of
+            its class that overrides the dynamics).
+        why: one sentence, for the reports.
+    """
+
+    kind: Literal["native", "composed", "custom"]
+    why: str
+
+
+class Neurons(nn.Module):
+    """Neurons of a network, spiking or graded, that may hold learned parameters."""
+
+    def learnables(self) -> dict[str, nn.Parameter]:
+        """Its raw trainable parameters by name, "threshold" and "decay" above all."""
+        return {}
+
+    def observed(self) -> dict[str, Tensor]:
+        """Effective values of what training may move, by name; what records report of them."""
+        return dict(self.learnables())
+
+
+class SpikingNeurons(Neurons):
+    """Neurons whose output is spikes: what noise on spikes disturbs, and whose updates are counted.
+
+    Attributes:
+        shape: of the features of one sample.
+    """
+
+    shape: tuple[int, ...]
+
+
+class FrameworkLayer(SpikingNeurons):
+    """A layer of a `FrameworkNeuron`.
+
+    Args:
+        name: of the neuron, for messages.
+        neuron: makes the module.
+        shape: of the features of one sample.
+        generator: source of the module's first parameters.
+
+    Raises:
+        InputError: what the neuron makes is no module, or lacks a parameter that it announces.
+    """
+
+    def __init__(
+        self, name: str, neuron: FrameworkNeuron, shape: tuple[int, ...], *, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__()
+        self.name, self.shape, self.learned = name, tuple(shape), neuron.learned
+        made = neuron.make(self.shape, generator=generator)
+        if not isinstance(made, nn.Module):
+            raise InputError(f"neuron {name!r}: made a {type(made).__name__}; expected a torch module")
+        parameters = dict(made.named_parameters())
+        for wanted in neuron.learned:
+            if wanted not in parameters:
+                has = ", ".join(parameters) or "none"
+                raise InputError(f"neuron {name!r}: its module has no parameter {wanted!r} (it has: {has})")
+        self.module = made
+
+    def learnables(self) -> dict[str, nn.Parameter]:
+        """Those that the neuron announces, by the names of its module."""
+        return {name: self.module.get_parameter(name) for name in self.learned}
+
+    def forward(self, currents: Tensor) -> Tensor:
+        """Spikes of the layer, ``[T, B, *shape]`` like the currents.
+
+        Raises:
+            InputError: the module gave something else.
+        """
+        spikes = self.module(currents)
+        if not isinstance(spikes, Tensor):
+            raise InputError(f"neuron {self.name!r}: gave a {type(spikes).__name__}; expected a tensor of spikes")
+        if spikes.shape != currents.shape:
+            raise InputError(
+                f"neuron {self.name!r}: gave spikes of shape {list(spikes.shape)} for currents of shape "
+                f"{list(currents.shape)}; they must be the same"
+            )
+        return spikes
+
+
+class SpikingLayer(SpikingNeurons, ABC):
+    """A layer of neurons of a spec, stateless between calls.
+
+    Args:
+        spec: the dynamics.
+        shape: of the features of one sample, for example ``(128,)`` or ``(C, H, W)``.
+        generator: source of the jitter of the first parameters; the global one when None.
+
+    Attributes:
+        oracle: whether this is the suite's own yardstick rather than a framework; in its place a network may compute
+            the same spikes without time steps.
+    """
+
+    oracle: ClassVar[bool] = False
+
+    def __init__(self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.spec = spec
+        self.shape = tuple(shape)
+        for name, learnable in spec.parameters.items():
+            raw = _first_raw(learnable, self.shape, generator)
+            if learnable.learned:
+                self.register_parameter(f"raw_{name}", nn.Parameter(raw))
+            else:
+                self.register_buffer(f"raw_{name}", raw)
+
+    @property
+    def threshold(self) -> Tensor:
+        """Effective thresholds, broadcastable to `shape`."""
+        return self.effective("threshold")
+
+    @property
+    def decay(self) -> Tensor:
+        """Effective decay ``a``, broadcastable to `shape`."""
+        return self.effective("decay")
+
+    def effective(self, name: ParameterName) -> Tensor:
+        """The effective value of a parameter of the spec, broadcastable to `shape`."""
+        return _effective(self.get_parameter_or_buffer(name), self.spec.parameters[name])
+
+    def get_parameter_or_buffer(self, name: ParameterName) -> Tensor:
+        """The raw tensor behind a parameter of the spec, trained or not."""
+        raw = getattr(self, f"raw_{name}")
+        assert isinstance(raw, Tensor)
+        return raw
+
+    def learnables(self) -> dict[str, nn.Parameter]:
+        """The raw trainable parameters, under the names of `NeuronSpec.parameters`."""
+        raw = {name: self.get_parameter_or_buffer(name) for name in self.spec.parameters}
+        return {name: tensor for name, tensor in raw.items() if isinstance(tensor, nn.Parameter)}
+
+    def observed(self) -> dict[str, Tensor]:
+        """See `Neurons.observed`."""
+        return {name: self.effective(name) for name in self.spec.parameters if name in self.learnables()}
+
+    def forward(self, currents: Tensor) -> Tensor:
+        """Spikes of the layer.
+
+        Args:
+            currents: ``[T, B, *shape]``, of the layer's floating-point type.
+
+        Returns:
+            Spikes 0/1, of the same shape and type.
+
+        Raises:
+            ValueError: the shape does not fit the layer, or T is 0.
+            TypeError: the type is not the layer's.
+        """
+        if currents.dim() != 2 + len(self.shape) or tuple(currents.shape[2:]) != self.shape:
+            raise ValueError(
+                f"currents have shape {list(currents.shape)}; this layer takes [T, B, *{list(self.shape)}]"
+            )
+        if currents.shape[0] == 0:
+            raise ValueError("currents have T = 0 time steps; at least 1 is needed")
+        if currents.dtype != self.raw_threshold.dtype:
+            raise TypeError(f"currents are {currents.dtype}; this layer computes in {self.raw_threshold.dtype}")
+        return self.spikes(currents)
+
+    @abstractmethod
+    def spikes(self, currents: Tensor) -> Tensor:
+        """The framework's computation of `forward`, on checked currents."""
+
+    def extra_repr(self) -> str:
+        """Shape and spec, for printing."""
+        return f"shape={self.shape}, spec={self.spec}"
+
+
+class Adapter(ABC):
+    """One framework.
+
+    Attributes:
+        name: as users write it, the entry point's name.
+        resets: those of `NeuronSpec.reset` that it computes.
+        adapts: whether it computes thresholds that follow the spikes.
+    """
+
+    name: str
+    resets: ClassVar[tuple[Reset, ...]] = ("zero", "subtract")
+    adapts: ClassVar[bool] = False
+
+    def require(self, spec: NeuronSpec) -> None:
+        """That the framework has the spec's reset and adaptation; adapters call it before anything else.
+
+        Raises:
+            Unsupported: it lacks one of them.
+        """
+        if spec.reset not in self.resets:
+            raise Unsupported(f"reset: {self.name} has {' and '.join(self.resets)}, not {spec.reset}")
+        if spec.adaptation is not None and not self.adapts:
+            raise Unsupported(f"adaptation: {self.name} has no thresholds that follow the spikes; the reference does")
+
+    @abstractmethod
+    def version(self) -> str:
+        """Version of the framework."""
+
+    @abstractmethod
+    def route(self, spec: NeuronSpec) -> Route:
+        """How this framework computes `spec`.
+
+        Raises:
+            Unsupported: it cannot.
+        """
+
+    @abstractmethod
+    def neuron(
+        self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None
+    ) -> SpikingLayer:
+        """A layer of neurons of `spec` with features of `shape`.
+
+        Raises:
+            Unsupported: the framework cannot express the spec.
+        """
+
+    @abstractmethod
+    def native(self, shape: tuple[int, ...]) -> nn.Module:
+        """The framework's own LIF with its own defaults: currents ``[T, B, *shape]`` to spikes of the same shape."""
+
+
+def _first_raw(learnable: Learnable, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+    sizes = {
+        "fixed": (),
+        "layer": (),
+        "channel": (shape[0], *(1 for _ in shape[1:])),
+        "neuron": shape,
+    }
+    value = _inverse(learnable)
+    raw = torch.full(sizes[learnable.scope], value)
+    if learnable.jitter:
+        raw = raw + learnable.jitter * torch.randn(raw.shape, generator=generator)
+    return raw
+
+
+def _inverse(learnable: Learnable) -> float:
+    y = learnable.init
+    match learnable.transform:
+        case "identity":
+            return y
+        case "sigmoid":
+            return math.log(y / (1 - y))
+        case "tanh":
+            return math.atanh(y)
+        case "softplus":
+            return y + math.log(-math.expm1(-y))
+        case "exp":
+            return math.log(y)
+
+
+def _effective(raw: Tensor, learnable: Learnable) -> Tensor:
+    match learnable.transform:
+        case "identity":
+            return raw
+        case "sigmoid":
+            return torch.sigmoid(raw)
+        case "tanh":
+            return torch.tanh(raw)
+        case "softplus":
+            return nn.functional.softplus(raw)
+        case "exp":
+            return torch.exp(raw)
+
+
+def neurons_of(model: nn.Module) -> list[Neurons]:
+    """All neurons of a model that may hold learned parameters, in the order of its modules."""
+    return [module for module in model.modules() if isinstance(module, Neurons)]

@@ -1,0 +1,88 @@
+"""Frameworks by name: which there are, their versions from package metadata, and their adapters when asked for.
+
+Nothing is imported before an adapter is asked for, so that a plan needs no framework to be installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
+
+from spikemark.errors import InputError
+from spikemark.registry import ADAPTER_GROUP, Registry, registry
+
+if TYPE_CHECKING:
+    from spikemark.core.adapter import Adapter
+
+FRAMEWORKS: Registry[type[Adapter]] = registry("framework")
+
+
+class MissingFramework(InputError, ImportError):
+    """The adapter is known, but its framework is not installed; the message holds the command that installs it."""
+
+
+def adapter_names() -> tuple[str, ...]:
+    """Names of all adapters that installed packages announce, whether or not their framework is installed."""
+    return tuple(FRAMEWORKS)
+
+
+@cache
+def _entry_point(name: str) -> EntryPoint | None:
+    return next((entry for entry in entry_points(group=ADAPTER_GROUP) if entry.name == name), None)
+
+
+def _requirements(name: str) -> Iterator[str]:
+    """The packages that the extra `name` of the adapter's own package asks for: those of the framework."""
+    entry = _entry_point(name)
+    for text in (entry.dist.requires if entry is not None and entry.dist is not None else None) or ():
+        wanted = Requirement(text)
+        if wanted.marker is not None and wanted.marker.evaluate({"extra": name}) and "extra" in str(wanted.marker):
+            yield wanted.name
+
+
+def install_command(name: str) -> str:
+    """The pip command that installs the framework of the adapter `name`."""
+    entry = _entry_point(name)
+    package = entry.dist.name if entry is not None and entry.dist is not None else "spikemark"
+    return f"pip install '{package}[{name}]'"
+
+
+def framework_version(name: str) -> str:
+    """Version of a framework from the metadata of its packages; nothing is imported.
+
+    Raises:
+        UnknownNameError: no such adapter.
+        MissingFramework: the framework is not installed.
+    """
+    FRAMEWORKS.origin(name)
+    try:
+        found = {package: version(package) for package in _requirements(name)}
+    except PackageNotFoundError as error:
+        raise MissingFramework(
+            f"framework {name!r} is not installed (no {error.name}): {install_command(name)}"
+        ) from None
+    if len(found) == 1:
+        return next(iter(found.values()))
+    if found:
+        return ", ".join(f"{package} {number}" for package, number in sorted(found.items()))
+    entry = _entry_point(name)
+    return entry.dist.version if entry is not None and entry.dist is not None else "unknown"
+
+
+@cache
+def get_adapter(name: str) -> Adapter:
+    """The adapter called `name`.
+
+    Raises:
+        UnknownNameError: no such adapter; the message lists the known ones.
+        MissingFramework: its framework is not installed.
+    """
+    try:
+        return FRAMEWORKS[name]()
+    except ModuleNotFoundError as error:
+        message = f"framework {name!r} is not installed ({error}): {install_command(name)}"
+        raise MissingFramework(message) from error

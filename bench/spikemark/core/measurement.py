@@ -1,0 +1,96 @@
+"""The form of a measurement: one number with what tells it apart, and how two of them are compared."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import NotRequired, TypedDict  # pydantic needs these on Python 3.11
+
+Rule = Literal["exact", "score", "cost"]
+
+
+class Measurement(TypedDict):
+    """One number.
+
+    Attributes:
+        metric: what is measured, a `Metric` of some measure.
+        value: finite.
+        unit: of the value.
+        split: of the data, or the phase of a timing.
+        noise: under which it was measured.
+        severity: of the noise, 0 for clean.
+        layer: qualified name of the module.
+        profile: hardware profile of an energy.
+        input_kind: kind of a layer's input.
+        track: "matched" (the neuron of the spec) or "native" (the framework's own default).
+        point: sizes, type and mode at which a single layer was measured, see `spikemark.measures.speed.points.Point`.
+        dtype: of the tensors.
+        low: lower end of the value's own 95 % interval.
+        high: upper end.
+        values: raw repeats.
+        why: a reason, where there is one.
+    """
+
+    metric: str
+    value: float
+    unit: str
+    split: NotRequired[str]
+    noise: NotRequired[str]
+    severity: NotRequired[int]
+    layer: NotRequired[str]
+    profile: NotRequired[str]
+    input_kind: NotRequired[str]
+    track: NotRequired[str]
+    point: NotRequired[dict[str, Any]]
+    dtype: NotRequired[str]
+    low: NotRequired[float]
+    high: NotRequired[float]
+    values: NotRequired[list[float]]
+    why: NotRequired[str]
+
+
+FEATURES = ("metric", "unit", "split", "noise", "severity", "layer", "profile", "input_kind", "track", "point", "dtype")
+"""The fields that tell measurements of one record apart."""
+
+
+def identity(row: Measurement) -> tuple[Any, ...]:
+    """Everything that tells a measurement from others of its record, to be compared and hashed."""
+    return tuple(str(row[name]) if name == "point" and name in row else row.get(name) for name in FEATURES)  # type: ignore[literal-required]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A quantity that a measure gives, and how HEAD's is judged against BASE's.
+
+    Attributes:
+        name: in `Measurement.metric`.
+        unit: of its values.
+        rule: "exact" (deterministic: any difference is a finding), "score" (by seed, with intervals) or "cost"
+            (measured: time, rates, memory).
+        more: whether more is better.
+        watched: whether comparisons look at it unless others are asked for.
+        timed: whether its verdicts are called slower and faster; worse and better otherwise.
+    """
+
+    name: str
+    unit: str
+    rule: Rule
+    more: bool = False
+    watched: bool = True
+    timed: bool = False
+
+
+def pack_correct(correct: NDArray[np.bool_]) -> str:
+    """Per-sample correctness as text: the count, then packed bits in base64."""
+    return f"{correct.size}:{base64.b64encode(np.packbits(correct).tobytes()).decode()}"
+
+
+def unpack_correct(text: str) -> NDArray[np.bool_]:
+    """What `pack_correct` packed."""
+    size, packed = text.split(":")
+    bits = np.frombuffer(base64.b64decode(packed), dtype=np.uint8)
+    return np.unpackbits(bits, count=int(size)).astype(bool)

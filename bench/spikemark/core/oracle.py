@@ -1,0 +1,100 @@
+"""The oracle: the spec's equations written out in plain PyTorch, in whatever floating-point type is asked for."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from spikemark.core.adapter import Adapter, Route, SpikingLayer
+from spikemark.core.neurons import Learnable, NeuronSpec, Surrogate
+from spikemark.core.surrogates import derivative
+
+
+class ReferenceLayer(SpikingLayer):
+    """The equations of `spikemark.core.neurons`, one line each."""
+
+    oracle = True
+
+    def spikes(self, currents: Tensor) -> Tensor:
+        """See `SpikingLayer.spikes`."""
+        spec, a, theta = self.spec, self.decay, self.threshold
+        b = 1 - a if spec.decay_input else torch.ones_like(a)
+        v = e = torch.zeros_like(currents[0])
+        out = []
+        for x in currents:
+            u = a * v + b * x
+            o = self._fire(u, self._risen(theta, e))
+            out.append(o)
+            e = self._followed(e, o)
+            v = self._reset(u, o, theta)
+        return torch.stack(out)
+
+    def _reset(self, u: Tensor, o: Tensor, theta: Tensor) -> Tensor:
+        if self.spec.detach_reset:
+            o, theta = o.detach(), theta.detach()
+        match self.spec.reset:
+            case "zero":
+                return u * (1 - o)
+            case "subtract":
+                return u - theta * o
+            case "none":
+                return u
+
+    def _risen(self, theta: Tensor, e: Tensor) -> Tensor:
+        return theta if self.spec.adaptation is None else theta + self.effective("adaptation_strength") * e
+
+    def _followed(self, e: Tensor, o: Tensor) -> Tensor:
+        if self.spec.adaptation is None:
+            return e
+        rho = self.effective("adaptation_decay")
+        return rho * e + (1 - rho) * o
+
+    def _fire(self, u: Tensor, theta: Tensor) -> Tensor:
+        z = (u - theta) / theta if self.spec.surrogate.relative else u - theta
+        fired = u >= theta if self.spec.fires_at_threshold else u > theta
+        slope = derivative(self.spec.surrogate, z.detach())
+        # A NaN membrane does not fire; without nan_to_num the zero added for its gradient would be NaN too.
+        return fired.to(u.dtype) + torch.nan_to_num(slope * (z - z.detach()))
+
+
+class ReferenceAdapter(Adapter):
+    """Plain PyTorch."""
+
+    name = "reference"
+    resets = ("zero", "subtract", "none")
+    adapts = True
+
+    def version(self) -> str:
+        """See `Adapter.version`."""
+        return str(torch.__version__)
+
+    def route(self, spec: NeuronSpec) -> Route:
+        """See `Adapter.route`."""
+        return Route("native", "the spec's equations as written, in plain PyTorch")
+
+    def neuron(
+        self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None
+    ) -> SpikingLayer:
+        """See `Adapter.neuron`."""
+        return ReferenceLayer(spec, shape, generator=generator)
+
+    def native(self, shape: tuple[int, ...]) -> nn.Module:
+        """See `Adapter.native`."""
+        return ReferenceLayer(_LIF, shape)
+
+
+_LIF = NeuronSpec(
+    decay=Learnable(0.5),
+    threshold=Learnable(1.0),
+    decay_input=True,
+    reset="zero",
+    detach_reset=True,
+    fires_at_threshold=True,
+    surrogate=Surrogate("atan", alpha=2.0),
+    source="LIF with tau = 2, as SpikingJelly has it by default",
+)
+
+
+def oracle_layer(spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None) -> SpikingLayer:
+    """The harness's own yardstick for a spec."""
+    return ReferenceLayer(spec, shape, generator=generator)

@@ -1,0 +1,1 @@
+"""Data sets of a user's own: from arrays, from a torch `Dataset`, from tonic."""

@@ -1,0 +1,136 @@
+"""From a data set's name to tensors in three fixed splits.
+
+Which sample belongs to which split, and the order within a split, follow from the data set's name alone: they are the
+same for every seed, framework and size. A smaller split is the beginning of the larger one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spikemark.core.streams import generator
+from spikemark.data.binning import Binning
+from spikemark.data.card import DATASETS, Card, Sizes
+from spikemark.data.pools import Loader, Pool, SplitName
+from spikemark.data.recordings import Recordings, scaled
+from spikemark.errors import InputError
+
+_SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Samples of one split.
+
+    Attributes:
+        inputs: ``[N, *shape]``, or ``[N, steps, *shape]`` where samples have a time axis; float32 in 0..1.
+        labels: ``[N]`` int64.
+        recordings: of event sets, the event lists behind the samples; for noise on events.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    recordings: Recordings | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set in memory.
+
+    Attributes:
+        name: in the registry.
+        shape: of one sample at one time step.
+        classes: number of classes.
+        train: to train on.
+        validation: to select on.
+        test: to report on, once.
+        steps: length of a sample's own time axis; None for static samples.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    classes: int
+    train: Split
+    validation: Split
+    test: Split
+    steps: int | None = None
+
+
+def load_dataset(
+    name: str, data_dir: Path | None = None, sizes: Sizes | None = None, binning: Binning | None = None
+) -> Dataset:
+    """Read a data set.
+
+    Args:
+        name: in `DATASETS`.
+        data_dir: folder with the data sets; None: the environment variable ``SPIKEMARK_DATA``, else the download cache.
+        sizes: how many samples of each split to take; None: all.
+        binning: of event sets: how recordings become frames; what it leaves open, and None, is as the card says.
+
+    Raises:
+        UnknownNameError: no such data set.
+        InputError: `sizes` asks for more samples than there are, or `binning` does not fit the data set.
+        DataError: a file is missing or damaged.
+    """
+    card = DATASETS[name] if binning is None else DATASETS[name].binned(binning)
+    counts = _counts(card, sizes or Sizes())
+    module, _, function = card.loader.partition(":")
+    loader: Loader = getattr(import_module(module), function)
+    pools = loader(card, data_dir)
+    for pool in pools.values():
+        pool.check(card)
+    chosen = _partition(card, pools)
+    splits = {split: _take(card, *chosen[split], counts[split]) for split in _SPLITS}
+    return Dataset(name, card.shape, card.classes, **splits, steps=card.steps)
+
+
+def _counts(card: Card, sizes: Sizes) -> dict[SplitName, int]:
+    """Samples to take from each split."""
+    counts: dict[SplitName, int] = {}
+    for split in _SPLITS:
+        available, asked = getattr(card.samples, split), getattr(sizes, split)
+        if asked is not None and asked > available:
+            raise InputError(f"sizes.{split}: {asked} asked for, but {card.name} has {available} {split} samples")
+        counts[split] = available if asked is None else asked
+    return counts
+
+
+def _partition(card: Card, pools: Mapping[SplitName, Pool]) -> dict[SplitName, tuple[Pool, Tensor]]:
+    """Each split's pool and its samples' indices there; a split without a pool is drawn from the training pool."""
+    parts: dict[SplitName, tuple[Pool, Tensor]] = {}
+    orders = {
+        split: torch.randperm(len(pool.labels), generator=generator("split", card.name, split))
+        for split, pool in pools.items()
+    }
+    rest = orders["train"]
+    for split in ("test", "validation"):
+        if split in pools:
+            parts[split] = pools[split], orders[split]
+        else:
+            held = getattr(card.samples, split)
+            parts[split], rest = (pools["train"], rest[:held]), rest[held:]
+    parts["train"] = pools["train"], rest
+    for split, (_, indices) in parts.items():
+        expected = getattr(card.samples, split)
+        assert len(indices) == expected, f"{card.name}: {len(indices)} {split} samples, its card says {expected}"
+    return parts
+
+
+def _take(card: Card, pool: Pool, indices: Tensor, count: int) -> Split:
+    chosen = indices[:count].numpy()
+    recordings = None
+    if pool.read is not None:
+        assert card.sensor is not None
+        assert card.binning is not None
+        recordings = Recordings(card.name, card.sensor, card.binning, pool.read, chosen)
+    return Split(scaled(pool.inputs[chosen]), torch.from_numpy(np.ascontiguousarray(pool.labels[chosen])), recordings)

@@ -1,0 +1,1 @@
+"""Exact counts of the operations that a network really does."""

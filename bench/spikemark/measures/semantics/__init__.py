@@ -1,0 +1,1 @@
+"""Whether layers compute the spikes and gradients of the oracle."""

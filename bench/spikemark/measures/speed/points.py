@@ -1,0 +1,80 @@
+"""Where a layer is measured: sizes, type and mode of one point, and the axes that points lie on.
+
+Plain data, free of torch, so that suites and reports may know it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+DType = Literal["float32", "bfloat16"]
+Mode = Literal["eager", "compile"]
+LayerPhase = Literal["forward", "forward+backward"]
+TrainingStep = Literal["gradients", "rule"]
+"""What a step of training is where only its cost matters: forward and backward, or all that the system's rule does."""
+LayerAxis = Literal["steps", "batch", "width", "dtype", "compile", "convolution"]
+TRACKS = ("matched", "native")
+"""What is timed in a framework: the layer of the spec, and its own default LIF."""
+# Along these a number grows, so that an exponent can be fitted;
+GROWTH: dict[LayerAxis, str] = {"steps": "T", "batch": "B", "width": "N"}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One layer to be measured.
+
+    Attributes:
+        steps: T.
+        batch: B.
+        shape: of the features: ``(N,)``, or ``(C, H, W)`` as behind a convolution.
+        dtype: of currents, parameters and spikes.
+        mode: "compile" for `torch.compile` with its defaults.
+    """
+
+    steps: int
+    batch: int
+    shape: tuple[int, ...]
+    dtype: DType = "float32"
+    mode: Mode = "eager"
+
+    @property
+    def label(self) -> str:
+        """For tables, such as "T=16 B=64 N=1024 bfloat16"."""
+        features = f"N={self.shape[0]}" if len(self.shape) == 1 else f"C={'x'.join(map(str, self.shape))}"
+        words = [f"T={self.steps}", f"B={self.batch}", features]
+        return " ".join(words + [word for word in (self.dtype, self.mode) if word not in ("float32", "eager")])
+
+    @property
+    def size(self) -> int:
+        """Neurons times samples times steps."""
+        return self.steps * self.batch * math.prod(self.shape)
+
+    def along(self, axis: LayerAxis) -> float:
+        """The number that grows along `axis`, one of `GROWTH`."""
+        return float({"steps": self.steps, "batch": self.batch, "width": math.prod(self.shape)}[str(axis)])
+
+    def at(self, axis: LayerAxis, value: Any) -> Point:
+        """This point moved to `value` on one axis."""
+        if axis in ("width", "convolution"):
+            return replace(self, shape=tuple(value) if axis == "convolution" else (value,))
+        return replace(self, **{"mode" if axis == "compile" else str(axis): value})
+
+    @classmethod
+    def of_settings(cls, settings: Mapping[str, Any]) -> list[Point]:
+        """The points of a job, from its settings: those of a base point moved along ``axis``."""
+        base = cls(settings["steps"], settings["batch"], (settings["width"],))
+        return [base.at(settings["axis"], value) for value in settings["points"]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in the ``point`` of a measurement."""
+        return {
+            "steps": self.steps, "batch": self.batch, "shape": list(self.shape), "dtype": self.dtype, "mode": self.mode,
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Point:
+        """The point that `to_dict` wrote."""
+        return cls(data["steps"], data["batch"], tuple(data["shape"]), data["dtype"], data["mode"])

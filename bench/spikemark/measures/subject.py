@@ -1,0 +1,165 @@
+"""What one job measures: data, network and training, made when a measure asks for them, and then shared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spikemark.core.adapter import Adapter
+from spikemark.core.frameworks import get_adapter
+from spikemark.core.neurons import NEURONS, Neuron, NeuronSpec
+from spikemark.data.binning import Binning
+from spikemark.data.card import DATASETS, Card, Sizes
+from spikemark.data.loading import Dataset, load_dataset
+from spikemark.errors import InputError
+from spikemark.training.loop import Trained, Watch, evaluate, train
+from spikemark.training.rule import Protocol
+from spikemark.training.system import System
+from spikemark.training.weights import WeightStore
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from spikemark.networks.stages import SpikingNetwork
+
+
+@dataclass
+class Subject:
+    """One point of a suite at work.
+
+    Attributes:
+        framework: name of the adapter.
+        neuron_name: a name in `NEURONS`.
+        system: neuron, network and rule; None where a single layer is measured.
+        dataset_name: a name in `DATASETS`; None likewise.
+        seed: of the run.
+        settings: the tables ``sizes``, ``encoding``, ``training`` and ``events`` of the suite.
+        device: "cpu" or "cuda".
+        data_dir: folder of the data sets; None for the default places.
+        watch: deadline, and who is told of epochs.
+        training_key: under which trained weights are kept.
+        weights: where they are kept; None for nowhere.
+        fingerprints: hashes of what contenders share; measures add theirs.
+    """
+
+    framework: str
+    neuron_name: str
+    system: System | None
+    dataset_name: str | None
+    seed: int
+    settings: Mapping[str, Any]
+    device: str = "cpu"
+    data_dir: Path | None = None
+    watch: Watch = field(default_factory=Watch)
+    training_key: str | None = None
+    weights: WeightStore | None = None
+    fingerprints: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def adapter(self) -> Adapter:
+        """The framework; the reference for neurons that bring none of ours along."""
+        return get_adapter(self.framework if self.neuron.framework is None else "reference")
+
+    @cached_property
+    def neuron(self) -> Neuron:
+        """The neuron."""
+        return NEURONS[self.neuron_name]
+
+    @property
+    def spec(self) -> NeuronSpec:
+        """The neuron's spec.
+
+        Raises:
+            InputError: it has none.
+        """
+        if not isinstance(self.neuron, NeuronSpec):
+            raise InputError(f"neuron {self.neuron_name!r} has no spec, which this measure compares")
+        return self.neuron
+
+    @property
+    def trained_system(self) -> System:
+        """The system.
+
+        Raises:
+            InputError: there is none.
+        """
+        if self.system is None:
+            raise InputError("this measure needs a system; a single neuron was given")
+        return self.system
+
+    @property
+    def card(self) -> Card:
+        """What is known of the data set."""
+        assert self.dataset_name is not None
+        return DATASETS[self.dataset_name]
+
+    @cached_property
+    def protocol(self) -> Protocol:
+        """Epochs, batch size and encoding."""
+        training, encoding = self.settings.get("training", {}), self.settings["encoding"]
+        return Protocol(training.get("epochs", 1), training.get("batch_size", 1), encoding["name"], encoding["steps"])
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The data set, cut to the suite's sizes and binned as it says."""
+        assert self.dataset_name is not None
+        events = self.settings.get("events")
+        binning = (
+            None if events is None else Binning(**{k: tuple(v) if k == "size" and v else v for k, v in events.items()})
+        )
+        return _dataset(self.dataset_name, self.data_dir, Sizes(**self.settings["sizes"]), binning)
+
+    @cached_property
+    def model(self) -> SpikingNetwork:
+        """The trained network in evaluation mode, with the weights of the best-validation epoch."""
+        model = self._untrained
+        trained = self.trained
+        model.load_state_dict(trained.best_state)
+        return model.eval()
+
+    @cached_property
+    def trained(self) -> Trained:
+        """What training left: read where it was kept, else trained now, and kept.
+
+        Raises:
+            spikemark.training.loop.DivergedError: training left the numbers, or the network fell silent.
+            spikemark.training.loop.JobTimeoutError: time was up.
+        """
+        found = self.weights.load(self.training_key) if self.weights and self.training_key else None
+        if found is None:
+            found = train(self._untrained, self.trained_system.rule, self.dataset, self.protocol, self.seed, self.watch)
+            if self.weights and self.training_key:
+                self.weights.save(self.training_key, found)
+        self.fingerprints.update(found.fingerprints)
+        return found
+
+    @cached_property
+    def _untrained(self) -> SpikingNetwork:
+        from spikemark.training.build import build_system
+
+        dataset = self.dataset
+        model = build_system(
+            self.trained_system, self.adapter, dataset.shape, dataset.classes, self.seed, steps=self.protocol.steps
+        )
+        return model.to(self.device)
+
+    @cached_property
+    def test_outputs(self) -> Tensor:
+        """Scores ``[N, classes]`` of the test split; it is evaluated once, with the weights of the best epoch."""
+        return evaluate(self.model, self.dataset.test, self.protocol, self.watch, self.dataset.name, "test")
+
+    @property
+    def degenerate(self) -> str | None:
+        """Why the trained network says nothing about its neuron; None where it does."""
+        from spikemark.measures.health import degenerate
+
+        return degenerate(self)
+
+
+@lru_cache(maxsize=2)
+def _dataset(name: str, data_dir: Path | None, sizes: Sizes, binning: Binning | None) -> Dataset:
+    """Loaded once for all jobs that a process runs one after the other."""
+    return load_dataset(name, data_dir, sizes, binning)

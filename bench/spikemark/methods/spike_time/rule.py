@@ -1,0 +1,90 @@
+"""The rule "spike-time": moves output spikes in time, and with them every weight that they came from."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from spikemark.core.streams import generator
+from spikemark.data.encoders import encode
+from spikemark.errors import InputError
+from spikemark.methods.spike_time.first_thresholds import set_first_thresholds
+from spikemark.methods.spike_time.losses import TIME_LOSSES, Targets
+from spikemark.methods.spike_time.network import SrmNetwork
+from spikemark.methods.spike_time.options import SpikeTime
+from spikemark.methods.spike_time.synapses import WEIGHT_LIMIT, transfer_scale
+from spikemark.training.rule import Learner, Protocol
+
+
+class SpikeTimeLearner(Learner[SpikeTime]):
+    """Gradients by spike times, AdamW or plain SGD, and thresholds that take the weights' scale.
+
+    Raises:
+        InputError: the schedule is not among the paper's, or the model is no `SrmNetwork`.
+    """
+
+    def __init__(self, model: nn.Module, rule: SpikeTime, protocol: Protocol, seed: int) -> None:
+        super().__init__(model, rule, protocol, seed)
+        if not isinstance(model, SrmNetwork):
+            raise InputError(f"rule spike-time trains networks of spike response neurons, not {type(model).__name__}")
+        self.network = model
+        self.targets = Targets(self.rule.desired, self.rule.undesired, model.stages()[0].neurons.kernel.tau_s)
+        self.optimizer = self._optimizer()
+        self.schedule = self._schedule()
+
+    def begin(self, inputs: Tensor) -> None:
+        """Set the first thresholds on the first samples, as many as a batch holds."""
+        first = inputs[: self.protocol.batch_size]
+        random = generator("encoding", "first-thresholds", self.seed)
+        encoded = encode(self.protocol.encoder, first, self.protocol.steps, random)
+        device = next(self.network.parameters()).device
+        set_first_thresholds(self.network, encoded.to(device), self.rule.first_spikes)
+
+    def learn(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Learner.learn`."""
+        if self.rule.transfer:
+            self.transfer()
+        self.optimizer.zero_grad(set_to_none=True)
+        spikes, own = self.network.trained(inputs, labels)
+        loss, by_time = TIME_LOSSES[self.rule.loss](spikes.detach(), labels, self.targets)
+        spikes.backward(by_time)
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.rule.clip)
+        self.optimizer.step()
+        with torch.no_grad():
+            for stage in self.network.stages():
+                stage.synapses.weight.clamp_(-WEIGHT_LIMIT, WEIGHT_LIMIT)
+        return loss / inputs.shape[1], self.network.scores(own).mean(0)
+
+    def transfer(self) -> None:
+        """Move every layer's scale into its thresholds."""
+        for stage in self.network.stages():
+            transfer_scale(stage.synapses, stage.neurons.thresholds)
+
+    def end_epoch(self) -> None:
+        """One step of the learning rate's schedule; the state that selection keeps has the scale transferred."""
+        self.schedule.step()
+        if self.rule.transfer:
+            self.transfer()
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        stages, asked = self.network.stages(), self.rule.optimizer
+        groups = [
+            {"params": [stage.synapses.weight for stage in stages], "weight_decay": asked.weight_decay},
+            {
+                "params": [p for stage in stages for p in (stage.synapses.gamma, stage.synapses.beta)],
+                "weight_decay": self.rule.scale_decay,
+            },
+        ]
+        if asked.name == "sgd":
+            return torch.optim.SGD(groups, lr=asked.learning_rate, momentum=asked.momentum)
+        kind = torch.optim.AdamW if asked.name == "adamw" else torch.optim.Adam
+        return kind(groups, lr=asked.learning_rate)
+
+    def _schedule(self) -> torch.optim.lr_scheduler.LRScheduler:
+        match self.rule.optimizer.schedule:
+            case "cosine":
+                return torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, T_max=self.protocol.epochs)
+            case "constant":
+                return torch.optim.lr_scheduler.ConstantLR(self.optimizer, factor=1.0)
+            case other:
+                raise InputError(f"optimizer.schedule: rule spike-time has cosine and constant, not {other}")

@@ -1,0 +1,84 @@
+"""Normalisations over time: TEBN (Duan et al., NeurIPS 2022) and those that it is compared with.
+
+Those that hold something for every step know T when they are made and take no other number of steps.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from spikemark.networks.normalization import JointBatchNorm, Surroundings
+
+
+class ThresholdBatchNorm(JointBatchNorm):
+    """tdBN (Zheng et al., AAAI 2021, arXiv 2011.05280): joint statistics, normalised to ``alpha * threshold``.
+
+    The scale is the first value of the affine gain instead of a factor beside it; where the threshold is 1, this is
+    `JointBatchNorm` exactly.
+    """
+
+    def __init__(self, channels: int, threshold: float, alpha: float = 1.0) -> None:
+        self.scale = alpha * threshold
+        super().__init__(channels)
+
+    def reset_parameters(self) -> None:
+        """Gains to ``alpha * threshold``, offsets to 0."""
+        super().reset_parameters()
+        nn.init.constant_(self.weight, self.scale)
+
+
+class TemporalEffectiveBatchNorm(JointBatchNorm):
+    """TEBN (Duan et al., NeurIPS 2022): ``p[t] * BN(x)[t]``, joint statistics and one learned weight per step.
+
+    Args:
+        channels: C.
+        steps: T, the length of ``p``, which starts at 1.
+    """
+
+    def __init__(self, channels: int, steps: int) -> None:
+        super().__init__(channels)
+        self.p = nn.Parameter(torch.ones(steps))
+
+    def reset_parameters(self) -> None:
+        """The affine map to the identity, ``p`` to 1."""
+        super().reset_parameters()
+        if hasattr(self, "p"):  # torch resets while it constructs, before there is one
+            nn.init.ones_(self.p)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[T, B, C, ...]`` to the same shape."""
+        _require_steps(x, len(self.p))
+        return super().forward(x) * self.p.view(-1, *(1 for _ in x.shape[1:]))
+
+
+class BatchNormThroughTime(nn.ModuleList):
+    """BNTT (Kim and Panda 2021, arXiv 2010.01729): a batch norm of its own for every step."""
+
+    def __init__(self, channels: int, steps: int) -> None:
+        super().__init__(JointBatchNorm(channels) for _ in range(steps))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[T, B, C, ...]`` to the same shape."""
+        _require_steps(x, len(self))
+        return torch.cat([norm(step[None]) for norm, step in zip(self, x, strict=True)])
+
+
+def _require_steps(x: Tensor, steps: int) -> None:
+    if len(x) != steps:
+        raise ValueError(f"this normalisation was made for {steps} steps; the currents have {len(x)}")
+
+
+def tdbn(channels: int, around: Surroundings) -> nn.Module:
+    """See `ThresholdBatchNorm`."""
+    return ThresholdBatchNorm(channels, around.threshold)
+
+
+def tebn(channels: int, around: Surroundings) -> nn.Module:
+    """See `TemporalEffectiveBatchNorm`."""
+    return TemporalEffectiveBatchNorm(channels, around.steps_for("tebn"))
+
+
+def bntt(channels: int, around: Surroundings) -> nn.Module:
+    """See `BatchNormThroughTime`."""
+    return BatchNormThroughTime(channels, around.steps_for("bntt"))

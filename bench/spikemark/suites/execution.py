@@ -1,0 +1,210 @@
+"""From jobs to their records: trains, measures. Runs in whatever process the runner chose."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spikemark.core.adapter import Unsupported
+from spikemark.core.frameworks import get_adapter
+from spikemark.core.measurement import pack_correct
+from spikemark.core.neurons import NEURONS, FrameworkNeuron, NetworkNeuron
+from spikemark.data.card import DATASETS
+from spikemark.errors import InputError
+from spikemark.measures.counting.tracing import UncountableError
+from spikemark.measures.health import recall, silent_shares
+from spikemark.measures.subject import Subject
+from spikemark.registry import load_plugin
+from spikemark.suites.environment import environment
+from spikemark.suites.jobs import Job
+from spikemark.suites.records import SCHEMA, Record, Status, TrainingRecord
+from spikemark.training.loop import DivergedError, JobTimeoutError, Watch
+from spikemark.training.weights import WeightStore
+
+Listener = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where jobs run.
+
+    Attributes:
+        device: "cpu" or "cuda".
+        data_dir: folder of the data sets, as the process sees it; None for the default places.
+        weights: folder of trained weights; None to keep none.
+    """
+
+    device: str = "cpu"
+    data_dir: Path | None = None
+    weights: Path | None = None
+
+
+def run_jobs(jobs: Sequence[Job], place: Place, listener: Listener) -> list[Record]:
+    """Measure the jobs of one group, which share a training.
+
+    Args:
+        jobs: of one group.
+        place: where they run.
+        listener: told of every epoch.
+
+    Returns:
+        One record per job; whatever a job raises is in its own record.
+    """
+    for plugin in dict.fromkeys(plugin for job in jobs for plugin in job.plugins):
+        load_plugin(plugin)
+    subject = _subject(jobs[0], place)
+    return [_measured(job, subject, place, listener) for job in jobs]
+
+
+def _measured(job: Job, subject: Subject, place: Place, listener: Listener) -> Record:
+    record = empty_record(job, place.device)
+    subject.watch = Watch(job.timeout, lambda event: listener({"job": str(job)} | event))
+    subject.fingerprints = {}
+    start = time.monotonic()
+    with _threads(job.threads):
+        try:
+            _fill(record, job, subject)
+        except (Unsupported, UncountableError) as error:
+            record["status"], record["error"] = "unsupported", str(error)
+        except DivergedError as error:
+            record["status"], record["error"] = "diverged", str(error)
+        except JobTimeoutError as error:
+            record["status"], record["error"] = "timeout", str(error)
+        except InputError as error:
+            record["status"], record["error"] = "failed", str(error)
+        except Exception as error:  # noqa: BLE001 (a measure that fails must not take the others' numbers along)
+            record["status"], record["error"] = "failed", _told(error)
+    record["fingerprints"] = subject.fingerprints
+    record["seconds"] = round(time.monotonic() - start, 3)
+    return record
+
+
+def _fill(record: Record, job: Job, subject: Subject) -> None:
+    measure = job.measure
+    if job.subject == "system":
+        reason = subject.degenerate
+        if reason is not None:
+            record["status"], record["error"] = "degenerate", reason
+    record["measurements"] = measure.run(subject)
+    if measure.name == "accuracy":
+        record["trained"] = _training(subject)
+        right = subject.test_outputs.argmax(1) == subject.dataset.test.labels
+        record["correct"] = pack_correct(right.numpy())
+
+
+def _training(subject: Subject) -> TrainingRecord:
+    trained = subject.trained
+    return {
+        "rule": {"name": subject.trained_system.rule.name, **subject.trained_system.rule.model_dump(mode="json")},
+        "best_epoch": trained.best_epoch,
+        "curve": [
+            {
+                "epoch": epoch.epoch,
+                "loss": epoch.loss,
+                "validation_accuracy": epoch.validation_accuracy,
+                "seconds": round(epoch.seconds, 4),
+            }
+            for epoch in trained.history
+        ],
+        "parameters": [
+            {
+                "layer": change.layer,
+                "parameter": change.parameter,
+                "count": change.count,
+                "first": list(change.first),
+                "last": list(change.last),
+                "share_moved": change.share_moved,
+                "share_not_positive": change.share_not_positive,
+            }
+            for change in trained.parameters
+        ],
+        "recall": recall(subject.test_outputs, subject.dataset.test.labels, subject.dataset.classes),
+        "silent": silent_shares(subject),
+    }
+
+
+def lost_record(job: Job, device: str, status: Status, error: str) -> Record:
+    """The record of a job that could not report itself."""
+    record = empty_record(job, device)
+    record["status"], record["error"] = status, error
+    return record
+
+
+def failed_record(job: Job, device: str, error: BaseException) -> Record:
+    """The record of a job whose process ended in an error: the error's last line first, then its traceback."""
+    return lost_record(job, device, "failed", _told(error))
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}\n{''.join(traceback.format_exception(error))}"
+
+
+def empty_record(job: Job, device: str) -> Record:
+    """A record that says everything but the numbers."""
+    dataset = job.axes.get("dataset")
+    return {
+        "schema": SCHEMA,
+        "key": job.key,
+        "training": job.training,
+        "suite": job.suite,
+        "cell": dict(job.content),  # type: ignore[typeddict-item]
+        "chance": None if dataset is None else 1 / DATASETS[dataset].classes,
+        "route": _route(job),
+        "environment": environment() | {"device": device, "threads": job.threads},
+        "status": "ok",
+        "error": None,
+        "measurements": [],
+        "fingerprints": {},
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": 0.0,
+    }
+
+
+def _route(job: Job) -> dict[str, str]:
+    neuron = NEURONS[job.axes["neuron"]]
+    match neuron:
+        case NetworkNeuron():
+            return {"kind": "own", "why": neuron.why}
+        case FrameworkNeuron():
+            return {"kind": "native", "why": f"a class of {neuron.framework}, as it is; no spec, so no oracle"}
+        case _:
+            try:
+                route = get_adapter(job.axes["framework"]).route(neuron)
+            except Unsupported as error:
+                return {"kind": "unsupported", "why": str(error)}
+            return {"kind": route.kind, "why": route.why}
+
+
+def _subject(job: Job, place: Place) -> Subject:
+    settings = {name: job.content["settings"].get(name) for name in ("sizes", "training", "encoding", "events")}
+    return Subject(
+        framework=job.axes["framework"],
+        neuron_name=job.axes["neuron"],
+        system=job.system,
+        dataset_name=job.axes.get("dataset"),
+        seed=job.axes["seed"],
+        settings={name: table for name, table in settings.items() if table is not None},
+        device=place.device,
+        data_dir=place.data_dir,
+        training_key=job.training,
+        weights=WeightStore(place.weights) if place.weights is not None else None,
+    )
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """One thread per job, since jobs run side by side; timings have the machine to themselves."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,94 @@
+"""What a rule moves, with which step size, and the torch optimiser that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import nn
+
+from spikemark.core.adapter import neurons_of
+from spikemark.errors import InputError
+from spikemark.training.bptt import Trains
+from spikemark.training.rule import Optimizer
+
+_TRAINED: Mapping[Trains, frozenset[str]] = MappingProxyType(
+    {
+        "all": frozenset({"weight", "gamma", "norm", "neuron"}),
+        "weights": frozenset({"weight", "gamma", "norm"}),
+        "thresholds": frozenset({"neuron"}),
+        "thresholds+norm": frozenset({"neuron", "gamma", "norm"}),
+        "norm": frozenset({"gamma", "norm"}),
+        "gamma": frozenset({"gamma"}),
+        "weights+gamma": frozenset({"weight", "gamma"}),
+        "weights+thresholds": frozenset({"weight", "neuron"}),
+    }
+)
+"""Kinds of parameters that each value of `Trains` leaves free: "norm" is all of a norm but its gains "gamma"."""
+
+
+def select_trained(model: nn.Module, trains: Trains) -> list[nn.Parameter]:
+    """Freeze what the system does not train and return the rest.
+
+    Raises:
+        InputError: nothing is left to train.
+    """
+    kinds: dict[int, str] = {}
+    for neurons in neurons_of(model):
+        kinds |= {id(parameter): "neuron" for parameter in neurons.learnables().values()}
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            kinds |= {id(parameter): "norm" for parameter in module.parameters()}
+            kinds[id(module.weight)] = "gamma"
+    for parameter in model.parameters():
+        parameter.requires_grad_(kinds.get(id(parameter), "weight") in _TRAINED[trains])
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not trained:
+        raise InputError(f"trains: the network has no parameters of the kind {trains!r}")
+    return trained
+
+
+def parameter_groups(model: nn.Module, optimizer: Optimizer, trained: list[nn.Parameter]) -> list[dict[str, Any]]:
+    """The trained parameters as groups of the torch optimiser: thresholds apart where they move otherwise."""
+    apart = optimizer.threshold_learning_rate_factor != 1 or optimizer.threshold_weight_decay is not None
+    thresholds = {id(neurons.learnables().get("threshold")) for neurons in neurons_of(model) if apart}
+    groups: list[dict[str, Any]] = [{"params": [p for p in trained if id(p) not in thresholds]}]
+    if apart:
+        decay = optimizer.threshold_weight_decay
+        groups.append(
+            {
+                "params": [p for p in trained if id(p) in thresholds],
+                "lr": optimizer.learning_rate * optimizer.threshold_learning_rate_factor,
+                "weight_decay": optimizer.weight_decay if decay is None else decay,
+            }
+        )
+    return [group for group in groups if group["params"]]
+
+
+def make_optimizer(
+    optimizer: Optimizer, parameters: list[nn.Parameter] | list[dict[str, Any]], epochs: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """The torch optimiser and its schedule, stepped once an epoch.
+
+    Args:
+        optimizer: how parameters move.
+        parameters: them, or the groups of `parameter_groups`.
+        epochs: length of the schedule.
+    """
+    made: torch.optim.Optimizer
+    if optimizer.name == "adam":
+        made = torch.optim.Adam(parameters, lr=optimizer.learning_rate, weight_decay=optimizer.weight_decay)
+    elif optimizer.name == "adamw":
+        made = torch.optim.AdamW(parameters, lr=optimizer.learning_rate, weight_decay=optimizer.weight_decay)
+    else:
+        made = torch.optim.SGD(
+            parameters, lr=optimizer.learning_rate, momentum=optimizer.momentum, weight_decay=optimizer.weight_decay
+        )
+    schedules: dict[str, Callable[[], torch.optim.lr_scheduler.LRScheduler]] = {
+        "constant": lambda: torch.optim.lr_scheduler.ConstantLR(made, factor=1.0),
+        "cosine": lambda: torch.optim.lr_scheduler.CosineAnnealingLR(made, T_max=epochs),
+        "exponential": lambda: torch.optim.lr_scheduler.ExponentialLR(made, gamma=optimizer.gamma),
+    }
+    return made, schedules[optimizer.schedule]()

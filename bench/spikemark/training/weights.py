@@ -1,0 +1,94 @@
+"""Trained weights, kept as safetensors files, so that a further measure trains nothing again."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from spikemark.training.loop import Epoch, Trained
+from spikemark.training.parameters import ParameterChange
+
+_FORM = 1
+
+
+class WeightStore:
+    """A folder of trained weights, one file per training.
+
+    Args:
+        folder: made when the first weights are saved.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, key: str) -> Path:
+        """Where a training's weights are."""
+        return self.folder / f"{key}.safetensors"
+
+    def save(self, key: str, trained: Trained) -> None:
+        """Keep a training: whole, or not at all.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        same = trained.best_epoch == len(trained.history)
+        tensors = {f"last/{name}": value.contiguous() for name, value in trained.last_state.items()}
+        if not same:
+            tensors |= {f"best/{name}": value.contiguous() for name, value in trained.best_state.items()}
+        about: dict[str, Any] = {
+            "form": _FORM,
+            "best_epoch": trained.best_epoch,
+            "history": [asdict(epoch) for epoch in trained.history],
+            "fingerprints": trained.fingerprints,
+            "saved_bytes": trained.saved_bytes,
+            "diagnostics": dict(trained.diagnostics),
+            "parameters": [asdict(change) for change in trained.parameters],
+        }
+        self.folder.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=self.folder, prefix=".", suffix=".part")
+        os.close(descriptor)
+        try:
+            # Cloned, since safetensors refuses tensors that share memory.
+            save_file({key: value.clone() for key, value in tensors.items()}, name, {"trained": json.dumps(about)})
+            Path(name).replace(self.path(key))
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+    def load(self, key: str) -> Trained | None:
+        """The training that was kept; None when there is none, or its file is damaged or of another version."""
+        path = self.path(key)
+        try:
+            with safe_open(path, framework="pt") as file:
+                about = json.loads((file.metadata() or {})["trained"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (FileNotFoundError, SafetensorError, KeyError, ValueError):
+            return None
+        if about.get("form") != _FORM:
+            return None
+        last = _state(tensors, "last/")
+        return Trained(
+            best_state=_state(tensors, "best/") or last,
+            best_epoch=about["best_epoch"],
+            last_state=last,
+            history=tuple(Epoch(**epoch) for epoch in about["history"]),
+            fingerprints=about["fingerprints"],
+            saved_bytes=about["saved_bytes"],
+            diagnostics=about["diagnostics"],
+            parameters=tuple(
+                ParameterChange(**change | {"first": tuple(change["first"]), "last": tuple(change["last"])})
+                for change in about["parameters"]
+            ),
+        )
+
+
+def _state(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
