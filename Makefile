@@ -7,14 +7,14 @@ export OMP_NUM_THREADS ?= 1
 
 .PHONY: quick test lint bench clean
 
-quick: $(READY)  ## run the quick suite and render its report
+quick: .venv/.quick  ## run the quick suite and render its report
 	$(BIN)/spikemark run quick --out out/quick
 	$(BIN)/spikemark report out/quick --out out/report
 	@echo "records: out/quick"
 	@echo "report:  out/report/quick.html (open it in a browser), out/report/quick.md"
 
-test: $(READY)  ## run all tests
-	$(BIN)/python -m pytest
+test: $(READY)  ## run all tests, on all cores
+	$(BIN)/python -m pytest -n auto
 
 lint: $(READY)  ## style, types and the wall between harness and adapters
 	$(BIN)/ruff check .
@@ -25,12 +25,19 @@ lint: $(READY)  ## style, types and the wall between harness and adapters
 bench: $(READY)  ## measure; prints ratios, asserts nothing about time
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -s
 
-$(READY): pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all,test,lint]' --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+# Each target sets up what it needs and no more: the frameworks of the suite `quick`, or everything.
+.venv/.quick: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) --editable '.[spikingjelly,snntorch,norse,cluster,report]'
+	touch $@
+
+$(READY): .venv/.quick
+	$(PIP) --editable '.[all,test,lint]'
 	# A peer that counts are checked against; its dependencies would pull in packages that nothing here needs.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps neurobench==2.3.0
-	touch $(READY)
+	$(PIP) --no-deps neurobench==2.3.0
+	touch $@
 
 clean:
 	rm -rf .venv .tox out build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -15,13 +15,12 @@ import torch
 
 from spikemark.core.adapter import Adapter, SpikingLayer
 from spikemark.core.frameworks import get_adapter
-from spikemark.data.card import Sizes
-from spikemark.data.loading import load_dataset
 from spikemark.core.neurons import NEURONS
 from spikemark.core.streams import generator
-from spikemark.methods.first_spike.systems import FIRST_SPIKE_ROWS
-from spikemark.methods.first_spike.rule import FirstSpikeLearner
+from spikemark.data.card import Sizes
+from spikemark.data.loading import load_dataset
 from spikemark.methods.first_spike.network import FirstSpikeNetwork, first_spike
+from spikemark.methods.first_spike.systems import SYSTEMS
 from spikemark.training.rule import Protocol
 
 FRAMEWORKS = ("spikingjelly", "snntorch", "norse")
@@ -39,7 +38,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     dataset = load_dataset(asked.dataset, asked.data_dir, Sizes(train=asked.train, validation=1, test=asked.test))
-    system = FIRST_SPIKE_ROWS["ncg-" + asked.dataset.partition("-")[0]]
+    system = SYSTEMS["ncg-" + asked.dataset.partition("-")[0]]
 
     def build(adapter: Adapter, **options: Any) -> FirstSpikeNetwork:
         def neurons(shape: tuple[int, ...]) -> SpikingLayer:
@@ -49,7 +48,7 @@ def main() -> None:
 
     torch.manual_seed(SEED)
     exact = build(get_adapter("reference"))
-    learner = FirstSpikeLearner(exact, system, Protocol(asked.epochs, BATCH, "direct", 1), SEED)
+    learner = system.rule.learner(exact, Protocol(asked.epochs, BATCH, "direct", 1), SEED)
     learner.begin(dataset.train.inputs)
     for epoch in range(1, asked.epochs + 1):
         order = torch.randperm(asked.train, generator=generator("order", dataset.name, SEED, epoch))

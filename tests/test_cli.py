@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -25,7 +26,7 @@ def spikemark(capsys, monkeypatch):
 
 
 def test_run_report_and_rerun(spikemark, tmp_path):
-    only = ["--only", "measure=train,conformance"]
+    only = ["--only", "measure=accuracy,conformance"]
     code, out, _ = spikemark("run", "smoke", "--out", tmp_path / "r", "--workers", 0, *only)
     assert code == 0
     assert "4 ok, 0 already there" in out
@@ -40,19 +41,20 @@ def test_run_report_and_rerun(spikemark, tmp_path):
 
 
 def test_two_worker_processes(spikemark, tmp_path):
-    code, out, err = spikemark("run", "smoke", "--out", tmp_path, "--workers", 2, "--only", "measure=train")
+    code, out, err = spikemark("run", "smoke", "--out", tmp_path, "--workers", 2, "--only", "measure=accuracy")
     assert code == 0, err
     assert "2 ok" in out
 
 
-def test_a_failed_cell_exits_with_1(spikemark, tmp_path, monkeypatch):
+def test_a_failed_job_exits_with_1_and_keeps_the_others(spikemark, tmp_path, monkeypatch):
     def broken(*args):
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("spikemark.suites.execution.energy_measurements", broken)
-    code, out, err = spikemark("run", "smoke", "--out", tmp_path, "--workers", 0, "--only", "system=mlp-lif")
+    monkeypatch.setattr("spikemark.measures.energy.energy_rows", broken)
+    only = ["--only", "system=mlp-lif", "--only", "measure=accuracy,energy"]
+    code, out, err = spikemark("run", "smoke", "--out", tmp_path, "--workers", 0, *only)
     assert code == 1
-    assert "1 failed" in out
+    assert "1 failed, 1 ok" in out
     assert "RuntimeError: boom" in err
 
 
@@ -71,13 +73,16 @@ def test_an_interrupt_says_how_to_go_on(spikemark, tmp_path, monkeypatch):
     [
         (["run", "quik"], "did you mean 'quick'"),
         (["run", "nowhere.toml"], "nowhere.toml does not exist"),
-        (["run", "smoke", "--only", "neuron=lfi"], "no cell has neuron lfi"),
+        (["run", "smoke", "--only", "neuron=lfi"], "no job has neuron lfi"),
         (["run", "smoke", "--only", "nothing"], "expected KEY=VALUE"),
         (["run", "smoke", "--out", "/proc/nowhere"], "--out /proc/nowhere: cannot write there"),
         (["run", "smoke", "--data-dir", "/nonexistent"], "/nonexistent is not a folder"),
         (["report", "/nonexistent"], "/nonexistent does not exist"),
-        (["conformance", "--adapter", "refrence"], "did you mean 'reference'"),
+        (["conformance", "--framework", "refrence"], "did you mean 'reference'"),
         (["data", "verify", "mnits"], "did you mean 'mnist'"),
+        (["run", "smoke", "--plugin", "nowhere.py"], "plug-in nowhere.py: there is no file nowhere.py"),
+        (["list", "neurons", "--plugin", "nowhere_at_all"], "plug-in nowhere_at_all: no such module"),
+        (["pack", "/nonexistent"], "/nonexistent does not exist"),
     ],
 )
 def test_wrong_requests_are_one_line_and_exit_with_2(spikemark, tmp_path, monkeypatch, arguments, message):
@@ -90,45 +95,133 @@ def test_wrong_requests_are_one_line_and_exit_with_2(spikemark, tmp_path, monkey
     assert not list(tmp_path.rglob("*.json"))
 
 
-def test_foreign_file_in_results(spikemark, tmp_path):
+def test_foreign_files_in_results_are_left_alone(spikemark, tmp_path):
     (tmp_path / "notes.json").write_text("{}")
     code, _, err = spikemark("report", tmp_path, "--out", tmp_path / "out")
     assert code == 2
-    assert "notes.json is not a spikemark record" in err
+    assert "holds no records" in err
+    assert (tmp_path / "notes.json").read_text() == "{}"
 
 
-def test_a_missing_framework_names_the_command_that_installs_it(spikemark, tmp_path, monkeypatch):
-    from spikemark import adapter
+def test_a_packed_folder_reports_like_the_folder(spikemark, tmp_path):
+    only = ["--only", "measure=conformance"]
+    assert spikemark("run", "smoke", "--out", tmp_path / "r", "--workers", 0, *only)[0] == 0
+    code, out, _ = spikemark("pack", tmp_path / "r")
+    assert code == 0
+    packed = out.strip()
+    for source, name in ((tmp_path / "r", "a"), (packed, "b")):
+        assert spikemark("report", source, "--out", tmp_path / name)[0] == 0
+    assert {p.name: p.read_bytes() for p in (tmp_path / "a").iterdir()} == {
+        p.name: p.read_bytes() for p in (tmp_path / "b").iterdir()
+    }
 
-    class Missing:
-        name, dist = "norse", None
 
-        def load(self):
-            raise ModuleNotFoundError("No module named 'norse'", name="norse")
+def test_run_with_a_report(spikemark, tmp_path):
+    only = ["--only", "measure=conformance"]
+    code, out, _ = spikemark("run", "smoke", "--out", tmp_path / "r", "--workers", 0, "--report", *only)
+    assert code == 0
+    assert str(tmp_path / "r" / "report" / "smoke.html") in out
 
-    entries = dict(adapter._entry_points()) | {"norse": Missing()}
-    monkeypatch.setattr(adapter, "_entry_points", lambda: entries)
-    adapter.get_adapter.cache_clear()
-    code, _, err = spikemark("run", "quick", "--out", tmp_path)
-    adapter.get_adapter.cache_clear()
+
+def test_weights_are_kept_unless_told_otherwise(spikemark, tmp_path):
+    only = ["--only", "measure=accuracy", "--only", "system=mlp-lif"]
+    assert spikemark("run", "smoke", "--out", tmp_path / "a", "--workers", 0, *only)[0] == 0
+    assert len(list((tmp_path / "a" / "weights").iterdir())) == 1
+    assert spikemark("run", "smoke", "--out", tmp_path / "b", "--workers", 0, "--no-keep-weights", *only)[0] == 0
+    assert not (tmp_path / "b" / "weights").exists()
+
+
+HIDE = """
+import sys
+from importlib import metadata
+
+hidden = sys.argv.pop(1)
+
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == hidden:
+            raise ModuleNotFoundError(f"No module named {hidden!r}", name=hidden)
+
+version = metadata.version
+
+def no_version(name):
+    if name == hidden:
+        raise metadata.PackageNotFoundError(name)
+    return version(name)
+
+sys.meta_path.insert(0, Hide())
+metadata.version = no_version
+from spikemark.cli import main
+sys.argv[0] = "spikemark"
+main()
+"""
+
+
+def without(package, *arguments):
+    """The command in a process in which `package` is not installed."""
+    command = [sys.executable, "-c", HIDE, package, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("framework", ["spikingjelly", "snntorch", "norse"])
+def test_a_framework_that_is_missing_stops_only_what_needs_it(tmp_path, framework):
+    for kind in ("frameworks", "suites", "systems", "neurons"):
+        code, out, err = without(framework, "list", kind)
+        assert code == 0, err
+    only = ["--only", "framework=reference", "--only", "measure=accuracy", "--only", "seed=0", "--only", "neuron=lif"]
+    code, out, err = without(framework, "run", "quick", "--out", tmp_path, "--dry-run", *only)
+    assert code == 0, err
+    assert "1 jobs to run" in out
+    code, _, err = without(framework, "run", "quick", "--out", tmp_path, "--dry-run")
+    assert code == 2
+    assert f"pip install 'spikemark[{framework}]'" in err
+    assert err.count("\n") == 1
+
+
+def test_a_missing_framework_is_left_out_of_conformance_unless_asked_for(tmp_path):
+    code, _, err = without("norse", "conformance", "--framework", "norse")
     assert code == 2
     assert "pip install 'spikemark[norse]'" in err
+
+
+def test_the_module_is_the_command_and_tells_its_version():
+    done = subprocess.run([sys.executable, "-m", "spikemark", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("spikemark ")
+    assert done.stdout.strip().split()[1] == version("spikemark")
 
 
 def test_dry_run_runs_nothing(spikemark, tmp_path):
     code, out, _ = spikemark("run", "smoke", "--out", tmp_path / "r", "--dry-run")
     assert code == 0
-    assert "train reference mlp-lif digits seed 0" in out
-    assert "cells to run, 0 have a record" in out
+    assert "accuracy reference mlp-lif digits seed 0" in out
+    assert "jobs to run, 0 have a record" in out
     assert not (tmp_path / "r").exists()
 
 
-@pytest.mark.parametrize("what", ["adapters", "neurons", "systems", "datasets", "noise", "suites"])
-def test_lists(spikemark, what):
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [
+        ("frameworks", "reference"),
+        ("neurons", "plif"),
+        ("networks", "convnet"),
+        ("normalizations", "joint-bn"),
+        ("rules", "bptt"),
+        ("systems", "mlp-stl"),
+        ("datasets", "digits"),
+        ("encoders", "poisson"),
+        ("noises", "gaussian"),
+        ("measures", "robustness"),
+        ("profiles", "45nm-int8"),
+        ("claims", "stl-over-sl"),
+        ("suites", "quick"),
+    ],
+)
+def test_lists_name_every_entry_and_its_origin(spikemark, what, expected):
     code, out, _ = spikemark("list", what)
     assert code == 0
-    expected = {"adapters": "reference", "neurons": "plif", "systems": "mlp-stl", "datasets": "digits"}
-    assert expected.get(what, "gaussian" if what == "noise" else "quick") in out
+    assert expected in out
+    assert "origin" in out
 
 
 def test_help_imports_nothing_heavy():

@@ -1,1 +1,1 @@
-"""Adapters: one module a framework, each turning a neuron spec into a layer of that framework."""
+"""Adapters: one module per framework, each turning a neuron spec into a layer of that framework."""

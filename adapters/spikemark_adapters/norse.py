@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from importlib.metadata import version
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +20,13 @@ with warnings.catch_warnings():
     from norse.torch.functional.reset import reset_subtract, reset_value
 
 
+def _no_reset(spikes: Tensor, u: Tensor, *_: Tensor | int) -> Tensor:
+    return u
+
+
+_RESETS = {"zero": reset_value, "subtract": reset_subtract, "none": _no_reset}
+
+
 class NorseLayer(SpikingLayer):
     """Norse's functions, composed.
 
@@ -36,7 +42,7 @@ class NorseLayer(SpikingLayer):
         theta_fixed = theta.detach()
         theta_reset = theta_fixed if spec.detach_reset else theta
         spike = spike_function(spec, theta)
-        reset = reset_value if spec.reset == "zero" else reset_subtract
+        reset = _RESETS[spec.reset]
         leak = LIBoxParameters(tau_mem_inv=1 - self.decay, v_leak=0.0)
         v = torch.zeros_like(currents[0])
         out = []
@@ -68,19 +74,20 @@ class NorseAdapter(Adapter):
     """Norse."""
 
     name = "norse"
-
-    def version(self) -> str:
-        """See `Adapter.version`."""
-        return version("norse")
+    resets = ("zero", "subtract", "none")
 
     def route(self, spec: NeuronSpec) -> Route:
         """See `Adapter.route`."""
+        self.require(spec)
+        if spec.reset == "none":
+            return Route("composed", "li_box_feed_forward_step, then our spike; nothing is reset")
         return Route("composed", "li_box_feed_forward_step, our spike, then Norse's reset_value or reset_subtract")
 
     def neuron(
         self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None
     ) -> SpikingLayer:
         """See `Adapter.neuron`."""
+        self.require(spec)
         return NorseLayer(spec, shape, generator=generator)
 
     def native(self, shape: tuple[int, ...]) -> nn.Module:

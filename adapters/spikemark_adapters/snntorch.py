@@ -1,8 +1,6 @@
-"""snnTorch: `Leaky` as it is where its delayed, detached reset is the spec's, else a subclass that resets at once."""
+"""snnTorch: `Leaky` as it is where it computes the spec, else a subclass that resets in the step of the spike."""
 
 from __future__ import annotations
-
-from importlib.metadata import version
 
 import torch
 from snntorch import Leaky, SpikingNeuron
@@ -29,20 +27,22 @@ class _SameStepLeaky(Leaky):  # type: ignore[misc]  # snnTorch is untyped
         """Spikes of one step and the membrane after it."""
         mem = torch.addcmul(input_, self.beta, mem)
         spikes = self.fire(mem)
+        if self.reset_mechanism == "none":
+            return spikes, mem
         fired = spikes.detach() if self.detach_reset else spikes
         if self.reset_mechanism == "zero":
             return spikes, (1 - fired) * mem
         return spikes, torch.addcmul(mem, fired, reset_threshold, value=-1)
 
 
-def _resets_alike(spec: NeuronSpec) -> bool:
+def _native(spec: NeuronSpec) -> bool:
     """Whether `Leaky` computes the spec.
 
     It stores the membrane of the spike and sets it to zero at the start of the next step, where it evaluates the very
     same spike once more; so the delay cannot be seen in the spikes. It detaches that, and clamps beta.
     """
     bounded = spec.decay.transform == "sigmoid" or not (spec.decay.learned or spec.decay.jitter)
-    return spec.reset == "zero" and spec.detach_reset and bounded
+    return bounded and (spec.reset == "none" or (spec.reset == "zero" and spec.detach_reset))
 
 
 def _unlisted(leaky: Leaky) -> Leaky:
@@ -56,8 +56,7 @@ class SnnTorchLayer(SpikingLayer):
 
     def __init__(self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None) -> None:
         super().__init__(spec, shape, generator=generator)
-        native = _resets_alike(spec)
-        leaky = Leaky(beta=0.0, reset_mechanism="zero") if native else _SameStepLeaky(spec)
+        leaky = Leaky(beta=0.0, reset_mechanism=spec.reset) if _native(spec) else _SameStepLeaky(spec)
         leaky.spike_grad = None
         # In a tuple it is no submodule: the state_dict holds the spec's parameters alone, as in every framework.
         self._leaky = (_unlisted(leaky),)
@@ -104,18 +103,18 @@ class SnnTorchAdapter(Adapter):
     """snnTorch."""
 
     name = "snntorch"
-
-    def version(self) -> str:
-        """See `Adapter.version`."""
-        return version("snntorch")
+    resets = ("zero", "subtract", "none")
 
     def route(self, spec: NeuronSpec) -> Route:
         """See `Adapter.route`."""
-        if _resets_alike(spec):
+        self.require(spec)
+        if _native(spec) and spec.reset == "none":
+            return Route("native", "snn.Leaky without a reset")
+        if _native(spec):
             return Route("native", "snn.Leaky; its reset to zero in the next step is the spec's when detached")
         if spec.reset == "subtract":
             return Route("custom", "a Leaky that subtracts in the step of the spike; its own subtracts after the leak")
-        if not spec.detach_reset:
+        if spec.reset == "zero" and not spec.detach_reset:
             return Route("custom", "a Leaky that passes the gradient of the reset; its own is always detached")
         return Route("custom", "a Leaky without the clamp of beta to [0, 1]")
 
@@ -123,6 +122,7 @@ class SnnTorchAdapter(Adapter):
         self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None
     ) -> SpikingLayer:
         """See `Adapter.neuron`."""
+        self.require(spec)
         return SnnTorchLayer(spec, shape, generator=generator)
 
     def native(self, shape: tuple[int, ...]) -> nn.Module:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from importlib.metadata import version
 from typing import Any, Literal
 
 import torch
@@ -129,12 +128,9 @@ class SpikingJellyAdapter(Adapter):
 
     name = "spikingjelly"
 
-    def version(self) -> str:
-        """See `Adapter.version`."""
-        return version("spikingjelly")
-
     def route(self, spec: NeuronSpec) -> Route:
         """See `Adapter.route`."""
+        self.require(spec)
         function = _step_function(spec)
         if function is None:
             return Route("custom", "a BaseNode in explicit-state form: our charge and spike, SpikingJelly's reset")
@@ -147,6 +143,7 @@ class SpikingJellyAdapter(Adapter):
         self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None
     ) -> SpikingLayer:
         """See `Adapter.neuron`."""
+        self.require(spec)
         layer = _NodeLayer if _step_function(spec) is None else _FunctionLayer
         return layer(spec, shape, generator=generator)
 

@@ -14,14 +14,10 @@ if TYPE_CHECKING:
         claim,
         compare,
         conformance,
-        dataset,
         encoder,
         load_results,
         measure,
-        model,
         network,
-        neuron,
-        noise,
         register,
         report,
         robustness,
@@ -30,30 +26,34 @@ if TYPE_CHECKING:
     )
     from spikemark.core.adapter import Adapter, Route, SpikingLayer, Unsupported
     from spikemark.core.frameworks import adapter_names, get_adapter
-    from spikemark.core.neurons import NEURONS, Adaptation, Learnable, NeuronSpec, Surrogate
-    from spikemark.data.arrays import from_arrays, from_tonic, from_torch
+    from spikemark.core.neurons import NEURONS, Adaptation, Learnable, NeuronSpec, Surrogate, neuron
+    from spikemark.data.arrays import dataset, from_arrays, from_tonic, from_torch
     from spikemark.measures.counting.operations import count_operations
+    from spikemark.models.model import model
+    from spikemark.noise.case import noise
     from spikemark.training.bptt import Bptt
     from spikemark.training.rule import Optimizer
     from spikemark.training.system import SYSTEMS, System
 
 __version__ = "0.2.0"
 
-_API = (
-    "Results", "claim", "compare", "conformance", "dataset", "encoder", "load_results", "measure", "model", "network",
-    "neuron", "noise", "register", "report", "robustness", "rule", "run",
-)  # fmt: skip
-_LAZY = {
-    **dict.fromkeys(_API, "spikemark.api"),
-    **dict.fromkeys(("Adapter", "Route", "SpikingLayer", "Unsupported"), "spikemark.core.adapter"),
-    **dict.fromkeys(("adapter_names", "get_adapter"), "spikemark.core.frameworks"),
-    **dict.fromkeys(("NEURONS", "Adaptation", "Learnable", "NeuronSpec", "Surrogate"), "spikemark.core.neurons"),
-    **dict.fromkeys(("from_arrays", "from_tonic", "from_torch"), "spikemark.data.arrays"),
-    "count_operations": "spikemark.measures.counting.operations",
-    "Bptt": "spikemark.training.bptt",
-    "Optimizer": "spikemark.training.rule",
-    **dict.fromkeys(("SYSTEMS", "System"), "spikemark.training.system"),
-}
+_HOMES = {
+    "spikemark.api": (
+        "Results", "claim", "compare", "conformance", "encoder", "load_results", "measure", "network", "register",
+        "report", "robustness", "rule", "run",
+    ),
+    "spikemark.core.adapter": ("Adapter", "Route", "SpikingLayer", "Unsupported"),
+    "spikemark.core.frameworks": ("adapter_names", "get_adapter"),
+    "spikemark.core.neurons": ("NEURONS", "Adaptation", "Learnable", "NeuronSpec", "Surrogate", "neuron"),
+    "spikemark.data.arrays": ("dataset", "from_arrays", "from_tonic", "from_torch"),
+    "spikemark.measures.counting.operations": ("count_operations",),
+    "spikemark.models.model": ("model",),
+    "spikemark.noise.case": ("noise",),
+    "spikemark.training.bptt": ("Bptt",),
+    "spikemark.training.rule": ("Optimizer",),
+    "spikemark.training.system": ("SYSTEMS", "System"),
+}  # fmt: skip
+_LAZY = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "NEURONS", "SYSTEMS", "Adaptation", "Adapter", "Bptt", "Learnable", "NeuronSpec", "Optimizer", "Results", "Route",

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spikemark.core.neurons import neuron
-from spikemark.data.arrays import dataset
-from spikemark.errors import InputError
-from spikemark.noise.case import noise
+from spikemark.errors import InputError, needs
 from spikemark.registry import register as register_entry
 from spikemark.registry import registering
 
@@ -26,8 +24,8 @@ if TYPE_CHECKING:
     from spikemark.suites.runner import Summary
 
 __all__ = [
-    "Results", "claim", "compare", "conformance", "dataset", "encoder", "load_results", "measure", "model", "network",
-    "neuron", "noise", "plan", "register", "report", "robustness", "rule", "run",
+    "Results", "claim", "compare", "conformance", "encoder", "load_results", "measure", "network", "plan", "register",
+    "report", "robustness", "rule", "run",
 ]  # fmt: skip
 
 network = registering("network")
@@ -40,14 +38,13 @@ rule = registering("rule")
 """``@rule(name, source="")``: a subclass of `spikemark.training.rule.Rule`."""
 claim = registering("claim")
 """``@claim(name, source="")``: a `spikemark.core.claims.Claim`, or a function without arguments that gives one."""
-_DECORATORS: Mapping[str, Callable[..., Any]] = {"neuron": neuron, "dataset": dataset, "noise": noise}
-
-
-def model(name: str, *, framework: str, layout: str = "TB", steps: int | None = None, source: str = "") -> Any:
-    """Register ``build(input_shape, classes, steps) -> nn.Module``; see `spikemark.models.model`."""
-    from spikemark.models.model import model as decorator
-
-    return decorator(name, framework=framework, layout=layout, steps=steps, source=source)
+_DECORATORS: Mapping[str, str] = {
+    "neuron": "spikemark.core.neurons",
+    "dataset": "spikemark.data.arrays",
+    "noise": "spikemark.noise.case",
+    "model": "spikemark.models.model",
+}
+"""Where the decorators are that do more than register what they are given."""
 
 
 def register(kind: str, name: str, value: Any, *, source: str = "", **options: Any) -> None:
@@ -65,7 +62,7 @@ def register(kind: str, name: str, value: Any, *, source: str = "", **options: A
         spikemark.registry.PluginError: the name is taken; the message names both origins.
     """
     if kind in _DECORATORS and callable(value):
-        _DECORATORS[kind](name, source=source, **options)(value)
+        getattr(import_module(_DECORATORS[kind]), kind)(name, source=source, **options)(value)
     elif options:
         raise InputError(f"register {kind} {name!r}: it takes no {', '.join(sorted(options))}")
     else:
@@ -209,9 +206,10 @@ def report(results: str | Path | Results, out: str | Path) -> list[Path]:
     Raises:
         InputError: there are no records, or one cannot be used.
     """
-    from spikemark.report import write_report
     from spikemark.suites.runner import check_writable
 
+    with needs("report", "rendering a report"):
+        from spikemark.report import write_report
     check_writable(Path(out))
     return write_report(results.records if isinstance(results, Results) else Path(results), Path(out))
 

@@ -240,7 +240,7 @@ def conformance(
     ]  # fmt: skip
     lines = [
         [
-            row.adapter, row.subject, ", ".join(row.routes), row.specs, len(row.unsupported),
+            row.framework, row.subject, ", ".join(row.routes), row.specs, len(row.unsupported),
             f"{row.compared_spikes:,}", f"{row.spikes_at_threshold:,}", row.differing_spikes,
             *(f"{row.gradient_error(dtype):.1e}" if row.results else "-" for dtype in ("float32", "float64")),
             "ok" if row.passed else "unsupported" if not row.results else "FAILED",
@@ -279,7 +279,7 @@ def list_(what: Annotated[Kind, typer.Argument(help="What to list.")], plugin: P
 @data_app.command("list")
 def data_list(data_dir: DataDir = None) -> None:
     """Data sets: samples, shape, licence, present or not."""
-    from spikemark.data.manage import data_table
+    from spikemark.data.files import data_table
 
     rows = data_table(data_dir)
     _rows("data sets", list(rows[0]), [list(row.values()) for row in rows])
@@ -288,7 +288,7 @@ def data_list(data_dir: DataDir = None) -> None:
 @data_app.command()
 def fetch(name: str, data_dir: DataDir = None) -> None:
     """Download a data set, checking every checksum."""
-    from spikemark.data.manage import fetch as fetch_data
+    from spikemark.data.files import fetch as fetch_data
 
     fetch_data(name, data_dir)
     typer.echo(f"{name} is complete")
@@ -297,7 +297,7 @@ def fetch(name: str, data_dir: DataDir = None) -> None:
 @data_app.command()
 def verify(name: str, data_dir: DataDir = None) -> None:
     """Check every checksum of a data set that is present."""
-    from spikemark.data.manage import verify as verify_data
+    from spikemark.data.files import verify as verify_data
 
     problems = verify_data(name, data_dir)
     for problem in problems:

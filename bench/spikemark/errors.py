@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,6 +33,20 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     return UnknownNameError(f"no {kind} {name!r}{hint} (known: {', '.join(names)})")
 
 
+@contextmanager
+def needs(extra: str, what: str) -> Iterator[None]:
+    """Turns the absence of a package into a line that says how to get it.
+
+    Args:
+        extra: of this package, which asks for it.
+        what: cannot be done without it.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise InputError(f"{what} needs {error.name}: pip install 'spikemark[{extra}]'") from error
+
+
 def explain(error: ValidationError, known: Iterable[str] = ()) -> str:
     """All problems of a validation on one line, each as "field.path: what is wrong, what was found".
 
@@ -42,7 +57,8 @@ def explain(error: ValidationError, known: Iterable[str] = ()) -> str:
     problems = []
     for item in error.errors():
         path = ".".join(str(part) for part in item["loc"])
-        problems.append(f"{path}: {_problem(item, known)}" if path else _problem(item, known))
+        problem = _problem(item, known if len(item["loc"]) <= 1 else ())
+        problems.append(f"{path}: {problem}" if path else problem)
     return "; ".join(dict.fromkeys(problems))
 
 

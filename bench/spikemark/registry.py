@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -30,6 +31,10 @@ T = TypeVar("T")
 
 class PluginError(InputError):
     """A plug-in cannot be loaded or registers something wrong; the message names it."""
+
+
+class NotImportable(PluginError, ImportError):
+    """What an entry stands for cannot be imported; the message names the entry and whose it is."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +89,16 @@ class Registry(Mapping[str, T], Generic[T]):
 
         Raises:
             UnknownNameError: there is none; the message lists the known names and the closest one.
+            NotImportable: it is a lazy entry, and there is nothing of that name to import.
         """
         entry = self._entry(name)
         if isinstance(entry.value, str):
             module, _, attribute = entry.value.partition(":")
-            with _registering(entry.origin):
-                entry.value = getattr(importlib.import_module(module), attribute)
+            try:
+                with _registering(entry.origin):
+                    entry.value = getattr(importlib.import_module(module), attribute)
+            except (ImportError, AttributeError) as error:
+                raise NotImportable(f"{self.kind} {name!r} (of {entry.origin.name}): {entry.value}: {error}") from error
         value: T = entry.value
         return value
 
@@ -227,12 +236,21 @@ def _current_origin() -> Origin:
     if loading is not None:
         return loading
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == OURS:
+    while _is_ours(frame.f_globals):
+        if frame.f_code.co_name == "<module>" or frame.f_back is None:
+            return Origin(OURS)
         frame = frame.f_back
-    name, file = frame.f_globals.get("__name__", "?"), frame.f_globals.get("__file__")
-    if file is None or name == "__main__":
-        return Origin(str(name), digest=_digest([Path(file)]) if file else "interactive")
-    return Origin(str(name), plugin=str(Path(file).resolve()), digest=_digest([Path(file)]))
+    module, file = str(frame.f_globals.get("__name__", "?")), frame.f_globals.get("__file__")
+    if module == "__main__" or file is None:
+        return Origin(module, digest=_digest([Path(file)]) if file else "interactive")
+    for entry in entry_points(group=PLUGIN_GROUP):
+        if entry.module.partition(".")[0] == module.partition(".")[0]:
+            return _origin_of(entry)
+    return Origin(module, module, _digest(_sources(module)))
+
+
+def _is_ours(namespace: Mapping[str, Any]) -> bool:
+    return str(namespace.get("__name__", "")).partition(".")[0] == OURS
 
 
 def load_installed() -> None:
@@ -248,7 +266,7 @@ def load_installed() -> None:
         registry("framework").add(entry.name, entry.value, origin=_origin_of(entry))
     for entry in sorted(entry_points(group=PLUGIN_GROUP), key=_ours_first):
         origin = _origin_of(entry)
-        _load(f"{entry.value} (of {origin.name})", origin, lambda entry=entry: importlib.import_module(entry.module))
+        _load(f"{entry.value} (of {origin.name})", origin, partial(importlib.import_module, entry.module))
 
 
 def load_plugin(plugin: str, folder: Path | None = None) -> Origin:
@@ -268,7 +286,7 @@ def load_plugin(plugin: str, folder: Path | None = None) -> Origin:
             raise PluginError(f"plug-in {plugin}: there is no file {path}")
         origin = Origin(path.name, str(path.resolve()), _digest([path]))
         name = f"spikemark_plugin_{path.stem}_{origin.digest}"
-        load: Callable[[], object] = lambda: _import_file(name, path)  # noqa: E731
+        load: Callable[[], object] = partial(_import_file, name, path)
     else:
         try:
             spec = importlib.util.find_spec(plugin)
@@ -277,7 +295,7 @@ def load_plugin(plugin: str, folder: Path | None = None) -> Origin:
         if spec is None or spec.origin is None:
             raise PluginError(f"plug-in {plugin}: no such module, nor a file of that name")
         origin = Origin(plugin, plugin, _digest(_sources(plugin)))
-        load = lambda: importlib.import_module(plugin)  # noqa: E731
+        load = partial(importlib.import_module, plugin)
     known = _loaded.get(str(origin.plugin))
     if known is not None:
         if known.digest != origin.digest:

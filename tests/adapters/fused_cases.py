@@ -12,10 +12,11 @@ from spikemark.measures.semantics.comparison import LIMITS
 
 fused, reference = get_adapter("fused"), get_adapter("reference")
 
+CATALOGUE = [name for name, spec in NEURONS.items() if isinstance(spec, NeuronSpec) and spec.adaptation is None]
 HALVES = (torch.bfloat16, torch.float16)
 SCOPES = ("fixed", "layer", "channel", "neuron")
 ALPHAS = {"atan": 2.0, "superspike": 2.0, "sigmoid": 4.0, "triangle": 1.0, "rectangle": 1.0}
-FLAGS = list(product(("zero", "subtract"), (True, False), (True, False), (True, False), (True, False)))
+FLAGS = list(product(("zero", "subtract", "none"), (True, False), (True, False), (True, False), (True, False)))
 
 
 def specs(surrogate):

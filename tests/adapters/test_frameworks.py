@@ -11,19 +11,28 @@ import pytest
 import torch
 
 from spikemark.core.frameworks import get_adapter
-from spikemark.core.neurons import NEURONS, Learnable
+from spikemark.core.neurons import NEURONS, Learnable, NeuronSpec
 
 FRAMEWORKS = ["spikingjelly", "snntorch", "norse"]
+CATALOGUE = {name: spec for name, spec in NEURONS.items() if isinstance(spec, NeuronSpec) and spec.adaptation is None}
 # Together these take every route of every framework.
 SPECS = {
-    **NEURONS,
+    **CATALOGUE,
     "soft": replace(NEURONS["stl"], reset="subtract"),
     "soft-fixed": replace(NEURONS["lif"], reset="subtract", fires_at_threshold=False),
     "unbounded": replace(NEURONS["lif"], decay=Learnable(0.5, "channel")),
+    "no-reset": replace(NEURONS["stl"], reset="none"),
+    "no-reset-unbounded": replace(NEURONS["lif"], reset="none", decay=Learnable(0.5, "channel")),
 }
 SHAPE = (3, 4)
 pairs = pytest.mark.parametrize(
-    ("framework", "spec"), [pytest.param(f, s, id=f"{f}-{n}") for f in FRAMEWORKS for n, s in SPECS.items()]
+    ("framework", "spec"),
+    [
+        pytest.param(framework, spec, id=f"{framework}-{name}")
+        for framework in FRAMEWORKS
+        for name, spec in SPECS.items()
+        if spec.reset in get_adapter(framework).resets
+    ],
 )
 
 
@@ -155,13 +164,13 @@ def test_the_route_is_given_with_a_reason(framework, spec):
 
 
 def test_routes_of_the_catalogue():
-    kinds = {f: {n: get_adapter(f).route(s).kind for n, s in NEURONS.items()} for f in FRAMEWORKS}
+    kinds = {f: {n: get_adapter(f).route(s).kind for n, s in CATALOGUE.items()} for f in FRAMEWORKS}
     native = dict.fromkeys(("lif", "plif", "lif16", "plif16"), "native")
     custom = dict.fromkeys(("lt", "lif-tebn", "lif-soft"), "custom")
     assert kinds == {
         "spikingjelly": native | custom | {"stl": "composed", "diet": "composed", "if": "custom"},
         "snntorch": native | custom | {"stl": "custom", "diet": "custom", "if": "native"},
-        "norse": dict.fromkeys(NEURONS, "composed"),
+        "norse": dict.fromkeys(CATALOGUE, "composed"),
     }
 
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 from fused_cases import (
+    ALPHAS,
+    CATALOGUE,
     assert_half_precision_sums_in_float32,
     assert_nan_currents_stay_in_their_neuron,
     assert_same,
@@ -25,18 +27,17 @@ from spikemark.core.neurons import NEURONS, Learnable, Surrogate
 from spikemark.measures.semantics.comparison import conformance
 from spikemark_adapters.fused import cpu, kernels, threads
 from spikemark_adapters.fused.ops import fused_spikes
-from spikemark_adapters.fused.slopes import SURROGATES
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("surrogate", SURROGATES)
+@pytest.mark.parametrize("surrogate", ALPHAS)
 def test_every_combination_has_the_oracles_spikes_and_gradients(surrogate, dtype):
     every = 1 if dtype == torch.float32 else 3  # Kernels differ in nothing but the type.
     for spec in list(specs(surrogate))[::every]:
         assert_same(spec, (3, 2), dyadic(4, 5, 3, 2), dtype)
 
 
-@pytest.mark.parametrize("name", NEURONS)
+@pytest.mark.parametrize("name", CATALOGUE)
 def test_the_catalogue_conforms(name):
     assert conformance(fused, NEURONS[name], seed=3, steps=(1, 12)).passed
 
@@ -68,7 +69,7 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch):
     assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
 
 
-@pytest.mark.parametrize("name", NEURONS)
+@pytest.mark.parametrize("name", CATALOGUE)
 def test_ordinary_numbers_round_as_in_the_reference(name):
     """Not only dyadic inputs: training takes the same course in float32."""
     layer, plain = fused.neuron(NEURONS[name], (300,)), reference.neuron(NEURONS[name], (300,))
@@ -80,7 +81,7 @@ def test_ordinary_numbers_round_as_in_the_reference(name):
 @pytest.mark.parametrize("threshold", [0.0, -0.5])
 def test_thresholds_that_fire_at_rest(threshold):
     """Before the first step the membrane is 0 and has not fired, even where 0 reaches the threshold."""
-    for reset in ("zero", "subtract"):
+    for reset in ("zero", "subtract", "none"):
         spec = replace(
             NEURONS["plif"], reset=reset, detach_reset=False, threshold=Learnable(threshold, "layer"),
             decay=Learnable(0.5, "layer"),
@@ -128,7 +129,7 @@ def test_no_time_steps_and_wrong_shapes_and_types_are_the_oracles_errors():
         layer(torch.zeros(3, 2, 4, dtype=torch.float16))
 
 
-@pytest.mark.parametrize("surrogate", SURROGATES)
+@pytest.mark.parametrize("surrogate", ALPHAS)
 def test_bfloat16_rounds_after_each_operation_as_the_reference_does(surrogate):
     """The same spikes, bit for bit; gradients are rounded less often here."""
     for spec in specs(surrogate):
@@ -170,7 +171,7 @@ def test_nan_currents_do_not_fire_and_stay_in_their_neuron():
 
 @pytest.mark.parametrize("extreme", [math.inf, -math.inf, 1e38])
 def test_overflow_fires_as_in_the_reference(extreme):
-    for name in NEURONS:
+    for name in CATALOGUE:
         layer, plain = fused.neuron(NEURONS[name], (4,)), reference.neuron(NEURONS[name], (4,))
         layer.load_state_dict(plain.state_dict())
         currents = dyadic(6, 3, 4).float()

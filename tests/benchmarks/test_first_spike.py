@@ -1,4 +1,4 @@
-"""Training of first-spike networks: samples a second of the sequential loop, on one core.
+"""Training of first-spike networks: samples per second of the sequential loop, on one core.
 
 The published size: 4,608 features, 10 classes, 5 neurons each, a third of the features spiking, weights as trained on
 MNIST begin. CPU time is measured, so that what else the machine does plays no part.
@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from spikemark.methods.first_spike.kernels import learn_samples
-from spikemark.methods.first_spike.options import FirstSpike as Rule
-from spikemark.methods.first_spike.systems import FIRST_SPIKE_ROWS
+from spikemark.methods.first_spike.systems import SYSTEMS
 
 FEATURES, CLASSES, SAMPLES, ROUNDS = 4608, 10, 400, 7
 GOAL = 2000
@@ -22,8 +21,8 @@ GOAL = 2000
 
 @pytest.mark.parametrize("name", ["ncg-mnist", "s2-stdp-mnist", "r-stdp-mnist"])
 def test_training_throughput(name: str, tell: Callable[[str], None], benchmark) -> None:
-    system = FIRST_SPIKE_ROWS[name]
-    rule = Rule.from_options(system.rule_options)
+    system = SYSTEMS[name]
+    rule = system.rule
     size = system.options["neurons_per_class"]
     neurons = CLASSES * size
     random = np.random.default_rng(0)
@@ -54,4 +53,4 @@ def test_training_throughput(name: str, tell: Callable[[str], None], benchmark) 
 
     benchmark.pedantic(once, rounds=ROUNDS)
     rate = SAMPLES / sorted(seconds)[len(seconds) // 2]
-    tell(f"{name}: {rate:,.0f} training samples a second of CPU time, {neurons} outputs (goal {GOAL:,})")
+    tell(f"{name}: {rate:,.0f} training samples per second of CPU time, {neurons} outputs (goal {GOAL:,})")

@@ -31,14 +31,14 @@ def _network(dataset: Dataset) -> Any:
 
 def _harness(dataset: Dataset) -> Callable[[], object]:
     model = _network(dataset)
-    return lambda: train(model, SYSTEM, dataset, PROTOCOL, 0)
+    return lambda: train(model, SYSTEM.rule, dataset, PROTOCOL, 0)
 
 
 def _bare(dataset: Dataset) -> Callable[[], object]:
     model = _network(dataset)
 
     def epochs() -> float:
-        optimizer = torch.optim.Adam(model.parameters(), lr=SYSTEM.optimizer.learning_rate)
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
         return sum(epoch(optimizer) for _ in range(PROTOCOL.epochs))
 
     def epoch(optimizer: torch.optim.Optimizer) -> float:

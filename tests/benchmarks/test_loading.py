@@ -31,7 +31,7 @@ def test_loading_and_encoding_against_an_epoch(benchmark, name, network, tell):
         encode(encoder, batch, STEPS, random).contiguous()
     encoded = perf_counter()
     model = build_network(network, get_adapter("reference"), system.spec, data.shape, data.classes, 0)
-    train(model, system, data, Protocol(1, BATCH, encoder, STEPS), 0)
+    train(model, system.rule, data, Protocol(1, BATCH, encoder, STEPS), 0)
     epoch = perf_counter() - encoded
     tell(
         f"{name}, {network}: loading (once a process) {(loaded - start) / epoch:.3f}, "

@@ -18,7 +18,7 @@ import torch
 from spikemark import SYSTEMS, get_adapter
 from spikemark.measures.speed.footprint import Run, can_measure, footprint
 from spikemark.networks.build import build_network
-from spikemark.training.rule import Learner, Protocol, make_learner
+from spikemark.training.rule import Learner, Protocol
 
 BATCH = 8
 STEPS = (4, 8, 16, 32, 64)
@@ -51,7 +51,7 @@ class TrainingStep:
         """A fresh one."""
         row = SYSTEMS[self.system]
         model = build_network(row.network, get_adapter(self.framework), row.spec, (1, 28, 28), 10, 0).train()
-        return make_learner(model, row, Protocol(1, BATCH, "direct", self.steps), 0)
+        return row.rule.learner(model, Protocol(1, BATCH, "direct", self.steps), 0)
 
 
 def seconds(runs: dict[str, Run]) -> dict[str, float]:

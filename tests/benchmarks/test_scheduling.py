@@ -1,4 +1,4 @@
-"""What the harness costs around cells: scheduling and writing them, loading their records, sharing them out.
+"""What the harness costs around jobs: scheduling and writing them, loading their records, sharing them out.
 
 Each goal is asserted on what was measured. Needs a quiet machine: two workers cannot be faster than one when other work
 takes the second core.
@@ -18,14 +18,14 @@ from typing import Any
 import psutil
 import pytest
 
-from spikemark.suites.execution import lost_record
-from spikemark.suites.jobs import Cell
-from spikemark.suites.records import Record, load_results, record_path
+from spikemark.suites.execution import Place, lost_record
+from spikemark.suites.jobs import Job, Point, resolve
+from spikemark.suites.records import Record, load_results, record_name
 from spikemark.suites.runner import run
 from spikemark.suites.suite import load_suite
 from spikemark.suites.workers import DaskPool, Pool
 
-CELLS, SECONDS_A_CELL = 1000, 5e-3
+JOBS, SECONDS_PER_JOB = 1000, 5e-3
 RECORDS, ROWS, SECONDS_TO_LOAD = 10_000, 20, 2.0
 SEEDS, SPEEDUP = 24, 1.8
 SUITE = """
@@ -41,56 +41,57 @@ epochs = 6
 
 
 class Instant:
-    """A pool whose cells take no time: what is left is the harness."""
+    """A pool whose jobs take no time: what is left is the harness."""
 
     size = 2
 
-    def submit(self, cell: Cell, device: str) -> Future[Record]:
-        future: Future[Record] = Future()
-        future.set_result(made_record(cell))
+    def submit(self, group: list[Job]) -> Future[list[Record]]:
+        future: Future[list[Record]] = Future()
+        future.set_result([made_record(job) for job in group])
         return future
 
-    def kill(self, future: Future[Record]) -> bool:
+    def kill(self, future: Future[list[Record]]) -> bool:
         return False
 
     def close(self) -> None:
         pass
 
 
-def made_record(cell: Cell) -> Record:
-    """A finished record of a cell that nothing was done for."""
-    record = lost_record(cell, "cpu", "ok", "")
+def made_record(job: Job) -> Record:
+    """A finished record of a job that nothing was done for."""
+    record = lost_record(job, "cpu", "ok", "")
     rows = [{"metric": "accuracy", "value": i / ROWS, "unit": "fraction", "split": "test"} for i in range(ROWS)]
     return record | {"error": None, "measurements": rows}  # type: ignore[return-value]
 
 
-def smoke_cells(count: int) -> list[Cell]:
-    """The training cell of `smoke`, with so many seeds."""
-    cell = next(cell for cell in load_suite("smoke").cells() if cell.task == "train")
-    return [replace(cell, seed=seed) for seed in range(count)]
+def jobs_of(suite: str, seeds: range, **training: int) -> list[Job]:
+    """The accuracy of one network of a suite, with so many seeds."""
+    point = next(point for point in load_suite(suite).points() if point.measure.name == "accuracy")
+    settings = {**point.settings, "training": point.settings["training"] | training}
+    points: list[Point] = [replace(point, seed=seed, settings=settings) for seed in seeds]
+    return resolve(points)
 
 
-def test_scheduling_a_cell(benchmark: Any, tell: Callable[[str], None], tmp_path: Path) -> None:
-    """Plan, keys, submission, environment, and writing with fsync; not the cells' own work."""
-    cells = smoke_cells(CELLS)
+def test_planning_and_scheduling_a_job(benchmark: Any, tell: Callable[[str], None], tmp_path: Path) -> None:
+    """Plan, keys, submission, environment, and writing with fsync; not the jobs' own work."""
 
     def schedule() -> float:
         start = time.perf_counter()
-        summary = run(cells, tmp_path, Instant(), "cpu")
-        assert summary.statuses["ok"] == CELLS
-        return (time.perf_counter() - start) / CELLS
+        summary = run(jobs_of("smoke", range(JOBS)), tmp_path, Instant(), "cpu")
+        assert summary.statuses["ok"] == JOBS
+        return (time.perf_counter() - start) / JOBS
 
     seconds = benchmark.pedantic(schedule, rounds=1)
-    tell(f"scheduling and writing {CELLS} cells: {seconds * 1e3:.2f} ms a cell, goal {SECONDS_A_CELL * 1e3:g}")
-    assert seconds < SECONDS_A_CELL
+    tell(f"scheduling and writing {JOBS} jobs: {seconds * 1e3:.2f} ms per job, goal {SECONDS_PER_JOB * 1e3:g}")
+    assert seconds < SECONDS_PER_JOB
 
 
 def test_loading_records(benchmark: Any, tell: Callable[[str], None], tmp_path: Path) -> None:
-    (cell,) = smoke_cells(1)
-    template = made_record(cell)
+    (job,) = jobs_of("smoke", range(1))
+    template = made_record(job)
     for seed in range(RECORDS):
         record = template | {"key": f"{seed:016x}", "cell": template["cell"] | {"seed": seed}}
-        record_path(tmp_path, record).write_text(json.dumps(record, indent=1))  # without 10,000 times fsync
+        (tmp_path / record_name(record)).write_text(json.dumps(record, indent=1))  # without 10,000 times fsync
 
     def load() -> float:
         start = time.perf_counter()
@@ -105,7 +106,7 @@ def test_loading_records(benchmark: Any, tell: Callable[[str], None], tmp_path: 
 @contextmanager
 def workers(count: int) -> Iterator[Pool]:
     """So many worker processes."""
-    pool = DaskPool(count, None, None, lambda event: None)
+    pool = DaskPool(count, None, Place(), lambda event: None)
     try:
         yield pool
     finally:
@@ -114,19 +115,19 @@ def workers(count: int) -> Iterator[Pool]:
 
 @pytest.mark.skipif((psutil.cpu_count(logical=False) or 1) < 2, reason="one core")
 def test_two_workers_against_one(benchmark: Any, tell: Callable[[str], None], tmp_path: Path) -> None:
-    """A compute-bound suite, after a cell on each worker that loads what they need."""
-    (tmp_path / "suite.toml").write_text(SUITE)
-    (cell,) = load_suite(str(tmp_path / "suite.toml")).cells()
-    short = replace(cell, settings={**cell.settings, "training": cell.settings["training"] | {"epochs": 1}})
+    """A compute-bound suite, after a job on each worker that loads what they need."""
+    suite = tmp_path / "suite.toml"
+    suite.write_text(SUITE)
 
     def took(count: int) -> float:
         with workers(count) as pool:
-            run([replace(short, seed=100 + i) for i in range(2 * count)], tmp_path / f"warm{count}", pool, "cpu")
+            warm = jobs_of(str(suite), range(100, 100 + 2 * count), epochs=1)
+            run(warm, tmp_path / f"warm{count}", pool, "cpu")
             start = time.perf_counter()
-            summary = run([replace(cell, seed=i) for i in range(SEEDS)], tmp_path / f"timed{count}", pool, "cpu")
+            summary = run(jobs_of(str(suite), range(SEEDS)), tmp_path / f"timed{count}", pool, "cpu")
             assert summary.statuses["ok"] == SEEDS
             return time.perf_counter() - start
 
     one, two = benchmark.pedantic(lambda: (took(1), took(2)), rounds=1)
-    tell(f"{SEEDS} training cells: one worker {one:.1f} s, two {two:.1f} s: {one / two:.2f} x sooner, goal {SPEEDUP}")
+    tell(f"{SEEDS} trainings: one worker {one:.1f} s, two {two:.1f} s: {one / two:.2f} x sooner, goal {SPEEDUP}")
     assert one / two >= SPEEDUP

@@ -17,10 +17,10 @@ import torch
 from spikemark.data.card import Sizes
 from spikemark.data.loading import load_dataset
 from spikemark.methods.sleep.model import SleepNetwork
+from spikemark.methods.sleep.options import SleepStdp
 from spikemark.methods.sleep.rule import SleepStdpLearner
 from spikemark.methods.sleep.systems import FRACTIONS
 from spikemark.training.rule import Protocol
-from spikemark.training.system import System
 
 IMAGES = int(os.environ.get("SPIKEMARK_SLEEP_IMAGES", "6000"))
 STEPS, BATCH = 100, 300
@@ -40,9 +40,8 @@ def test_published_schedule(benchmark: Any) -> None:
         for fraction in FRACTIONS:
             torch.manual_seed(0)
             model = SleepNetwork(dataset.shape, dataset.classes)
-            options = {"fraction": fraction, "sign": "reversed"}
-            system = System("adapting-lif", "sleep-stdp", "benchmark", rule="sleep-stdp", rule_options=options)
-            learner = SleepStdpLearner(model, system, Protocol(1, BATCH, "direct", STEPS), 0)
+            rule = SleepStdp(fraction=fraction, sign="reversed")
+            learner = SleepStdpLearner(model, rule, Protocol(1, BATCH, "direct", STEPS), 0)
             wall, cpu = time.perf_counter(), time.process_time()
             for x, y in zip(inputs.split(BATCH), labels.split(BATCH), strict=True):
                 learner.learn(x.unsqueeze(0).expand(STEPS, *x.shape), y)
@@ -53,7 +52,7 @@ def test_published_schedule(benchmark: Any) -> None:
             steps = found["wake_steps"] + found["sleep_steps"]
             print(  # noqa: T201
                 f"\np = {fraction:g}: {steps:,.0f} steps, {time.perf_counter() - wall:.1f} s wall, learning "
-                f"{learned - cpu:.1f} s of processor time ({(learned - cpu) / steps * 1e6:.1f} us a step), readout "
+                f"{learned - cpu:.1f} s of processor time ({(learned - cpu) / steps * 1e6:.1f} us per step), readout "
                 f"{time.process_time() - learned:.1f} s; mean weight {found['mean_excitatory_weight']:.2f}, "
                 f"runaway {found['runaway_neurons']:.2f}",
                 end="",

@@ -1,12 +1,12 @@
+import importlib.metadata
 from dataclasses import replace
-from importlib.metadata import EntryPoint
 
 import pytest
 import torch
 
-import spikemark.core.adapter as adapter_module
-from spikemark.core.frameworks import MissingFramework, adapter_names, get_adapter, install_command
-from spikemark.core.neurons import NEURONS, Learnable
+from spikemark.core.adapter import Unsupported
+from spikemark.core.frameworks import adapter_names, get_adapter
+from spikemark.core.neurons import NEURONS, Adaptation, Learnable
 
 SHAPE = (3, 4, 5)
 
@@ -65,17 +65,38 @@ def test_the_shipped_adapters_are_found():
         assert adapter.version()
 
 
+def test_the_version_of_an_adapter_is_its_frameworks():
+    assert get_adapter("norse").version() == importlib.metadata.version("norse")
+
+
 def test_an_unknown_adapter_is_answered_with_the_closest_name():
-    with pytest.raises(KeyError, match="no adapter 'snntorhc'; did you mean 'snntorch'"):
+    with pytest.raises(KeyError, match="no framework 'snntorhc'; did you mean 'snntorch'"):
         get_adapter("snntorhc")
 
 
-def test_a_missing_framework_is_answered_with_the_command_that_installs_it(monkeypatch):
-    entry = EntryPoint("brainless", "no_such_framework_at_all:Adapter", adapter_module.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(adapter_module, "_entry_points", lambda: {"brainless": entry})
-    with pytest.raises(MissingFramework, match=r"'brainless' is not installed .*pip install 'spikemark\[brainless\]'"):
-        get_adapter("brainless")
+SPECIAL = {
+    "reset: .* not none": replace(NEURONS["lif"], reset="none"),
+    "adaptation: .* follow the spikes": replace(NEURONS["lif"], adaptation=Adaptation(Learnable(0.5), Learnable(1.0))),
+}
 
 
-def test_the_install_command_names_the_extra():
-    assert install_command("norse") == "pip install 'spikemark[norse]'"
+@pytest.mark.parametrize("message", SPECIAL)
+@pytest.mark.parametrize("name", ["reference", "spikingjelly", "snntorch", "norse", "fused"])
+def test_a_framework_has_a_reset_and_adaptation_or_says_which_it_lacks(name, message):
+    adapter, spec = get_adapter(name), SPECIAL[message]
+    has = spec.reset in adapter.resets and (adapter.adapts or spec.adaptation is None)
+    for ask in (lambda: adapter.route(spec), lambda: adapter.neuron(spec, (3,))):
+        if has:
+            assert ask() is not None
+        else:
+            with pytest.raises(Unsupported, match=message):
+                ask()
+
+
+def test_parameters_of_an_adaptation_are_learned_and_named_like_the_others():
+    adaptation = Adaptation(Learnable(0.5, "channel", "sigmoid"), Learnable(1.0, "neuron"))
+    made = layer(adaptation=adaptation)
+    assert list(made.learnables()) == ["adaptation_decay", "adaptation_strength"]
+    assert made.effective("adaptation_decay").shape == (3, 1, 1)
+    assert torch.equal(made.observed()["adaptation_strength"].detach(), torch.ones(SHAPE))
+    assert set(made.state_dict()) == {f"raw_{name}" for name in made.spec.parameters}

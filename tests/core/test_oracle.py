@@ -20,7 +20,7 @@ def scalar_spikes(spec, a, theta, currents):
     for x in currents:
         u = a * v + (1 - a if spec.decay_input else 1.0) * x
         o = u >= theta if spec.fires_at_threshold else u > theta
-        v = (0.0 if spec.reset == "zero" else u - theta) if o else u
+        v = {"zero": 0.0, "subtract": u - theta, "none": u}[spec.reset] if o else u
         spikes.append(float(o))
     return spikes
 

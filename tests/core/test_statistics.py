@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from spikemark import statistics
+from spikemark.core import statistics
 from spikemark.core.statistics import (
     Difference,
     holm,

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from spikemark.core.neurons import NEURONS, Surrogate
-from spikemark.core.surrogates import derivative, spike_function
+from spikemark.core.surrogates import derivative, reach_and_top, spike_function
 
 NAMES = ["atan", "superspike", "sigmoid", "triangle", "rectangle"]
 Z = [-3.0, -1.0, -0.5, -0.25, -0.1, 0.0, 0.1, 0.25, 0.5, 1.0, 3.0]
@@ -33,6 +33,26 @@ def test_derivatives_are_those_of_the_table(name, alpha, scale):
     expected = torch.tensor([scale * formula(name, alpha, x) for x in Z], dtype=torch.float64)
     torch.testing.assert_close(derivative(Surrogate(name, alpha, scale), z), expected, rtol=1e-13, atol=1e-15)
     assert torch.equal(z, kept)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0, 3.7])
+@pytest.mark.parametrize("name", NAMES)
+def test_reach_and_top_are_the_constants_of_the_same_formula(name, alpha):
+    """What kernels compute from them, in plain Python."""
+    reach, top = reach_and_top(Surrogate(name, alpha, 0.3))
+    for z in Z:
+        y = reach * abs(z)
+        found = (
+            top
+            * {
+                "atan": 1 / (1 + y**2),
+                "superspike": 1 / (1 + y) ** 2,
+                "sigmoid": math.exp(-y) / (1 + math.exp(-y)) ** 2,
+                "triangle": max(0.0, 1 - y),
+                "rectangle": float(abs(z) < reach),
+            }[name]
+        )
+        assert found == pytest.approx(0.3 * formula(name, alpha, z), rel=1e-12, abs=1e-15)
 
 
 @pytest.mark.parametrize("name", ["atan", "sigmoid", "triangle", "rectangle"])

@@ -10,7 +10,7 @@ from spikemark.core.counts import LayerCount, OperationCount, SpikingCount
 from spikemark.core.frameworks import get_adapter
 from spikemark.core.neurons import NEURONS
 from spikemark.measures.counting.operations import count_operations
-from spikemark.measures.energy import PROFILES, energy, energy_measurements
+from spikemark.measures.energy import PROFILES, energy, energy_rows
 
 NETWORK = OperationCount(
     layers=(
@@ -64,30 +64,31 @@ class Network(nn.Module):
 def test_the_rows_of_a_record() -> None:
     model, x = Network(), torch.rand(5, 3, 6)
     count = count_operations(model, x)
-    rows = energy_measurements(model, x)
-    values = {(row["metric"], row.get("layer"), row["unit"]): row["value"] for row in rows}
+    rows = energy_rows(count, PROFILES)
+    told = ("metric", "layer", "input_kind", "profile", "unit")
+    values = {tuple(row.get(name) for name in told): row["value"] for row in rows}
     assert len(values) == len(rows)
     fc1, fc2 = count.layers
     assert (fc1.kind, fc2.kind) == ("analog", "binary")
     assert fc1.macs > 0
     assert fc2.acs > 0
     assert values == {
-        ("macs", None, "1/sample"): fc1.macs,
-        ("acs", None, "1/sample"): fc2.acs,
-        ("dense", None, "1/sample"): 5 * (48 + 16),
-        ("neuron_updates", None, "1/sample"): 40,
-        ("macs", "fc1 (analog)", "1/sample"): fc1.macs,
-        ("acs", "fc1 (analog)", "1/sample"): 0,
-        ("macs", "fc2 (binary)", "1/sample"): 0,
-        ("acs", "fc2 (binary)", "1/sample"): fc2.acs,
-        **{("energy", None, f"pJ {name}"): energy(count, profile) for name, profile in PROFILES.items()},
-        ("firing_rate", None, "spikes/step"): count.firing_rate,
-        ("firing_rate", "lif", "spikes/step"): count.firing_rate,
+        ("macs", None, None, None, "1/sample"): fc1.macs,
+        ("acs", None, None, None, "1/sample"): fc2.acs,
+        ("dense", None, None, None, "1/sample"): 5 * (48 + 16),
+        ("neuron_updates", None, None, None, "1/sample"): 40,
+        ("macs", "fc1", "analog", None, "1/sample"): fc1.macs,
+        ("acs", "fc1", "analog", None, "1/sample"): 0,
+        ("macs", "fc2", "binary", None, "1/sample"): 0,
+        ("acs", "fc2", "binary", None, "1/sample"): fc2.acs,
+        **{("energy", None, None, name, "pJ/sample"): energy(count, profile) for name, profile in PROFILES.items()},
+        ("firing_rate", None, None, None, "spikes/step"): count.firing_rate,
+        ("firing_rate", "lif", None, None, "spikes/step"): count.firing_rate,
     }
     json.dumps(rows, allow_nan=False)
 
 
 def test_rows_of_a_network_without_spikes_hold_no_rate() -> None:
-    rows = energy_measurements(nn.Linear(3, 2), torch.rand(1, 1, 3))
+    rows = energy_rows(count_operations(nn.Linear(3, 2), torch.rand(1, 1, 3)), PROFILES)
     assert "firing_rate" not in {row["metric"] for row in rows}
-    assert {row["layer"] for row in rows if "layer" in row} == {"Linear (analog)"}
+    assert {(row["layer"], row["input_kind"]) for row in rows if "layer" in row} == {("Linear", "analog")}

@@ -1,7 +1,8 @@
-"""Cells of single layers, at sizes that take no time."""
+"""Jobs of single layers, at sizes that take no time."""
 
 from __future__ import annotations
 
+import json
 from itertools import count
 
 import pytest
@@ -12,11 +13,11 @@ from spikemark.core.adapter import Unsupported
 from spikemark.core.frameworks import get_adapter
 from spikemark.core.neurons import NEURONS
 from spikemark.core.oracle import ReferenceAdapter
-from spikemark.measures import layers as module
+from spikemark.measures.speed import layers as module
 from spikemark.measures.speed.footprint import Footprint
 from spikemark.measures.speed.layer_work import LayerWork
 from spikemark.measures.speed.layers import layers, unsupported
-from spikemark.measures.speed.points import GROWTH, Point
+from spikemark.measures.speed.points import GROWTH, TRACKS, Point
 from spikemark.measures.speed.timing import Budget
 
 BASE = Point(3, 4, (8,))
@@ -70,25 +71,26 @@ def measure(adapter, points, phases=("forward", "forward+backward"), **options):
 def test_rows_of_a_point():
     rows = measure(get_adapter("reference"), [BASE])
     for phase, passes in (("forward", 2), ("forward+backward", 6)):
-        own = {row["metric"]: row for row in rows if row.get("split") == phase}
+        found = [row for row in rows if row.get("split") == phase]
+        own = {(row.get("track"), row["metric"]): row for row in found}
+        assert len(own) == len(found)
         assert set(own) == {
-            *("reference_seconds", "copy_bandwidth", "bytes_moved"),
-            *("seconds", "seconds_ratio", "bandwidth_fraction"),
-            *("native_seconds", "native_seconds_ratio", "native_bandwidth_fraction"),
+            *((None, name) for name in ("reference_seconds", "copy_bandwidth", "bytes_moved")),
+            *((t, name) for t in TRACKS for name in ("seconds", "seconds_ratio", "bandwidth_fraction")),
         }
-        assert {row["layer"] for row in own.values()} == {"T=3 B=4 N=8"}
-        assert own["bytes_moved"]["value"] == passes * 3 * 4 * 8 * 4
+        assert all(row["point"] == BASE.to_dict() for row in found)
+        assert own[None, "bytes_moved"]["value"] == passes * 3 * 4 * 8 * 4
         # Each visit takes one tick of the clock, so that every contender takes as long as a copy.
-        assert own["seconds_ratio"]["value"] == 1
-        assert own["bandwidth_fraction"]["value"] == passes / 2
-        assert len(own["seconds"]["values"]) >= 6
-    apart = {row["metric"]: row["value"] for row in rows if "split" not in row}
+        assert own["matched", "seconds_ratio"]["value"] == 1
+        assert own["matched", "bandwidth_fraction"]["value"] == passes / 2
+        assert len(own["matched", "seconds"]["values"]) >= 6
+    apart = {(row.get("track"), row["metric"]): row["value"] for row in rows if "split" not in row}
     assert apart == {
-        "peak_memory": 1000,
-        "native_peak_memory": 2000,
-        "first_call": 0.25,
-        "native_first_call": 0.25,
-        "threads": 1,
+        ("matched", "peak_memory"): 1000,
+        ("native", "peak_memory"): 2000,
+        ("matched", "first_call"): 0.25,
+        ("native", "first_call"): 0.25,
+        (None, "threads"): 1,
     }
 
 
@@ -99,16 +101,16 @@ def test_without_memory():
 
 def test_what_a_framework_cannot_do_is_a_row_with_its_reason():
     rows = measure(Stubborn(), [BASE, BASE.at("dtype", "bfloat16")], ["forward"])
-    why = {row["metric"]: row["why"] for row in rows if "why" in row}
+    why = {row["track"]: row["why"] for row in rows if "why" in row}
     assert why == {
-        "unsupported": "no bfloat16 here",
-        "native_unsupported": "answers torch.bfloat16 currents in torch.float32",
+        "matched": "no bfloat16 here",
+        "native": "answers torch.bfloat16 currents in torch.float32",
     }
-    timed = [row["layer"] for row in rows if row["metric"] in ("seconds", "native_seconds")]
-    assert timed == ["T=3 B=4 N=8"] * 2
+    timed = [row["point"] for row in rows if row["metric"] == "seconds"]
+    assert timed == [BASE.to_dict()] * 2
 
 
-def test_a_cell_without_any_point_is_unsupported():
+def test_a_job_without_any_point_is_unsupported():
     with pytest.raises(Unsupported, match="no bfloat16 here"):
         measure(Stubborn(), [BASE.at("dtype", "bfloat16")])
 
@@ -157,13 +159,9 @@ def test_a_compiled_layer_runs_one_size_only_and_at_first_without_caches(monkeyp
         ("convolution", [2, 5, 6], "T=3 B=4 C=2x5x6"),
     ],
 )
-def test_points_have_labels_that_can_be_read_back(axis, value, label):
+def test_points_have_labels_and_survive_as_plain_data(axis, value, label):
     point = BASE.at(axis, value)
     assert point.label == label
-    assert Point.parse(label) == point
+    assert Point.from_dict(json.loads(json.dumps(point.to_dict()))) == point
     if axis in GROWTH:
         assert point.along(axis) == value
-
-
-def test_other_layers_are_no_points():
-    assert Point.parse("fc1 (analog)") is None

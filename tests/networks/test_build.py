@@ -4,7 +4,6 @@ from torch import nn
 
 from spikemark import SYSTEMS, adapter_names, get_adapter
 from spikemark.networks.build import build_network
-from spikemark.training.bptt import BpttLearner
 from spikemark.training.optimisers import select_trained
 from spikemark.training.rule import Protocol
 
@@ -18,7 +17,7 @@ def build(framework, system, seed=0, shape=SHAPE):
     return build_network(
         row.network,
         get_adapter(framework),
-        row.spec,
+        row.resolved_neuron,
         shape,
         10,
         seed,
@@ -63,7 +62,7 @@ def test_first_weights_do_not_depend_on_the_global_generator_and_leave_it_alone(
 def first_losses(framework, system, dtype, steps=5):
     row = SYSTEMS[system]
     model = build(framework, system).to(dtype)
-    learner = BpttLearner(model.train(), row, Protocol(1, 32, "direct", 4), 0)
+    learner = row.rule.learner(model.train(), Protocol(1, 32, "direct", 4), 0)
     random = torch.Generator().manual_seed(3)
     losses = []
     for _ in range(steps):
@@ -140,7 +139,7 @@ def test_what_is_frozen(trains, expected):
 
 
 def test_nothing_to_train_is_an_error():
-    with pytest.raises(ValueError, match="nothing to train"):
+    with pytest.raises(ValueError, match="trains: the network has no parameters of the kind 'thresholds'"):
         select_trained(build("reference", "mlp-lif"), "thresholds")
 
 

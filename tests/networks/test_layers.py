@@ -6,17 +6,21 @@ from spikemark import NEURONS, get_adapter
 from spikemark.errors import InputError
 from spikemark.networks.build import build_network
 from spikemark.networks.dropout import Dropout
-from spikemark.networks.layers import expand
+from spikemark.networks.layers import LAYERS, parse
 from spikemark.networks.stages import PopulationReadout, Stage
 
 
 def build(layers, shape=(1, 12, 12), classes=4, **options):
     options = {"layers": layers, **options}
-    return build_network("layers", get_adapter("reference"), NEURONS["lif"], shape, classes, 0, options=options)
+    norm = "joint-bn" if "BN" in layers else "none"
+    return build_network(
+        "layers", get_adapter("reference"), NEURONS["lif"], shape, classes, 0, normalization=norm, options=options
+    )
 
 
 def test_repetitions_are_written_out_also_nested():
-    assert expand("((8C3-SN)x2-MP2)x2-FC4") == ["8C3", "SN", "8C3", "SN", "MP2", "8C3", "SN", "8C3", "SN", "MP2", "FC4"]
+    tokens = parse("((8C3-SN)x2-MP2)x2-FC4", [*LAYERS, "SN"])
+    assert [token.text for token in tokens] == ["8C3", "SN", "8C3", "SN", "MP2", "8C3", "SN", "8C3", "SN", "MP2", "FC4"]
 
 
 def test_a_string_becomes_its_layers():
@@ -44,7 +48,9 @@ def test_parts_can_be_replaced_and_biases_asked_for():
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        ("6C3-XY-FC4", "'XY' is no layer"),
+        ("6C3-XY-FC4", "'XY': no layer 'XY'"),
+        ("6C3-x3-FC4", "'x3' is no layer"),
+        ("C3-FC4", "'C3' lacks the number of its kernels"),
         ("SN-FC4", "SN stands without"),
         ("6C4-FC4", "6C4: only odd kernels"),
         ("FC8-6C3-FC4", "6C3 takes images"),

@@ -1,21 +1,36 @@
 import json
 import logging
+import tarfile
 
 import numpy as np
 import pytest
 
-from spikemark import load_results
 from spikemark.core.measurement import pack_correct, unpack_correct
-from spikemark.suites.records import COLUMNS, ResultsError, key_of, load_records, write_record
+from spikemark.errors import InputError
+from spikemark.suites.jobs import key_of
+from spikemark.suites.packed import PACKED, pack
+from spikemark.suites.records import COLUMNS, ResultsError, load_records, load_results, write_record
 
 
-def record(key="0123456789abcdef", measurements=None, **cell):
-    axes = {"measure": "train", "framework": "reference", "neuron": "lif", "system": "mlp-lif", "dataset": "digits"}
+def record(key="0123456789abcdef", measurements=None, epochs=3, **cell):
+    axes = {
+        "measure": "accuracy",
+        "subject": "system",
+        "framework": "reference",
+        "neuron": "lif",
+        "system": "mlp-lif",
+        "dataset": "digits",
+        "seed": 0,
+        "settings": {"training": {"epochs": epochs, "batch_size": 8}, "sizes": {"train": None}},
+    }
     return {
-        "schema": 1,
+        "schema": 2,
         "key": key,
+        "training": "fedcba9876543210",
         "suite": "smoke",
-        "cell": axes | {"seed": 0} | cell,
+        "cell": axes | cell,
+        "chance": 0.1,
+        "route": {"kind": "native", "why": "it is"},
         "environment": {},
         "status": "ok",
         "error": None,
@@ -35,7 +50,8 @@ def test_round_trip_and_columns(tmp_path):
     ]
     write_record(tmp_path, record(measurements=rows))
     frame = load_results(tmp_path)
-    assert tuple(frame.columns) == tuple(COLUMNS)
+    assert list(frame.columns)[: len(COLUMNS)] == COLUMNS
+    assert frame["settings.training.epochs"].tolist() == [3, 3]
     assert list(frame.metric) == ["accuracy", "macs"]
     assert frame.severity[0] == 3
     assert np.isnan(frame.severity[1])
@@ -73,16 +89,87 @@ def test_torn_records_are_named_and_left_as_they_are(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("content", ['{"hello": 1}', "[1, 2]", "3"])
-def test_foreign_files_are_named(tmp_path, content):
-    (tmp_path / "other.json").write_text(content)
-    with pytest.raises(ResultsError, match=r"other\.json is not a spikemark record"):
-        load_results(tmp_path)
+def test_files_that_are_not_ours_are_named_and_left_alone(tmp_path, content, caplog):
+    write_record(tmp_path, record())
+    (tmp_path / "settings.json").write_text(content)
+    with caplog.at_level(logging.WARNING):
+        assert len(load_records(tmp_path)) == 1
+    assert "settings.json is no spikemark record" in caplog.text
+    assert (tmp_path / "settings.json").read_text() == content
 
 
 def test_other_schema_is_named(tmp_path):
-    (tmp_path / "a.json").write_text(json.dumps(record() | {"schema": 99}))
-    with pytest.raises(ResultsError, match="schema 99"):
+    (tmp_path / "a.json").write_text(json.dumps(record() | {"schema": 1}))
+    with pytest.raises(ResultsError, match=r"a\.json has schema 1; this version reads schema 2"):
         load_results(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda r: r.pop("status"), "status: is missing"),
+        (lambda r: r.update(status="fine"), "status: 'fine' is not one of 'ok'"),
+        (lambda r: r.update(seconds="long"), "seconds: .*found 'long'"),
+        (lambda r: r.update(speed=1), "speed: there is no field 'speed'"),
+        (lambda r: r["cell"].pop("seed"), "cell.seed: is missing"),
+        (lambda r: r["cell"].update(seed="zero"), "cell.seed: .*found 'zero'"),
+        (lambda r: r["measurements"][0].pop("value"), "measurements.0.value: is missing"),
+        (lambda r: r["measurements"][0].update(value=None), "measurements.0.value: .*found None"),
+        (lambda r: r.update(measurements={}), "measurements: .*found {}"),
+    ],
+)
+def test_records_are_validated_whole(tmp_path, edit, message):
+    data = record()
+    edit(data)
+    (tmp_path / "a.json").write_text(json.dumps(data))
+    with pytest.raises(ResultsError, match=rf"a\.json: .*{message}"):
+        load_records(tmp_path)
+
+
+@pytest.mark.parametrize("number", ["1e999", "NaN"])
+def test_numbers_that_are_none_are_no_json(tmp_path, number, caplog):
+    (tmp_path / "a.json").write_text(json.dumps(record()).replace("0.5", number))
+    with caplog.at_level(logging.WARNING), pytest.raises(ResultsError, match="holds no records"):
+        load_records(tmp_path)
+    assert "a.json is torn or no JSON" in caplog.text
+
+
+def test_a_packed_folder_reads_like_the_folder(tmp_path):
+    folder = tmp_path / "quick"
+    for seed in range(20):
+        write_record(folder, record(key=f"{seed:016x}", seed=seed))
+    packed = pack(folder)
+    assert packed == tmp_path / f"quick{PACKED}"
+    assert load_records(packed) == load_records(folder)
+    assert packed.stat().st_size < sum(path.stat().st_size for path in folder.iterdir()) / 10
+    assert pack(folder, tmp_path / f"again{PACKED}").read_bytes() == packed.read_bytes(), (
+        "the same records, the same bytes"
+    )
+    assert len(load_records(tmp_path)) == 60, "a folder may hold both"
+
+
+def test_a_damaged_packed_file_is_named(tmp_path):
+    path = tmp_path / f"x{PACKED}"
+    path.write_bytes(b"no archive")
+    with pytest.raises(InputError, match="is damaged"):
+        load_records(path)
+    folder = tmp_path / "f"
+    write_record(folder, record())
+    whole = pack(folder).read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="is damaged"):
+        load_records(path)
+
+
+def test_members_of_a_packed_file_are_never_written(tmp_path):
+    member = tmp_path / "evil.json"
+    member.write_text(json.dumps(record()))
+    packed = tmp_path / "in" / f"x{PACKED}"
+    packed.parent.mkdir()
+    with tarfile.open(packed, "w:xz") as archive:
+        archive.add(member, arcname="../../escaped.json")
+    assert len(load_records(packed)) == 1
+    assert [path.name for path in packed.parent.iterdir()] == [packed.name]
 
 
 def test_nothing_there(tmp_path):

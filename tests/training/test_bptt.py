@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -7,8 +5,7 @@ from spikemark import NEURONS, SYSTEMS, adapter_names, get_adapter
 from spikemark.errors import InputError
 from spikemark.methods.ltmd.rule import disagreement
 from spikemark.networks.build import build_network
-from spikemark.training.bptt import BpttLearner
-from spikemark.training.rule import Protocol
+from spikemark.training.rule import Protocol, Rule
 
 PROTOCOL = Protocol(2, 8, "direct", 3)
 
@@ -65,7 +62,7 @@ def test_the_loss_of_ltmd_is_the_mean_of_two_masks_and_half_their_disagreement()
             network.graded1.synapses.bias += 1
             network.graded2.synapses.bias += 1
     inputs, labels = torch.rand(3, 8, 1, 6, 6), torch.arange(8) % 4
-    loss, outputs = BpttLearner(model, row, PROTOCOL, 0).differentiate(inputs, labels)
+    loss, outputs = row.rule.learner(model, PROTOCOL, 0).differentiate(inputs, labels)
     readings = twin(inputs).mean(0).unflatten(0, (2, 8))  # the same masks: the same stream
     entropies = [torch.nn.functional.cross_entropy(scores, labels) for scores in readings]
     assert not torch.equal(*readings)
@@ -74,6 +71,5 @@ def test_the_loss_of_ltmd_is_the_mean_of_two_masks_and_half_their_disagreement()
 
 
 def test_unknown_options_are_refused():
-    row = replace(SYSTEMS["mlp-lif"], rule_options={"consistancy": 0.5})
-    with pytest.raises(InputError, match="rule_options: bptt knows no consistancy"):
-        BpttLearner(build("mlp-lif"), row, PROTOCOL, 0)
+    with pytest.raises(InputError, match=r"^rule bptt\+consistency: consistancy: .*did you mean 'consistency'"):
+        Rule.from_dict({"name": "bptt+consistency", "consistancy": 0.5})

@@ -6,10 +6,10 @@ import torch
 from spikemark import SYSTEMS, get_adapter
 from spikemark.data.loading import Dataset, Split
 from spikemark.networks.build import build_network
-from spikemark.training.loop import CellTimeoutError, DivergedError, Watch, accuracy, evaluate, train
+from spikemark.training.loop import DivergedError, JobTimeoutError, Watch, accuracy, evaluate, train
 from spikemark.training.losses import LOSSES
 from spikemark.training.optimisers import make_optimizer
-from spikemark.training.rule import Protocol
+from spikemark.training.rule import Optimizer, Protocol
 
 SHAPE = (4,)
 PROTOCOL = Protocol(epochs=25, batch_size=16, encoder="direct", steps=4)
@@ -33,7 +33,7 @@ def build(system="mlp-stl", seed=0):
 
 def test_learns_and_keeps_both_states():
     model, events = build(), []
-    trained = train(model, SYSTEMS["mlp-stl"], toy(), PROTOCOL, 0, Watch(listener=events.append))
+    trained = train(model, SYSTEMS["mlp-stl"].rule, toy(), PROTOCOL, 0, Watch(listener=events.append))
     assert [e["epoch"] for e in events] == list(range(1, 26))
     assert trained.history[-1].loss < trained.history[0].loss
     scores = [epoch.validation_accuracy for epoch in trained.history]
@@ -45,7 +45,7 @@ def test_learns_and_keeps_both_states():
 
 
 def test_is_reproducible_and_depends_on_the_seed():
-    runs = [train(build(seed=s), SYSTEMS["mlp-stl"], toy(), PROTOCOL, s) for s in (0, 0, 1)]
+    runs = [train(build(seed=s), SYSTEMS["mlp-stl"].rule, toy(), PROTOCOL, s) for s in (0, 0, 1)]
     assert runs[0].history[-1].loss == runs[1].history[-1].loss
     assert runs[0].fingerprints == runs[1].fingerprints
     assert runs[0].fingerprints["initial_weights"] != runs[2].fingerprints["initial_weights"]
@@ -55,7 +55,7 @@ def test_is_reproducible_and_depends_on_the_seed():
 def test_frozen_parameters_do_not_move():
     model = build("mlp-stl-tl")
     before = copy.deepcopy(model.state_dict())
-    train(model, SYSTEMS["mlp-stl-tl"], toy(), PROTOCOL, 0)
+    train(model, SYSTEMS["mlp-stl-tl"].rule, toy(), PROTOCOL, 0)
     after = model.state_dict()
     assert torch.equal(before["hidden1.synapses.weight"], after["hidden1.synapses.weight"])
     assert not torch.equal(before["hidden1.neurons.raw_threshold"], after["hidden1.neurons.raw_threshold"])
@@ -67,7 +67,7 @@ def test_a_dead_network_diverges():
         for layer in model.spiking_layers():
             layer.raw_threshold.fill_(1e6)
     with pytest.raises(DivergedError, match="dead"):
-        train(model, SYSTEMS["mlp-stl"], toy(), PROTOCOL, 0)
+        train(model, SYSTEMS["mlp-stl"].rule, toy(), PROTOCOL, 0)
 
 
 def test_nan_diverges():
@@ -78,12 +78,12 @@ def test_nan_diverges():
         model.hidden1.neurons.raw_threshold.fill_(float("nan"))
     data = toy()
     with pytest.raises(DivergedError):
-        train(model, SYSTEMS["mlp-stl"], data, PROTOCOL, 0)
+        train(model, SYSTEMS["mlp-stl"].rule, data, PROTOCOL, 0)
 
 
 def test_time_is_up():
-    with pytest.raises(CellTimeoutError, match="not finished within"):
-        train(build(), SYSTEMS["mlp-stl"], toy(), PROTOCOL, 0, Watch(seconds=-1.0))
+    with pytest.raises(JobTimeoutError, match="not finished within"):
+        train(build(), SYSTEMS["mlp-stl"].rule, toy(), PROTOCOL, 0, Watch(seconds=-1.0))
 
 
 def test_losses_by_hand():
@@ -97,8 +97,6 @@ def test_losses_by_hand():
     ("schedule", "expected"), [("constant", 1e-3), ("cosine", 5e-4), ("exponential", 1e-3 * 0.93**2)]
 )
 def test_schedules_after_half_of_four_epochs(schedule, expected):
-    from spikemark.training.rule import Optimizer
-
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimizer, steps = make_optimizer(Optimizer(schedule=schedule), [parameter], 4)
     for _ in range(2):
@@ -108,7 +106,5 @@ def test_schedules_after_half_of_four_epochs(schedule, expected):
 
 
 def test_sgd_is_there_too():
-    from spikemark.training.rule import Optimizer
-
-    optimizer, _ = make_optimizer(Optimizer("sgd", 0.1), [torch.nn.Parameter(torch.zeros(1))], 1)
+    optimizer, _ = make_optimizer(Optimizer(name="sgd", learning_rate=0.1), [torch.nn.Parameter(torch.zeros(1))], 1)
     assert isinstance(optimizer, torch.optim.SGD)

@@ -38,9 +38,8 @@ def test_disagreement_by_hand():
 def groups(system):
     row = SYSTEMS[system]
     model = build_network(row.network, get_adapter("reference"), row.spec, (4,), 2, 0)
-    made, _ = make_optimizer(
-        row.optimizer, parameter_groups(model, row.optimizer, select_trained(model, row.trains)), 1
-    )
+    optimizer, trained = row.rule.optimizer, select_trained(model, row.rule.trains)
+    made, _ = make_optimizer(optimizer, parameter_groups(model, optimizer, trained), 1)
     names = {id(p): name for name, p in model.named_parameters()}
     return [({names[id(p)] for p in g["params"]}, g["lr"], g["weight_decay"]) for g in made.param_groups]
 
@@ -60,7 +59,7 @@ def test_thresholds_move_apart_where_a_control_says_so(system, rate, decay):
     weights, thresholds = groups(system)
     assert thresholds == (THRESHOLDS, pytest.approx(rate), decay)
     assert not weights[0] & THRESHOLDS
-    assert weights[1:] == (1e-3, SYSTEMS[system].optimizer.weight_decay)
+    assert weights[1:] == (1e-3, SYSTEMS[system].rule.optimizer.weight_decay)
 
 
 @pytest.mark.parametrize(("system", "decay"), [("mlp-stl", 0.0), ("mlp-stl-wd", 1e-4)])

@@ -6,13 +6,12 @@ It shows what a framework could reach on a CPU, and on GPUs that Triton compiles
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 import torch
 from torch import Tensor, nn
 
 from spikemark.core.adapter import Adapter, Route, SpikingLayer, Unsupported
-from spikemark.core.neurons import NEURONS, NeuronSpec
+from spikemark.core.neurons import NeuronSpec
+from spikemark.core.oracle import LIF
 from spikemark_adapters.fused.ops import DTYPES, fused_spikes
 
 
@@ -43,21 +42,20 @@ class FusedAdapter(Adapter):
     """Our own kernels, compiled by llvmlite."""
 
     name = "fused"
-
-    def version(self) -> str:
-        """Of spikemark, whose kernels these are, and of their compiler."""
-        return f"{version('spikemark')}+llvmlite{version('llvmlite')}"
+    resets = ("zero", "subtract", "none")
 
     def route(self, spec: NeuronSpec) -> Route:
         """See `Adapter.route`."""
+        self.require(spec)
         return Route("custom", "Spikemark's own kernels: one forward and one backward over all time steps")
 
     def neuron(
         self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None
     ) -> SpikingLayer:
         """See `Adapter.neuron`."""
+        self.require(spec)
         return FusedLayer(spec, shape, generator=generator)
 
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """See `Adapter.native`."""
-        return FusedLayer(NEURONS["lif"], shape)
+        return FusedLayer(LIF, shape)

@@ -11,9 +11,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from spikemark.core.surrogates import reach_and_top
 from spikemark_adapters.fused import kernels, threads
 from spikemark_adapters.fused.machine import Compiled
-from spikemark_adapters.fused.plans import folded, neuron_of, reach_and_top, sums_dtype
+from spikemark_adapters.fused.plans import folded, neuron_of, sums_dtype
 
 _GROUPS = 8  # Groups of rows with sums of their own: enough tasks for the threads, and the same for any number of them.
 _GRAIN = 32768  # Numbers that make one more thread worth waking; torch's own measure.
@@ -102,7 +103,7 @@ def plan(
     gradients = kernels.Gradients(surrogate.name, surrogate.relative, neuron.detach_reset, learn_threshold, learn_decay)
     recipe = kernels.Recipe(
         itemsize=dtype.itemsize,
-        reset_to_zero=neuron.reset == "zero",
+        reset=neuron.reset,
         decay_input=neuron.decay_input,
         fires_at_threshold=neuron.fires_at_threshold,
         one_threshold=one_threshold,
@@ -110,7 +111,7 @@ def plan(
         gradients=gradients if direction == "backward" else None,
     )
     scratch = kernels.scratch_size(shape[0], grid.columns_per_block, recipe.gradients)
-    reach, top = reach_and_top(spec)
+    reach, top = reach_and_top(surrogate)
     call = kernels.Call(
         steps=shape[0], rows=grid.rows, columns=grid.columns, blocks=grid.blocks,
         columns_per_block=grid.columns_per_block, rows_per_group=grid.rows_per_group, groups=grid.groups,

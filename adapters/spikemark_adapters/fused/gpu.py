@@ -1,8 +1,8 @@
 """The dynamics of a layer of neurons on a GPU, in Triton: one kernel forward over all time steps, one back.
 
 This module is imported at the first call on a GPU, since Triton is an optional dependency. Currents are
-``[steps, rows, columns]``. A program takes a block of columns and a group of rows, and goes through each row a time
-step after the other with the membranes in registers, while the currents of the next steps are on their way. The
+``[steps, rows, columns]``. A program takes a block of columns and a group of rows, and goes through each row one
+time step after the other with the membranes in registers, while the currents of the next steps are on their way. The
 backward pass needs nothing of the forward pass but its currents: it integrates again and keeps the membranes where the
 gradients of the currents will be. Going back in time, it reads the membrane of the step *before* the one whose
 gradient it writes, so each is read once before it is overwritten.
@@ -25,7 +25,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from spikemark_adapters.fused.plans import folded, neuron_of, reach_and_top, sums_dtype
+from spikemark.core.surrogates import reach_and_top
+from spikemark_adapters.fused.plans import folded, neuron_of, sums_dtype
 
 _ROW = 256  # Numbers that make a row long enough for whole blocks.
 _BLOCKS = (512, 128)  # Columns of a program of 128 threads: 16 bytes of float32 each, or one number where work is rare.
@@ -58,13 +59,15 @@ def _charged(v, x, a, b, DECAY_INPUT: tl.constexpr, dtype: tl.constexpr):
 
 
 @triton.jit
-def _reset(u, theta, TO_ZERO: tl.constexpr, AT_THRESHOLD: tl.constexpr, dtype: tl.constexpr):
+def _reset(u, theta, RESET: tl.constexpr, AT_THRESHOLD: tl.constexpr, dtype: tl.constexpr):
     """Membrane after fire. Not a choice between u and 0: an infinite membrane becomes NaN."""
     spike = _fires(u, theta, AT_THRESHOLD).to(u.dtype)
-    if TO_ZERO:
+    if RESET == "zero":
         return u * (1 - spike)
-    else:
+    elif RESET == "subtract":
         return _rounded(u - theta * spike, dtype)
+    else:
+        return u
 
 
 @triton.jit
@@ -103,7 +106,7 @@ def _parameter(place, column, there, neurons, ONE: tl.constexpr, work: tl.conste
 def forward(
     currents, threshold, decay, spikes,
     steps, rows, columns, stride, blocks, neurons, rows_per_group,
-    RESET_TO_ZERO: tl.constexpr, DECAY_INPUT: tl.constexpr, FIRES_AT_THRESHOLD: tl.constexpr,
+    RESET: tl.constexpr, DECAY_INPUT: tl.constexpr, FIRES_AT_THRESHOLD: tl.constexpr,
     ONE_THRESHOLD: tl.constexpr, ONE_DECAY: tl.constexpr, BLOCK: tl.constexpr, AHEAD: tl.constexpr,
 ):  # fmt: skip
     """From currents to spikes; ``stride = rows * columns`` is from one step to the next."""
@@ -123,7 +126,7 @@ def forward(
             x = tl.load(currents + at, mask=there, other=0).to(work)
             u = _charged(v, x, a, b, DECAY_INPUT, dtype)
             tl.store(spikes + at, _fires(u, theta, FIRES_AT_THRESHOLD).to(dtype), mask=there)
-            v = _reset(u, theta, RESET_TO_ZERO, FIRES_AT_THRESHOLD, dtype)
+            v = _reset(u, theta, RESET, FIRES_AT_THRESHOLD, dtype)
             at += stride
         start += columns
 
@@ -132,7 +135,7 @@ def forward(
 def backward(
     grad, currents, threshold, decay, d_currents, d_threshold, d_decay,
     steps, rows, columns, stride, blocks, neurons, rows_per_group,
-    RESET_TO_ZERO: tl.constexpr, DECAY_INPUT: tl.constexpr, FIRES_AT_THRESHOLD: tl.constexpr,
+    RESET: tl.constexpr, DECAY_INPUT: tl.constexpr, FIRES_AT_THRESHOLD: tl.constexpr,
     ONE_THRESHOLD: tl.constexpr, ONE_DECAY: tl.constexpr, BLOCK: tl.constexpr, AHEAD: tl.constexpr,
     DETACH_RESET: tl.constexpr, LEARN_THRESHOLD: tl.constexpr, LEARN_DECAY: tl.constexpr,
     SURROGATE: tl.constexpr, RELATIVE: tl.constexpr, REACH: tl.constexpr, TOP: tl.constexpr,
@@ -161,7 +164,7 @@ def backward(
             x = tl.load(currents + at, mask=there, other=0).to(work)
             u = _charged(v, x, a, b, DECAY_INPUT, dtype)
             tl.store(d_currents + at, u.to(dtype), mask=there)
-            v = _reset(u, theta, RESET_TO_ZERO, FIRES_AT_THRESHOLD, dtype)
+            v = _reset(u, theta, RESET, FIRES_AT_THRESHOLD, dtype)
             at += stride
         tl.debug_barrier()  # Whichever threads wrote a membrane, all of the program can read it.
         grad_u = tl.full([BLOCK], 0, work)
@@ -173,20 +176,20 @@ def backward(
             grad_v = a * grad_u
             slope = _slope(u, theta, SURROGATE, RELATIVE, REACH, TOP)
             spike = _fires(u, theta, FIRES_AT_THRESHOLD).to(work)
-            passed = 1 - spike if RESET_TO_ZERO else tl.full([BLOCK], 1, work)
+            passed = 1 - spike if RESET == "zero" else tl.full([BLOCK], 1, work)
             by_spike = grad_o
-            if not DETACH_RESET:
-                taken = u if RESET_TO_ZERO else theta
+            if RESET != "none" and not DETACH_RESET:
+                taken = u if RESET == "zero" else theta
                 passed -= slope * taken
                 by_spike -= grad_v * taken
             grad_u = slope * grad_o + grad_v * passed
             if LEARN_THRESHOLD:
                 by_threshold -= (slope * (u / theta) if RELATIVE else slope) * by_spike
-                if not (DETACH_RESET or RESET_TO_ZERO):
+                if RESET == "subtract" and not DETACH_RESET:
                     by_threshold -= grad_v * spike
             if LEARN_DECAY:
                 # Before the first step the membrane is 0 and has not fired, even where 0 reaches the threshold.
-                by_a = tl.where(earlier, _reset(u_before, theta, RESET_TO_ZERO, FIRES_AT_THRESHOLD, dtype), 0.0)
+                by_a = tl.where(earlier, _reset(u_before, theta, RESET, FIRES_AT_THRESHOLD, dtype), 0.0)
                 if DECAY_INPUT:
                     by_a -= tl.load(currents + at, mask=there, other=0).to(work)
                 by_decay += grad_u * by_a
@@ -270,12 +273,12 @@ def plan(
     numbers: dict[str, int | float | str] = {
         "steps": shape[0], "rows": grid.rows, "columns": grid.columns, "stride": grid.rows * grid.columns,
         "blocks": grid.blocks, "neurons": grid.columns // grid.fold, "rows_per_group": grid.rows_per_group,
-        "RESET_TO_ZERO": neuron.reset == "zero", "DECAY_INPUT": neuron.decay_input,
+        "RESET": neuron.reset, "DECAY_INPUT": neuron.decay_input,
         "FIRES_AT_THRESHOLD": neuron.fires_at_threshold, "ONE_THRESHOLD": one_threshold, "ONE_DECAY": one_decay,
         "BLOCK": grid.block, "AHEAD": _AHEAD,
     }  # fmt: skip
     if direction == "backward":
-        reach, top = reach_and_top(spec)
+        reach, top = reach_and_top(neuron.surrogate)
         numbers |= {
             "DETACH_RESET": neuron.detach_reset, "LEARN_THRESHOLD": learn_threshold, "LEARN_DECAY": learn_decay,
             "SURROGATE": neuron.surrogate.name, "RELATIVE": neuron.surrogate.relative, "REACH": reach, "TOP": top,

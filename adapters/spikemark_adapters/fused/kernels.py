@@ -2,7 +2,7 @@
 
 This module knows addresses and sizes; it knows neither tensors nor threads. Currents are ``[steps, rows, columns]``
 and each column has its own parameters, or all have the same. A kernel works through *tasks*, a block of columns times
-a group of rows, a time step after the other: what lives through time stays in the first two levels of cache, and
+a group of rows, one time step after the other: what lives through time stays in the first two levels of cache, and
 memory is read and written in runs of a block. (A few neurons through all time, in registers, would be less work,
 but lines of memory 256 KiB apart cost more than that saves.) The backward pass needs nothing of the forward
 pass but its currents: it integrates again, and keeps the membranes in its scratch.
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 from types import SimpleNamespace
 
+from spikemark.core.neurons import Reset
 from spikemark_adapters.fused.emit import Array, Code, Value, Variable
 from spikemark_adapters.fused.machine import Compiled, compiled
 from spikemark_adapters.fused.slopes import Slope
@@ -31,7 +32,7 @@ class Gradients:
     """What the kernel of a backward pass computes.
 
     Attributes:
-        surrogate: one of `slopes.SURROGATES`.
+        surrogate: its name.
         relative: whether it is.
         detach_reset: see `NeuronSpec`.
         learn_threshold: whether gradients of thresholds are wanted.
@@ -55,7 +56,7 @@ class Recipe:
 
     Attributes:
         itemsize: bytes of a number, 4 or 8, or 2 for bfloat16.
-        reset_to_zero: otherwise a spike subtracts the threshold.
+        reset: see `NeuronSpec`.
         decay_input: see `NeuronSpec`.
         fires_at_threshold: see `NeuronSpec`.
         one_threshold: whether all columns have the same.
@@ -64,7 +65,7 @@ class Recipe:
     """
 
     itemsize: int
-    reset_to_zero: bool
+    reset: Reset
     decay_input: bool
     fires_at_threshold: bool
     one_threshold: bool
@@ -116,7 +117,7 @@ class _Kernel:
     """Writes a kernel.
 
     Places in the scratch are counted in rows of a task's columns. Backward, `_FADING` is the gradient of the membrane
-    at fire, `_KEPT` those membranes, a row a step, and after them come the membranes `before`, likewise, if the
+    at fire, `_KEPT` those membranes, one row per step, and after them come the membranes `before`, likewise, if the
     gradients of decays need them; otherwise, as forward, a single row does.
     """
 
@@ -209,9 +210,7 @@ class _Step:
             code.store(fires.choose(one, none), self.call.spikes, self.at)
         else:
             self._keep(u, self.t + kernel._KEPT)
-        # Not a choice between u and 0: an infinite membrane becomes NaN.
-        v = u * fires.choose(none, one) if recipe.reset_to_zero else u - fires.choose(self.theta, none)
-        self._keep(v, before + kernel.before_per_step)
+        self._keep(self._reset(u, fires), before + kernel.before_per_step)
 
     def retreat(self, wanted: Gradients) -> None:
         """Back-propagation, with ``do/dtheta = -do/du`` or, relative, ``-do/du * u / theta``."""
@@ -222,15 +221,15 @@ class _Step:
         fires, none, one = self._fires(u), u.like(0), u.like(1)
         slope = Slope(wanted.surrogate, wanted.relative, self.theta, *map(self._spread, (call.reach, call.top)))
         surrogate = slope.at(u)
-        passed, by_spike = fires.choose(none, one) if recipe.reset_to_zero else one, grad_o
-        if not wanted.detach_reset:
-            taken = u if recipe.reset_to_zero else self.theta
+        passed, by_spike = fires.choose(none, one) if recipe.reset == "zero" else one, grad_o
+        if not wanted.detach_reset and recipe.reset != "none":
+            taken = u if recipe.reset == "zero" else self.theta
             passed, by_spike = passed - surrogate * taken, grad_o - grad_v * taken
         grad_u = surrogate * grad_o + grad_v * passed
         if wanted.learn_threshold:
             total = code.load(kernel.partial["threshold"], kernel.sums + self.column, self.lanes)
             total = total - (surrogate * (u * slope.inverse) if wanted.relative else surrogate) * by_spike
-            if not (wanted.detach_reset or recipe.reset_to_zero):
+            if recipe.reset == "subtract" and not wanted.detach_reset:
                 total = total - fires.choose(grad_v, none)
             code.store(total, kernel.partial["threshold"], kernel.sums + self.column)
         if wanted.learn_decay:
@@ -246,6 +245,15 @@ class _Step:
 
     def _fires(self, u: Value) -> Value:
         return u >= self.theta if self.recipe.fires_at_threshold else u > self.theta
+
+    def _reset(self, u: Value, fires: Value) -> Value:
+        match self.recipe.reset:
+            case "zero":  # not a choice between u and 0: an infinite membrane becomes NaN
+                return u * fires.choose(u.like(0), u.like(1))
+            case "subtract":
+                return u - fires.choose(self.theta, u.like(0))
+            case "none":
+                return u
 
     def _kept(self, row: Value) -> Value:
         return self.code.load(self.call.scratch, row * self.call.columns_per_block + self.column, self.lanes)

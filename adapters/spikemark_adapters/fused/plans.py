@@ -1,11 +1,10 @@
-"""What plans for every device share: the spec's numbers, and how narrow layers are folded.
+"""What plans for every device share: the spec, and how narrow layers are folded.
 
 A plan is all of a call that follows from spec, shape and type; `ops` asks for one and runs it on tensors.
 """
 
 from __future__ import annotations
 
-import math
 from functools import cache
 from typing import Protocol
 
@@ -44,21 +43,3 @@ def sums_dtype(dtype: torch.dtype) -> torch.dtype:
 def neuron_of(spec: str) -> NeuronSpec:
     """The spec that JSON holds."""
     return NeuronSpec.from_json(spec)
-
-
-@cache
-def reach_and_top(spec: str) -> tuple[float, float]:
-    """Width and height of the surrogate, as kernels take them."""
-    surrogate = neuron_of(spec).surrogate
-    alpha, scale = surrogate.alpha, surrogate.scale
-    match surrogate.name:
-        case "atan":
-            return math.pi / 2 * alpha, scale * alpha / 2
-        case "superspike":
-            return alpha, scale
-        case "sigmoid":
-            return alpha, scale * alpha
-        case "triangle":
-            return 1 / alpha, scale / alpha
-        case "rectangle":
-            return alpha / 2, scale / alpha

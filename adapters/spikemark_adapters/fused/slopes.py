@@ -6,17 +6,15 @@ import math
 
 from spikemark_adapters.fused.emit import Value
 
-SURROGATES = ("atan", "superspike", "sigmoid", "triangle", "rectangle")
-
 
 class Slope:
     """Writes a surrogate's derivative.
 
     Args:
-        name: one of `SURROGATES`.
+        name: of the surrogate.
         relative: whether it is.
         theta: thresholds.
-        reach: the surrogate's width, see `plans.reach_and_top`.
+        reach: the surrogate's width, see `spikemark.core.surrogates.reach_and_top`.
         top: its height.
 
     Attributes:

@@ -15,6 +15,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from spikemark.core.frameworks import framework_version
 from spikemark.core.neurons import FrameworkNeuron, Learnable, NeuronSpec, ParameterName, Reset
 from spikemark.errors import InputError
 
@@ -219,9 +220,9 @@ class Adapter(ABC):
         if spec.adaptation is not None and not self.adapts:
             raise Unsupported(f"adaptation: {self.name} has no thresholds that follow the spikes; the reference does")
 
-    @abstractmethod
     def version(self) -> str:
-        """Version of the framework."""
+        """Version of the framework, from the metadata of its packages."""
+        return framework_version(self.name)
 
     @abstractmethod
     def route(self, spec: NeuronSpec) -> Route:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from importlib import metadata
+from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
@@ -32,7 +33,7 @@ def adapter_names() -> tuple[str, ...]:
 
 @cache
 def _entry_point(name: str) -> EntryPoint | None:
-    return next((entry for entry in entry_points(group=ADAPTER_GROUP) if entry.name == name), None)
+    return next((entry for entry in metadata.entry_points(group=ADAPTER_GROUP) if entry.name == name), None)
 
 
 def _requirements(name: str) -> Iterator[str]:
@@ -42,6 +43,11 @@ def _requirements(name: str) -> Iterator[str]:
         wanted = Requirement(text)
         if wanted.marker is not None and wanted.marker.evaluate({"extra": name}) and "extra" in str(wanted.marker):
             yield wanted.name
+
+
+def framework_packages() -> list[str]:
+    """The packages behind all frameworks, whether installed or not."""
+    return [package for name in FRAMEWORKS for package in _requirements(name)]
 
 
 def install_command(name: str) -> str:
@@ -60,8 +66,8 @@ def framework_version(name: str) -> str:
     """
     FRAMEWORKS.origin(name)
     try:
-        found = {package: version(package) for package in _requirements(name)}
-    except PackageNotFoundError as error:
+        found = {package: metadata.version(package) for package in _requirements(name)}
+    except metadata.PackageNotFoundError as error:
         raise MissingFramework(
             f"framework {name!r} is not installed (no {error.name}): {install_command(name)}"
         ) from None
@@ -83,6 +89,7 @@ def get_adapter(name: str) -> Adapter:
     """
     try:
         return FRAMEWORKS[name]()
-    except ModuleNotFoundError as error:
-        message = f"framework {name!r} is not installed ({error}): {install_command(name)}"
+    except ImportError as error:
+        reason = error.__cause__ or error
+        message = f"framework {name!r} is not installed ({reason}): {install_command(name)}"
         raise MissingFramework(message) from error

@@ -8,11 +8,13 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict, with_config
 from typing_extensions import NotRequired, TypedDict  # pydantic needs these on Python 3.11
 
 Rule = Literal["exact", "score", "cost"]
 
 
+@with_config(ConfigDict(extra="forbid", allow_inf_nan=False))
 class Measurement(TypedDict):
     """One number.
 

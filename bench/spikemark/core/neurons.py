@@ -114,7 +114,8 @@ class Adaptation:
 
     @model_validator(mode="after")
     def _in_range(self) -> Self:
-        return _within_unit(self, "decay", self.decay)
+        _check_unit("decay", self.decay)
+        return self
 
 
 @checked
@@ -150,7 +151,8 @@ class NeuronSpec:
     def _consistent(self) -> Self:
         if self.surrogate.relative and not self.threshold.init > 0:
             raise ValueError("threshold.init: a relative surrogate divides by it: must be positive")
-        return _within_unit(self, "decay", self.decay)
+        _check_unit("decay", self.decay)
+        return self
 
     @property
     def framework(self) -> None:
@@ -167,14 +169,14 @@ class NeuronSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """The dynamics as plain data (without ``source``; without ``adaptation`` where there is none)."""
-        data = asdict(self)  # type: ignore[call-overload]
+        data = asdict(self)
         del data["source"]
         if self.adaptation is None:
             del data["adaptation"]
-        return dict(data)
+        return data
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+    def from_dict(cls, data: Mapping[str, Any]) -> NeuronSpec:
         """The spec that `to_dict` wrote.
 
         Raises:
@@ -187,29 +189,27 @@ class NeuronSpec:
         return json.dumps(self.to_dict(), sort_keys=True)
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
+    def from_json(cls, text: str) -> NeuronSpec:
         """The spec that `to_json` wrote.
 
         Raises:
             InputError: not JSON, or not a neuron spec.
         """
         try:
-            made: Self = _reader(cls).validate_json(text)
+            return _reader().validate_json(text)
         except ValidationError as error:
-            names = [name for name in cls.__dataclass_fields__ if name != "source"]  # type: ignore[attr-defined]
+            names = [name for name in cls.__dataclass_fields__ if name != "source"]
             raise InputError(f"neuron spec: {explain(error, names)}") from None
-        return made
 
 
 @cache
-def _reader(kind: type[Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+def _reader() -> TypeAdapter[NeuronSpec]:
+    return TypeAdapter(NeuronSpec)
 
 
-def _within_unit(owner: Any, name: str, decay: Learnable) -> Any:
+def _check_unit(name: str, decay: Learnable) -> None:
     if not 0 <= decay.init <= 1:
         raise ValueError(f"{name}.init: {decay.init} lies outside [0, 1]")
-    return owner
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Any, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, TypeVar, cast, dataclass_transform
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic._internal._model_construction import ModelMetaclass
 from pydantic.dataclasses import dataclass
 
 from spikemark.errors import InputError, explain
+
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
 
 T = TypeVar("T")
 
@@ -17,11 +21,11 @@ T = TypeVar("T")
 class _OneLine(ModelMetaclass):
     """Errors of a call are `InputError`s; inside a validation, pydantic's own, so that paths stay whole."""
 
-    def __call__(cls, *values: Any, **fields: Any) -> Any:
+    def __call__(cls, *values: Any, **fields: Any) -> Any:  # noqa: N805 (a metaclass's self is a class)
         try:
             return super().__call__(*values, **fields)
         except ValidationError as error:
-            raise InputError(explain(error, cls.model_fields)) from None
+            raise InputError(explain(error, cast("type[BaseModel]", cls).model_fields)) from None
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -40,18 +44,18 @@ class Options(BaseModel, metaclass=_OneLine):
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def checked(cls: type[T]) -> type[T]:
     """Makes a frozen dataclass whose fields are validated when it is built, under the rules of `Options`."""
-    made = dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))(cls)
+    made: Any = dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))(cls)
     build = made.__init__
 
     def __init__(self: Any, *values: Any, **fields: Any) -> None:  # noqa: N807
         try:
             build(self, *values, **fields)
         except ValidationError as error:
-            names = list(made.__dataclass_fields__)  # type: ignore[attr-defined]
+            names = list(made.__dataclass_fields__)
             raise InputError(_by_name(explain(error, names), names)) from None
 
-    made.__init__ = __init__  # type: ignore[method-assign,assignment]
-    return made
+    made.__init__ = __init__
+    return cast("type[T]", made)
 
 
 def _by_name(message: str, names: list[str]) -> str:

@@ -9,6 +9,18 @@ from spikemark.core.adapter import Adapter, Route, SpikingLayer
 from spikemark.core.neurons import Learnable, NeuronSpec, Surrogate
 from spikemark.core.surrogates import derivative
 
+LIF = NeuronSpec(
+    decay=Learnable(0.5),
+    threshold=Learnable(1.0),
+    decay_input=True,
+    reset="zero",
+    detach_reset=True,
+    fires_at_threshold=True,
+    surrogate=Surrogate("atan", alpha=2.0),
+    source="LIF with tau = 2, as SpikingJelly has it by default",
+)
+"""What adapters of our own have as their native neuron."""
+
 
 class ReferenceLayer(SpikingLayer):
     """The equations of `spikemark.core.neurons`, one line each."""
@@ -64,35 +76,21 @@ class ReferenceAdapter(Adapter):
     resets = ("zero", "subtract", "none")
     adapts = True
 
-    def version(self) -> str:
-        """See `Adapter.version`."""
-        return str(torch.__version__)
-
     def route(self, spec: NeuronSpec) -> Route:
         """See `Adapter.route`."""
+        self.require(spec)
         return Route("native", "the spec's equations as written, in plain PyTorch")
 
     def neuron(
         self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None
     ) -> SpikingLayer:
         """See `Adapter.neuron`."""
+        self.require(spec)
         return ReferenceLayer(spec, shape, generator=generator)
 
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """See `Adapter.native`."""
-        return ReferenceLayer(_LIF, shape)
-
-
-_LIF = NeuronSpec(
-    decay=Learnable(0.5),
-    threshold=Learnable(1.0),
-    decay_input=True,
-    reset="zero",
-    detach_reset=True,
-    fires_at_threshold=True,
-    surrogate=Surrogate("atan", alpha=2.0),
-    source="LIF with tau = 2, as SpikingJelly has it by default",
-)
+        return ReferenceLayer(LIF, shape)
 
 
 def oracle_layer(spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None) -> SpikingLayer:

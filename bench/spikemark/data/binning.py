@@ -7,83 +7,18 @@ events give the same frames on every machine.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikemark.errors import DataError, InputError
+from spikemark.data.card import Binning, Sensor
+from spikemark.errors import DataError
 
 EVENT = np.dtype([("x", np.int16), ("y", np.int16), ("t", np.int32), ("p", np.int8)])
 """Column, row, microseconds since the recording's start, polarity; tonic's names of the fields."""
 
 Events = NDArray[np.void]
-Sensor = tuple[int, int, int]
-"""Width, height (1 for a line of channels) and number of polarities; tonic's order."""
-
-
-@dataclass(frozen=True)
-class Binning:
-    """How recordings become frames; what is None is as the data set's card says.
-
-    Attributes:
-        by: "time": bins of equal length; "count": bins of equal numbers of events (the last may hold more or fewer).
-        steps: number of bins, the length of the sample's own time axis.
-        window_us: microseconds from the recording's start that are binned; later events are left out.
-        polarities: "split" gives each polarity a plane, "merge" puts both into one.
-        mode: "binary": 1 where a bin holds at least one event; "count": events over `full_scale`, at most 1.
-        size: height and width of a frame, at most the sensor's; pixels that fall together are merged.
-        full_scale: events a pixel and bin that stand as 1 in mode "count".
-
-    Raises:
-        InputError: a field is not what it may be; the message names it.
-    """
-
-    by: Literal["time", "count"] | None = None
-    steps: int | None = None
-    window_us: int | None = None
-    polarities: Literal["split", "merge"] | None = None
-    mode: Literal["binary", "count"] | None = None
-    size: tuple[int, int] | None = None
-    full_scale: int | None = None
-
-    def __post_init__(self) -> None:
-        for name, allowed in (("by", ("time", "count")), ("polarities", ("split", "merge")), ("mode", _MODES)):
-            value = getattr(self, name)
-            if value is not None and value not in allowed:
-                raise InputError(f"binning.{name}: {value!r} is not one of {', '.join(allowed)}")
-        for name in ("steps", "window_us", "full_scale"):
-            if not (getattr(self, name) is None or _positive(getattr(self, name))):
-                raise InputError(f"binning.{name}: {getattr(self, name)!r} is not a positive whole number")
-        size = self.size
-        if size is not None and not (isinstance(size, tuple) and len(size) == 2 and all(map(_positive, size))):
-            raise InputError(f"binning.size: {size!r} is not two positive whole numbers (height, width)")
-
-    def over(self, default: Binning) -> Binning:
-        """This binning, with the fields that are None taken from `default`."""
-        given = {name: value for name, value in vars(self).items() if value is not None}
-        return replace(default, **given)
-
-    def shape(self, sensor: Sensor) -> tuple[int, ...]:
-        """Of one frame: ``(polarities, height, width)``, without the axes that a sensor does not have.
-
-        Raises:
-            InputError: `size` is larger than the sensor.
-        """
-        width, height, polarities = sensor
-        rows, columns = self.size or (height, width)
-        if rows > height or columns > width:
-            raise InputError(f"binning.size: {rows} x {columns} is larger than the sensor of {height} x {width}")
-        pixels = (rows, columns) if height > 1 else (columns,)
-        return pixels if polarities == 1 else (1 if self.polarities == "merge" else polarities, *pixels)
-
-
-_MODES = ("binary", "count")
-
-
-def _positive(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def bin_events(events: Events, sensor: Sensor, binning: Binning) -> NDArray[Any]:

@@ -2,18 +2,70 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated, Any, Literal, Self
 
-from spikemark.data.binning import Binning, Sensor
+from pydantic import Field, model_validator
+
+from spikemark.core.options import checked
 from spikemark.errors import InputError
 from spikemark.registry import Registry, registry
 
 Kind = Literal["image", "points", "events", "series"]
 OFFICIAL_TEST = "test: the official one; validation: drawn from the official training samples"
+Count = Annotated[int, Field(ge=1)]
+
+Sensor = tuple[int, int, int]
+"""Width, height (1 for a line of channels) and number of polarities; tonic's order."""
 
 
-@dataclass(frozen=True)
+@checked
+class Binning:
+    """How event recordings become frames; what is None is as the data set's card says.
+
+    Attributes:
+        by: "time": bins of equal length; "count": bins of equal numbers of events (the last may hold more or fewer).
+        steps: number of bins, the length of the sample's own time axis.
+        window_us: microseconds from the recording's start that are binned; later events are left out.
+        polarities: "split" gives each polarity a plane, "merge" puts both into one.
+        mode: "binary": 1 where a bin holds at least one event; "count": events over `full_scale`, at most 1.
+        size: height and width of a frame, at most the sensor's; pixels that fall together are merged.
+        full_scale: events of one pixel and bin that stand as 1 in mode "count".
+
+    Raises:
+        InputError: a field is not what it may be; the message names it.
+    """
+
+    by: Literal["time", "count"] | None = None
+    steps: Count | None = None
+    window_us: Count | None = None
+    polarities: Literal["split", "merge"] | None = None
+    mode: Literal["binary", "count"] | None = None
+    size: tuple[Count, Count] | None = None
+    full_scale: Count | None = None
+
+    def over(self, default: Binning) -> Binning:
+        """This binning, with the fields that are None taken from `default`."""
+        names = self.__dataclass_fields__  # type: ignore[attr-defined]
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return replace(default, **given)
+
+    def shape(self, sensor: Sensor) -> tuple[int, ...]:
+        """Of one frame: ``(polarities, height, width)``, without the axes that a sensor does not have.
+
+        Raises:
+            InputError: `size` is larger than the sensor.
+        """
+        width, height, polarities = sensor
+        rows, columns = self.size or (height, width)
+        if rows > height or columns > width:
+            raise InputError(f"binning.size: {rows} x {columns} is larger than the sensor of {height} x {width}")
+        pixels = (rows, columns) if height > 1 else (columns,)
+        return pixels if polarities == 1 else (1 if self.polarities == "merge" else polarities, *pixels)
+
+
+@checked
 class Sizes:
     """Numbers of samples in the three splits; None stands for all there are.
 
@@ -21,17 +73,12 @@ class Sizes:
         InputError: a number is below 1.
     """
 
-    train: int | None = None
-    validation: int | None = None
-    test: int | None = None
-
-    def __post_init__(self) -> None:
-        for split, count in (("train", self.train), ("validation", self.validation), ("test", self.test)):
-            if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-                raise InputError(f"sizes.{split}: {count!r} is not a positive whole number")
+    train: Count | None = None
+    validation: Count | None = None
+    test: Count | None = None
 
 
-@dataclass(frozen=True)
+@checked
 class File:
     """One file of a data set.
 
@@ -50,9 +97,11 @@ class File:
     md5: str = ""
     unpacked: str | None = None
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _one_checksum(self) -> Self:
         if bool(self.sha256) == bool(self.md5):
-            raise InputError(f"{self.path}: one checksum is needed, SHA-256 or MD5")
+            raise ValueError(f"{self.path}: one checksum is needed, SHA-256 or MD5")
+        return self
 
     @property
     def checksum(self) -> tuple[str, str]:
@@ -65,7 +114,7 @@ class File:
         return self.path.endswith("/SHA256SUMS")
 
 
-@dataclass(frozen=True)
+@checked
 class Card:
     """What is known of a data set before reading it.
 
@@ -74,9 +123,9 @@ class Card:
         kind: "image" or "points" (static), "events" or "series" (with a time axis of their own).
         shape: of one sample at one time step; what the network sees.
         classes: number of classes.
-        samples: sizes of the whole splits.
+        samples: sizes of the whole splits; None where they are not known before reading.
         encoder: the encoder used when a suite names none.
-        loader: ``module:function`` that reads the pools (`spikemark.data.pools.Loader`).
+        loader: what reads the pools (`spikemark.data.pools.Loader`), or its ``module:function``.
         licence: as its publisher states it.
         source: publication and origin.
         split: how the three splits come about.
@@ -88,16 +137,16 @@ class Card:
 
     name: str
     kind: Kind
-    shape: tuple[int, ...]
-    classes: int
+    shape: Annotated[tuple[Count, ...], Field(min_length=1)]
+    classes: Count
     samples: Sizes
     encoder: str
-    loader: str
+    loader: str | Callable[..., Any]
     licence: str
     source: str
     split: str
     files: tuple[File, ...] = ()
-    steps: int | None = None
+    steps: Count | None = None
     sensor: Sensor | None = None
     binning: Binning | None = None
 

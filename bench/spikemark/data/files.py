@@ -2,7 +2,7 @@
 
 A file is looked for in the data folder (the argument, else the environment variable ``SPIKEMARK_DATA``), then in the
 download cache, and is downloaded into that cache when its card knows an address. The data folder is only ever read;
-nothing falls back from a damaged file to a download.
+nothing falls back from a damaged file to a download. What ``spikemark data`` does is here too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import pooch
 
-from spikemark.data.card import Card, File
+from spikemark.data.card import DATASETS, Card, File
 from spikemark.errors import DataError
 
 DATA_VARIABLE = "SPIKEMARK_DATA"
@@ -153,6 +153,101 @@ def download(card: Card, file: File, folder: Path, progressbar: Any = False) -> 
             f"{card.name}: {file.url} gave another file than {_NAMES[algorithm]} {digest}; {place}"
         ) from error
     return target
+
+
+def data_table(data_dir: Path | None = None) -> list[dict[str, Any]]:
+    """One row per data set: name, kind, shape, classes, samples of each split, licence, and whether it is present.
+
+    Presence means that the files exist; `verify` reads them.
+
+    Raises:
+        DataError: the data folder does not exist.
+    """
+    return [
+        {
+            "name": card.name,
+            "kind": card.kind,
+            "shape": " x ".join(map(str, card.shape)) + (f", {card.steps} steps" if card.steps else ""),
+            "classes": card.classes,
+            "train": card.samples.train,
+            "validation": card.samples.validation,
+            "test": card.samples.test,
+            "present": _presence(card, data_dir),
+            "licence": card.licence,
+        }
+        for card in DATASETS.values()
+    ]
+
+
+def fetch(name: str, data_dir: Path | None = None, progressbar: Any = False) -> list[Path]:
+    """Download what is missing of a data set, and check what is there.
+
+    Args:
+        name: in `DATASETS`.
+        data_dir: folder to complete, created if need be; None: the download cache.
+        progressbar: as in `download`.
+
+    Returns:
+        The files that were downloaded; none for a set that was complete, embedded or generated.
+
+    Raises:
+        UnknownNameError: no such data set.
+        DataError: a file cannot be downloaded, or one that is there is damaged.
+    """
+    card = DATASETS[name]
+    if data_dir is not None:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    missing = [file for file in card.files if find(file, data_dir) is None]
+    fetched = [download(card, file, data_dir or cache_folder(), progressbar) for file in missing]
+    problems = verify(name, data_dir)
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise DataError(problems[0] + more)
+    return fetched
+
+
+def verify(name: str, data_dir: Path | None = None) -> list[str]:
+    """Read every file of a data set and compare checksums.
+
+    Returns:
+        A line for each file that is missing or damaged; empty when all is well.
+
+    Raises:
+        UnknownNameError: no such data set.
+        DataError: the data folder does not exist.
+    """
+    problems = []
+    for file in _all_files(DATASETS[name], data_dir):
+        path = find(file, data_dir)
+        if path is None:
+            unpacked = find_unpacked(file, data_dir)
+            kept = f"; what was unpacked from it into {unpacked} has no checksum to compare" if unpacked else ""
+            problem: str | None = f"{file.path} is missing{kept}"
+        else:
+            problem = fault(path, file)
+        if problem is not None:
+            problems.append(problem)
+    return problems
+
+
+def _presence(card: Card, data_dir: Path | None) -> str:
+    if not card.files:
+        return "needs no files"
+    found = [bool(find(f, data_dir) or find_unpacked(f, data_dir)) for f in _all_files(card, data_dir)]
+    if all(found):
+        return "yes"
+    return f"{sum(found)} of {len(found)} files" if any(found) else "no"
+
+
+def _all_files(card: Card, data_dir: Path | None) -> list[File]:
+    """The card's files and those that its manifests list, as far as these are at hand and right."""
+    everything: list[File] = []
+    for file in card.files:
+        everything.append(file)
+        path = find(file, data_dir) if file.is_manifest else None
+        if path is not None and fault(path, file) is None:
+            everything.extend(listed(file, path.read_bytes()))
+    return everything
 
 
 def _damaged(path: Path, algorithm: str, found: str, expected: str) -> str:

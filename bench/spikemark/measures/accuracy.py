@@ -53,7 +53,7 @@ class Accuracy(Measure):
             _number("epoch_seconds", median(epoch.seconds for epoch in trained.history), "s"),
         ]
         loss = getattr(subject.trained_system.rule, "loss", None)
-        if loss in LOSSES:
+        if isinstance(loss, str) and loss in LOSSES:
             value = LOSSES[loss](best, labels).item()
             rows.append({"metric": "loss", "value": value, "unit": loss, "split": "test"})
         if trained.saved_bytes:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from spikemark.core.measurement import Measurement, Metric
 from spikemark.core.options import Options, each_once
+from spikemark.errors import InputError
 from spikemark.measures.measure import Measure, SubjectKind
 from spikemark.measures.speed.points import DType, LayerPhase, Mode
 
@@ -61,12 +62,6 @@ class Layers(Measure):
     def _no_doubles(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         return each_once(values)
 
-    @model_validator(mode="after")
-    def _some_axis(self) -> Self:
-        if not self._measured:
-            raise ValueError(f"axes: name at least one of {', '.join(LayerAxes.model_fields)}")
-        return self
-
     @property
     def threads(self) -> int:
         """See `Measure.threads`."""
@@ -77,7 +72,13 @@ class Layers(Measure):
         return {name: points for name in LayerAxes.model_fields if (points := getattr(self.axes, name))}
 
     def split(self) -> dict[str, Measure]:
-        """One job per axis."""
+        """One job per axis.
+
+        Raises:
+            InputError: no axis is named.
+        """
+        if not self._measured:
+            raise InputError(f"layers.axes: name at least one of {', '.join(LayerAxes.model_fields)}")
         return {
             name: self.model_copy(update={"axes": LayerAxes(**{name: points})})
             for name, points in self._measured.items()

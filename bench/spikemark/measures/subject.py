@@ -107,9 +107,7 @@ class Subject:
         """The data set, cut to the suite's sizes and binned as it says."""
         assert self.dataset_name is not None
         events = self.settings.get("events")
-        binning = (
-            None if events is None else Binning(**{k: tuple(v) if k == "size" and v else v for k, v in events.items()})
-        )
+        binning = None if events is None else Binning(**_with_tuples(events))
         return _dataset(self.dataset_name, self.data_dir, Sizes(**self.settings["sizes"]), binning)
 
     @cached_property
@@ -163,3 +161,8 @@ class Subject:
 def _dataset(name: str, data_dir: Path | None, sizes: Sizes, binning: Binning | None) -> Dataset:
     """Loaded once for all jobs that a process runs one after the other."""
     return load_dataset(name, data_dir, sizes, binning)
+
+
+def _with_tuples(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A table as it was before it became JSON."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}

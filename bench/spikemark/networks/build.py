@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 import torch
 from torch import nn
 
-from spikemark.core.adapter import Adapter, FrameworkLayer, SpikingNeurons
+from spikemark.core.adapter import Adapter, FrameworkLayer, SpikingNeurons, Unsupported
 from spikemark.core.neurons import NEURONS, FrameworkNeuron, NetworkNeuron, Neuron, NeuronSpec
 from spikemark.core.streams import generator, stream_seed
 from spikemark.errors import InputError
 from spikemark.networks.dropout import Masked
 from spikemark.networks.normalization import NORMALIZATIONS, Surroundings
-from spikemark.networks.stages import SpikingNetwork
+from spikemark.networks.stages import OwnWeights, SpikingNetwork
 from spikemark.registry import Registry, registry
 
 NETWORKS: Registry[Callable[..., SpikingNetwork]] = registry("network")
@@ -47,7 +48,8 @@ def build_network(
         seed: of the run.
         normalization: a name in `NORMALIZATIONS`; "none" for a network that normalises nothing.
         options: further arguments of the architecture, for example ``{"hidden": (64,)}``.
-        steps: T, which normalisations with parameters for every step need.
+        steps: T, which normalisations with parameters for every step need; also for an architecture that has an
+            argument ``steps``.
         meta: shapes alone, on torch's meta device: for counting what a network has without building it.
         name: of the neuron, for messages.
 
@@ -66,9 +68,13 @@ def build_network(
         parts.normalised = True
         return make_norm(channels, around)
 
-    # Layers draw weights when made; those are replaced.
+    given = dict(options or {})
+    if "steps" in signature(make).parameters:
+        given.setdefault("steps", steps)
+    # Layers draw weights when made; those are replaced, but for parts that keep their own.
     with torch.random.fork_rng(devices=[]), torch.device("meta" if meta else "cpu"):
-        model = _made(network, make, (input_shape, classes, parts.layer, norm), dict(options or {}))
+        torch.manual_seed(stream_seed("weights", seed))
+        model = _made(network, make, (input_shape, classes, parts.layer, norm), given)
         parts.check(normalization)
         if not meta:
             _name_streams(model, seed)
@@ -95,7 +101,8 @@ class _Parts:
                 return FrameworkLayer(self.name, self.neuron, shape, generator=self.jitter)
             case NetworkNeuron():
                 raise InputError(
-                    f"network {self.network}: it takes any neurons, and {self.name!r} is computed by its own network alone"
+                    f"network {self.network}: it takes any neurons, and {self.name!r} is computed by its own network "
+                    "alone"
                 )
 
     def check(self, normalization: str) -> None:
@@ -115,9 +122,10 @@ def _made(
 ) -> SpikingNetwork:
     try:
         model = make(*arguments, **options)
-    except TypeError as error:
-        if options and "unexpected keyword argument" in str(error):
-            raise InputError(f"network {name}: {error}") from None
+    except (TypeError, ValueError) as error:
+        refused = isinstance(error, (InputError, Unsupported))
+        if not refused and (options or "required keyword-only" in str(error)):
+            raise InputError(f"network {name}: {error} (options: {options})") from error
         raise
     if not isinstance(model, nn.Module):
         raise InputError(f"network {name}: made a {type(model).__name__}; expected a torch module")
@@ -134,17 +142,18 @@ def _without_jitter(neuron: Neuron) -> Neuron:
         return neuron
     return replace(
         neuron,
-        threshold=replace(neuron.threshold, jitter=0.0),  # type: ignore[type-var]
-        decay=replace(neuron.decay, jitter=0.0),  # type: ignore[type-var]
+        threshold=replace(neuron.threshold, jitter=0.0),
+        decay=replace(neuron.decay, jitter=0.0),
     )
 
 
 def _name_streams(model: nn.Module, seed: int) -> None:
     """Redraw every plain layer's weights, and have masks drawn, from streams of their own.
 
-    Whatever the frameworks drew before plays no part. Parameters of neurons are their own affair.
+    Whatever the frameworks drew before plays no part. Neurons draw their own parameters.
     """
-    inside = {id(m) for layer in model.modules() if isinstance(layer, FrameworkLayer) for m in layer.modules()}
+    own = (FrameworkLayer, OwnWeights)
+    inside = {id(m) for layer in model.modules() if isinstance(layer, own) for m in layer.modules()}
     for name, module in model.named_modules():
         if isinstance(module, Masked):
             module.stream = ("dropout", seed, name)

@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -33,6 +33,7 @@ from spikemark.registry import Registry, registry
 _TOKEN = re.compile(r"(?P<count>\d*)(?P<kind>[A-Z]+?)(?P<value>(?:\d[\d.]*)?K?)")
 _REPEAT = re.compile(r"\(([^()]*)\)x(\d+)")
 _AFTER_SYNAPSES = ("BN", "SN")
+_POOLINGS = {"MP": "max", "AP": "average"}
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,17 @@ class Token:
         except ValueError:
             raise InputError(f"layers: {self.text!r} lacks its number") from None
 
+    @property
+    def kernels(self) -> tuple[int, int]:
+        """Number and side of a convolution's kernels.
+
+        Raises:
+            InputError: one of them is missing.
+        """
+        if self.count is None:
+            raise InputError(f"layers: {self.text!r} lacks the number of its kernels, such as 128C3")
+        return self.count, int(self.number)
+
     def width(self, classes: int) -> int:
         """The value as a number of neurons; ``10K`` is 10 for each class, ``K`` one."""
         if self.value.endswith("K"):
@@ -74,8 +86,12 @@ Layer = Callable[["Builder", Token], None]
 LAYERS: Registry[Layer] = registry("layer")
 
 
-def parse(layers: str) -> list[Token]:
+def parse(layers: str, kinds: Iterable[str]) -> list[Token]:
     """The tokens of a layer string, repetitions written out.
+
+    Args:
+        layers: see the module.
+        kinds: the letters that a layer may have.
 
     Raises:
         InputError: a token that the grammar does not know.
@@ -87,8 +103,8 @@ def parse(layers: str) -> list[Token]:
         found = _TOKEN.fullmatch(text)
         if found is None:
             raise InputError(f"layers: {text!r} is no layer (see spikemark.networks.layers for the grammar)")
-        if found["kind"] not in LAYERS and found["kind"] not in _AFTER_SYNAPSES:
-            raise InputError(f"layers: {text!r}: {unknown('layer', found['kind'], [*LAYERS, *_AFTER_SYNAPSES])}")
+        if found["kind"] not in kinds:
+            raise InputError(f"layers: {text!r}: {unknown('layer', found['kind'], kinds)}")
         tokens.append(Token(text, int(found["count"]) if found["count"] else None, found["kind"], found["value"]))
     return tokens
 
@@ -130,13 +146,18 @@ def from_layers(
 class Builder:
     """Adds modules layer by layer and keeps the shape that the next one meets.
 
+    A network of stages of its own kind overrides `makes`, `kinds` and `layer`.
+
     Attributes:
+        makes: the class of the network.
         network: what was built so far.
         shape: of its output, for one sample and step.
         classes: number of classes.
         neurons: makes a layer of the system's neurons.
         norm: makes the system's normalisation.
     """
+
+    makes: ClassVar[type[SpikingNetwork]] = SpikingNetwork
 
     def __init__(
         self,
@@ -148,7 +169,7 @@ class Builder:
         bias: bool = False,
         **options: Any,
     ) -> None:
-        self.network = SpikingNetwork()
+        self.network = self.makes()
         self.shape = tuple(shape)
         self.classes = classes
         self.neurons = neurons
@@ -160,12 +181,9 @@ class Builder:
 
     def build(self, layers: str) -> SpikingNetwork:
         """The network of a layer string; see `from_layers`."""
-        self._left = parse(layers)
+        self._left = parse(layers, self.kinds)
         while self._left:
-            token = self._left.pop(0)
-            if token.kind in _AFTER_SYNAPSES:
-                raise InputError(f"layers: {token.text} stands without a convolution or FC before it")
-            LAYERS[token.kind](self, token)
+            self.layer(self._left.pop(0))
         unused = sorted(set(self._options) - self._taken)
         if unused:
             raise InputError(f"layers: no layer of {layers} takes the option {', '.join(unused)}")
@@ -174,6 +192,30 @@ class Builder:
                 f"layers: {layers} ends in {list(self.shape)}, not in one score for each of {self.classes} classes"
             )
         return self.network
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The letters that it knows."""
+        return (*LAYERS, *_AFTER_SYNAPSES)
+
+    def layer(self, token: Token) -> None:
+        """Append a layer, and take what belongs to it.
+
+        Raises:
+            InputError: the layer does not fit what is there.
+        """
+        if token.kind in _AFTER_SYNAPSES:
+            raise InputError(f"layers: {token.text} stands without a convolution or FC before it")
+        LAYERS[token.kind](self, token)
+
+    def take(self, *kinds: str) -> Token | None:
+        """The next layer if its letters are one of `kinds`, taken off; else None."""
+        return self._left.pop(0) if self._left and self._left[0].kind in kinds else None
+
+    @property
+    def at_end(self) -> bool:
+        """Whether all layers are taken."""
+        return not self._left
 
     def option(self, name: str, default: Any) -> Any:
         """An option of the network that a layer takes."""
@@ -188,11 +230,11 @@ class Builder:
 
     def stage(self, name: str, synapses: nn.Module) -> None:
         """Append synapses that give `shape`, with the BN, SN and pooling that follow them."""
-        norm = self.norm(self.shape[0]) if self._next_is("BN") else nn.Identity()
-        neurons = self.neurons(self.shape) if self._next_is("SN") else nn.Identity()
+        norm = self.norm(self.shape[0]) if self.take("BN") else nn.Identity()
+        neurons = self.neurons(self.shape) if self.take("SN") else nn.Identity()
         pool = None
-        if self._left and self._left[0].kind in _POOLINGS:
-            pool, self.shape = self.pooling(self._left.pop(0))
+        if (pooling := self.take(*_POOLINGS)) is not None:
+            pool, self.shape = self.pooling(pooling)
         self.add(name, Stage(synapses, norm, neurons, pool, out_shape=self.shape), self.shape)
 
     def flatten(self) -> int:
@@ -214,32 +256,29 @@ class Builder:
 
     def pooling(self, token: Token) -> tuple[nn.Module, tuple[int, ...]]:
         """Pooling for a batch, and the shape behind it."""
+        return POOLS[_POOLINGS[token.kind]](int(token.number)), self.pooled(token)
+
+    def pooled(self, token: Token) -> tuple[int, ...]:
+        """The shape behind a pooling.
+
+        Raises:
+            InputError: it does not fit.
+        """
         size = int(token.number)
         channels, *sides = self.shape
-        if len(sides) != 2 or min(sides) < size:
+        if len(sides) != 2 or not 1 <= size <= min(sides):
             raise InputError(f"layers: {token.text} does not fit {self.shape}")
-        return POOLS[_POOLINGS[token.kind]](size), (channels, *(side // size for side in sides))
-
-    def _next_is(self, kind: str) -> bool:
-        if self._left and self._left[0].kind == kind:
-            del self._left[0]
-            return True
-        return False
-
-
-_POOLINGS = {"MP": "max", "AP": "average"}
+        return (channels, *(side // size for side in sides))
 
 
 def convolution(builder: Builder, token: Token) -> None:
     """``nCk``: n kernels of k x k, padded."""
     channels, height, width = builder.images(token)
-    if token.count is None:
-        raise InputError(f"layers: {token.text!r} lacks the number of its kernels, such as 128C3")
-    kernel = int(token.number)
-    if kernel % 2 == 0:
+    count, side = token.kernels
+    if side % 2 == 0:
         raise InputError(f"layers: {token.text}: only odd kernels keep an image's size")
-    builder.shape = (token.count, height, width)
-    builder.stage("conv", nn.Conv2d(channels, token.count, kernel, padding=kernel // 2, bias=builder.bias))
+    builder.shape = (count, height, width)
+    builder.stage("conv", nn.Conv2d(channels, count, side, padding=side // 2, bias=builder.bias))
 
 
 def fully_connected(builder: Builder, token: Token) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikemark.errors import InputError
+from spikemark.networks.stages import is_constant
 from spikemark.registry import Registry, registry
 
 
@@ -48,15 +49,50 @@ NORMALIZATIONS: Registry[MakeNormalization] = registry("normalization")
 
 
 class JointBatchNorm(_BatchNorm):
-    """One mean and variance per channel, over batch, steps and space together."""
+    """One mean and variance per channel, over batch, steps and space together.
+
+    Constant currents are normalised once: their statistics are those of one step. Only the unbiased variance, which is
+    what running statistics hold, knows that there are T times as many values.
+    """
 
     def _check_input_dim(self, x: Tensor) -> None:
         """Any ``[N, C, ...]``: there is no shape that this would have to refuse."""
 
     def forward(self, x: Tensor) -> Tensor:
         """``[T, B, C, ...]`` to the same shape."""
+        if self._seen_once(x):
+            once = self._once(x[0], lambda before, after: self._with_more_values(before, after, len(x), x[0]))
+            return once.expand(x.shape)
         normalised: Tensor = super().forward(x.flatten(0, 1)).unflatten(0, x.shape[:2])
         return normalised
+
+    def _seen_once(self, x: Tensor) -> bool:
+        """Whether one step tells all: for a single value per channel torch has no statistics."""
+        return is_constant(x) and (not self.training or x[0].numel() > x.shape[2])
+
+    def _once(self, frame: Tensor, corrected: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """One step normalised; `corrected` gives the running variance from that before and after torch's update."""
+        before = self.running_var.clone() if self.training and self.running_var is not None else None
+        normalised: Tensor = super().forward(frame)
+        if before is not None and self.running_var is not None:
+            # A new buffer: autograd holds the old one, whose change it would refuse.
+            self.running_var = corrected(before, self.running_var)
+        return normalised
+
+    @property
+    def _momentum(self) -> float:
+        """Of the update that torch has just made."""
+        if self.momentum is not None:
+            return float(self.momentum)
+        assert self.num_batches_tracked is not None
+        return 1 / float(self.num_batches_tracked)
+
+    def _with_more_values(self, before: Tensor, after: Tensor, steps: int, frame: Tensor) -> Tensor:
+        """The running variance for T times as many values: Bessel's correction is the smaller one."""
+        values = frame.numel() // frame.shape[1]
+        factor = steps * (values - 1) / (steps * values - 1)
+        kept = (1 - self._momentum) * before
+        return kept + (after - kept) * factor
 
 
 class StepBatchNorm(JointBatchNorm):

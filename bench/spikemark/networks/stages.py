@@ -14,8 +14,20 @@ MakeNorm = Callable[[int], nn.Module]
 """From a number of channels to a normalisation of ``[T, B, C, ...]``."""
 
 
+def is_constant(x: Tensor) -> bool:
+    """Whether all steps of ``[T, B, ...]`` are one frame by construction: a view that does not move along T."""
+    return len(x) > 1 and x.stride(0) == 0
+
+
 def over_time(module: nn.Module, x: Tensor) -> Tensor:
-    """Apply a module that knows batches only to ``[T, B, ...]``."""
+    """Apply a module that knows batches only to ``[T, B, ...]``.
+
+    Synapses see a constant input once: their currents are the same at every step, and their gradient is the sum over
+    the steps, which is what the view's own backward pass gives.
+    """
+    if is_constant(x) and next(module.parameters(), None) is not None:
+        once: Tensor = module(x[0])
+        return once.expand(len(x), *once.shape)
     folded: Tensor = module(x.flatten(0, 1))
     unfolded: Tensor = folded.unflatten(0, x.shape[:2])
     return unfolded
@@ -76,6 +88,10 @@ class PopulationReadout(nn.Module):
         """See the class."""
         populations: Tensor = spikes.unflatten(-1, (self.classes, -1))
         return populations.mean(-1)
+
+
+class OwnWeights:
+    """A part of a network whose layers keep the first weights that they were made with; draws follow the run's seed."""
 
 
 class SpikingNetwork(nn.Sequential):

@@ -1,29 +1,34 @@
 """The common form of every noise: a change of a `Case`, which is a trained network together with what it is asked.
 
 Whether a noise touches the samples, the spikes or the hardware is decided by which field of the case it replaces; who
-evaluates the case need not know. A noise never writes to what it was given.
+evaluates the case need not know. A noise never writes to what it was given. This module imports no torch: plans read
+the rows alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import torch
-from torch import Tensor, nn
-
-from spikemark.core.adapter import Adapter
+from spikemark.core.options import checked
 from spikemark.data.card import Card, Kind
-from spikemark.data.recordings import Recordings
 from spikemark.errors import InputError
-from spikemark.registry import Registry, registry
+from spikemark.registry import Registry, register, registry
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from spikemark.core.adapter import Adapter
+    from spikemark.data.recordings import Recordings
 
 Domain = Literal["input", "events", "spikes", "hardware", "adversary"]
+Target = Literal["inputs", "events", "spikes", "weights", "case"]
 SEVERITIES = (1, 2, 3, 4, 5)
 
-EncodeStep = Callable[[Tensor, torch.Generator], Tensor]
+EncodeStep = Callable[["Tensor", "torch.Generator"], "Tensor"]
 """From a batch of samples ``[B, ...]`` and a source of draws to the network's input ``[T, B, *shape]``."""
 
 
@@ -38,6 +43,7 @@ class Case:
         encode_step: how samples reach the network; for noises that need gradients to the samples.
         adapter: the framework of the network's neurons; for noises that build neurons anew.
         recordings: the event lists behind the samples; for noises on events.
+        draws: of a disturbed case, the generators that draw while it is evaluated; they go on from batch to batch.
     """
 
     model: nn.Module
@@ -46,13 +52,26 @@ class Case:
     encode_step: EncodeStep
     adapter: Adapter | None = None
     recordings: Recordings | None = None
+    draws: tuple[torch.Generator, ...] = ()
 
 
-Perturb = Callable[[Case, float, torch.Generator], AbstractContextManager[Case]]
+Perturb = Callable[[Case, float, "torch.Generator"], AbstractContextManager[Case]]
 """Enters the case disturbed at a level; leaving it takes back whatever was attached to the network."""
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_TARGETS: dict[Domain, Target] = {
+    "input": "inputs", "events": "events", "spikes": "spikes", "hardware": "weights", "adversary": "case"
+}  # fmt: skip
+_KINDS: dict[Domain, tuple[Kind, ...]] = {
+    "input": ("image", "points", "series"),
+    "events": ("events",),
+    "spikes": ("image", "points", "events", "series"),
+    "hardware": ("image", "points", "events", "series"),
+    "adversary": ("image", "points"),
+}
 
 
-@dataclass(frozen=True)
+@checked
 class Noise:
     """One way in which the world disturbs a network.
 
@@ -61,27 +80,31 @@ class Noise:
         domain: what it disturbs.
         levels: the parameter at severity 1 to 5, from mild to strong.
         unit: what the parameter is.
+        function: what happens at a level; its form depends on `on`, see `noise`.
+        on: what the function maps.
+        kinds: of data sets to which it applies.
         summary: one sentence.
         source: the publication of the noise or of its parameters.
-        perturb: how a case is disturbed.
-        kinds: of data sets to which it applies.
         polarities: that events must have, for it to change anything.
+        sample_major: of a function on spikes, see `noise`.
     """
 
     name: str
     domain: Domain
     levels: tuple[float, float, float, float, float]
     unit: str
-    summary: str
-    source: str
-    perturb: Perturb
-    kinds: tuple[Kind, ...] = ("image", "points", "events", "series")
+    function: Callable[..., Any]
+    on: Target
+    kinds: tuple[Kind, ...]
+    summary: str = ""
+    source: str = ""
     polarities: int = 1
+    sample_major: bool = False
 
     @property
     def shared(self) -> bool:
         """Whether the noisy samples follow from samples and draws alone, the same for every network."""
-        return self.domain in ("input", "events")
+        return self.on in ("inputs", "events")
 
     def check(self, card: Card) -> None:
         """That the noise makes sense for a data set.
@@ -103,37 +126,78 @@ class Noise:
             generator: on the CPU; the source of all draws.
 
         Raises:
-            InputError: a severity outside 0..5, or a case that this noise cannot disturb.
+            InputError: a severity outside 0..5, a case that this noise cannot disturb, or a function that gives
+                something of another shape or type than it should.
         """
         if severity == 0:
             return nullcontext(case)
         if severity not in SEVERITIES:
             raise InputError(f"severity: {severity} is not one of 0 (clean) to 5")
-        return self.perturb(case, self.levels[severity - 1], generator)
+        from spikemark.noise.targets import TARGETS
+
+        return TARGETS[self.on](self, case, self.levels[severity - 1], generator)
 
 
 def _merged(card: Card) -> bool:
     return card.binning is not None and card.binning.polarities == "merge"
 
 
-def on_inputs(function: Callable[[Tensor, float, torch.Generator], Tensor]) -> Perturb:
-    """A noise that maps the samples ``[N, ...]`` to new ones; values are clipped to 0..1."""
-
-    def perturb(case: Case, level: float, generator: torch.Generator) -> AbstractContextManager[Case]:
-        return nullcontext(replace(case, inputs=function(case.inputs, level, generator).clamp(0, 1)))
-
-    return perturb
-
-
-def on_model(function: Callable[[nn.Module, float, torch.Generator], AbstractContextManager[nn.Module]]) -> Perturb:
-    """A noise that enters another network, or the same one with hooks attached for the while."""
-
-    @contextmanager
-    def perturb(case: Case, level: float, generator: torch.Generator) -> Iterator[Case]:
-        with function(case.model, level, generator) as model:
-            yield replace(case, model=model)
-
-    return perturb
-
-
 NOISES: Registry[Noise] = registry("noise")
+
+
+def noise(
+    name: str,
+    *,
+    domain: Domain,
+    levels: Sequence[float],
+    unit: str,
+    summary: str = "",
+    source: str = "",
+    kinds: Sequence[Kind] | None = None,
+    on: Target | None = None,
+    polarities: int = 1,
+    sample_major: bool = False,
+) -> Callable[[Function], Function]:
+    """Register a function as a noise.
+
+    What it is given and gives back depends on what it maps; draws come from `generator` (a `torch.Generator` on the
+    CPU) alone, and nothing that is given may be written to:
+
+    - "inputs": ``f(inputs [N, ...], level, generator)`` to samples of the same shape; they are clipped to 0..1.
+    - "events": ``f(sensor, duration, level, random)`` to a function of one recording, see `spikemark.noise.events`.
+    - "spikes": ``f(spikes [T, B, *shape], level, generator)`` to spikes of the same shape, for every spiking layer.
+    - "weights": ``f(weights, level, generator)`` to weights of the same shape, for every linear or convolution.
+    - "case": ``f(case, level, generator)`` to a context manager that enters another `Case`.
+
+    Args:
+        name: as users write it.
+        domain: what the noise disturbs.
+        levels: five numbers, from mild to strong.
+        unit: what the numbers are.
+        summary: one sentence.
+        source: the publication.
+        kinds: of data sets to which it applies; those that usually suit the domain when None.
+        on: what the function maps; when None what its domain suggests: "inputs" for "input", "events", "spikes",
+            "weights" for "hardware", "case" for "adversary".
+        polarities: that events must have, for it to change anything.
+        sample_major: that a function on spikes draws all of one sample before it draws the next one's, as
+            ``torch.rand((B, T, *shape), generator=generator)`` does. Others are called for one sample at a time, so
+            that noise never depends on the batch size.
+
+    Raises:
+        InputError: levels are not five finite numbers, or another argument is not what it may be.
+        spikemark.registry.PluginError: the name is taken.
+    """
+
+    def keep(function: Function) -> Function:
+        try:
+            row = Noise(
+                name, domain, tuple(levels), unit, function, on or _TARGETS.get(domain, "case"),  # type: ignore[arg-type]
+                tuple(kinds) if kinds is not None else _KINDS.get(domain, ()), summary, source, polarities, sample_major,
+            )  # fmt: skip
+        except (InputError, TypeError) as error:
+            raise InputError(f"noise {name!r}: {error}") from None
+        register("noise", name, row, source=source)
+        return function
+
+    return keep

@@ -2,57 +2,31 @@
 
 Every noise is a maker ``(sensor, duration, level, random)`` of a change of one recording; what the maker draws is the
 same for all samples (hot pixels), what the change draws is not. Times are fractions of the binned window and amounts
-are relative to the recording, so that a level means the same to a camera and to a silicon ear.
+are relative to the recording, so that a level means the same to a camera and to a silicon ear. Recordings are changed
+one after the other, so no draw depends on how many follow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-
-from spikemark.data.binning import Events, Sensor, make_events
+from spikemark.core.lazy import LazyModule
+from spikemark.data.card import Sensor
 from spikemark.errors import InputError
-from spikemark.noise.case import Case, Perturb
+from spikemark.noise.case import noise
 
-Change = Callable[[Events], Events]
-Make = Callable[[Sensor, int, float, np.random.Generator], Change]
+if TYPE_CHECKING:
+    import numpy as np
+
+    from spikemark.data.binning import Events
+else:
+    np = LazyModule("numpy")
+
+Change = Callable[["Events"], "Events"]
 HOT_RATE = 10.0
-
-
-def on_events(make: Make) -> Perturb:
-    """A noise that changes every recording behind the samples and bins it anew."""
-
-    def perturb(case: Case, level: float, generator: torch.Generator) -> AbstractContextManager[Case]:
-        recordings = case.recordings
-        if recordings is None:
-            raise InputError("this noise disturbs event lists; the samples have none")
-        if len(recordings) != len(case.inputs):
-            raise InputError(f"{recordings.name}: {len(recordings)} recordings for {len(case.inputs)} samples")
-        window = recordings.binning.window_us
-        assert window is not None
-        with _draws_of_numpy(generator) as random:
-            change = make(recordings.sensor, window, level, random)
-            noisy = recordings.frames(lambda events: change(events) if len(events) else events)
-        return nullcontext(replace(case, inputs=noisy))
-
-    return perturb
-
-
-@contextmanager
-def _draws_of_numpy(generator: torch.Generator) -> Iterator[np.random.Generator]:
-    """Draws that follow from `generator`: tonic's, from numpy's global generator, restored afterwards, and ours."""
-    seeds = torch.randint(2**32, (2,), generator=generator).tolist()
-    before = np.random.get_state()
-    np.random.seed(seeds[0])
-    try:
-        yield np.random.default_rng(seeds[1])
-    finally:
-        np.random.set_state(before)
+_GU = "Gu et al., EventDrop, IJCAI 2021 (arXiv 2106.05836)"
+_FENG = "Feng et al., Event density based denoising, Applied Sciences 10, 2020: background activity and hot pixels"
 
 
 def _tonic() -> Any:
@@ -63,16 +37,40 @@ def _tonic() -> Any:
     return transforms
 
 
+@noise(
+    "event-drop",
+    domain="events",
+    levels=(0.5, 0.65, 0.73, 0.78, 0.82),
+    unit="fraction of events",
+    summary="Events lost at random.",
+    source=f"{_GU}; tonic DropEvent",
+)
 def event_drop(sensor: Sensor, duration: int, level: float, random: np.random.Generator) -> Change:
     """Lose the fraction `level` of the events."""
     return _changing(_tonic().DropEvent(p=level))
 
 
+@noise(
+    "drop-by-time",
+    domain="events",
+    levels=(0.2, 0.3, 0.37, 0.44, 0.5),
+    unit="fraction of the recording",
+    summary="All events of an interval lost.",
+    source=f"{_GU}; tonic DropEventByTime",
+)
 def drop_by_time(sensor: Sensor, duration: int, level: float, random: np.random.Generator) -> Change:
     """Lose the events of an interval at a random place, `level` of the time up to the last event."""
     return _changing(_tonic().DropEventByTime(duration_ratio=level))
 
 
+@noise(
+    "drop-by-area",
+    domain="events",
+    levels=(0.15, 0.25, 0.35, 0.45, 0.53),
+    unit="side of the box in sides",
+    summary="All events of a box of pixels lost.",
+    source=f"{_GU}; tonic DropEventByArea",
+)
 def drop_by_area(sensor: Sensor, duration: int, level: float, random: np.random.Generator) -> Change:
     """Lose the events of a box of `level` of both sides at a random place, in each recording its own.
 
@@ -91,16 +89,34 @@ def drop_by_area(sensor: Sensor, duration: int, level: float, random: np.random.
     return change
 
 
+@noise(
+    "time-jitter",
+    domain="events",
+    levels=(0.01, 0.03, 0.1, 0.3, 1.0),
+    unit="standard deviation in windows",
+    summary="Every event early or late by its own time.",
+    source="tonic TimeJitter",
+)
 def time_jitter(sensor: Sensor, duration: int, level: float, random: np.random.Generator) -> Change:
     """Move every event in time by a normal draw of standard deviation `level` windows; some leave the window."""
     return _changing(_tonic().TimeJitter(std=level * duration, clip_negative=True, sort_timestamps=True))
 
 
+@noise(
+    "spatial-jitter",
+    domain="events",
+    levels=(0.5, 1.2, 1.7, 2.2, 2.6),
+    unit="standard deviation in pixels",
+    summary="Every event at a wrong pixel nearby.",
+    source="tonic SpatialJitter",
+)
 def spatial_jitter(sensor: Sensor, duration: int, level: float, random: np.random.Generator) -> Change:
     """Move every event by a normal draw of standard deviation `level` pixels in each direction; some leave the sensor.
 
     tonic draws; rounding is ours, because tonic cuts fractions off, which shifts everything by half a pixel.
     """
+    from spikemark.data.binning import make_events
+
     width, height, _ = sensor
     jitter = _tonic().SpatialJitter(sensor_size=sensor, var_x=level**2, var_y=level**2 if height > 1 else 0.0)
     exact = np.dtype([("x", np.float64), ("y", np.float64), ("t", np.int32), ("p", np.int8)])
@@ -114,6 +130,14 @@ def spatial_jitter(sensor: Sensor, duration: int, level: float, random: np.rando
     return change
 
 
+@noise(
+    "background-noise",
+    domain="events",
+    levels=(0.1, 0.25, 0.4, 0.6, 0.8),
+    unit="noise events per event",
+    summary="Events from nowhere, evenly over sensor and time.",
+    source=f"{_FENG}; tonic UniformNoise",
+)
 def background(sensor: Sensor, duration: int, level: float, random: np.random.Generator) -> Change:
     """Add `level` events for each event of the recording, anywhere on the sensor and at any time of the recording."""
     from tonic.functional import uniform_noise_numpy
@@ -125,11 +149,21 @@ def background(sensor: Sensor, duration: int, level: float, random: np.random.Ge
     return change
 
 
+@noise(
+    "hot-pixels",
+    domain="events",
+    levels=(0.005, 0.015, 0.04, 0.065, 0.09),
+    unit="fraction of pixels",
+    summary="Pixels that fire ten times as often as the others, always the same.",
+    source=_FENG,
+)
 def hot_pixels(sensor: Sensor, duration: int, level: float, random: np.random.Generator) -> Change:
     """The fraction `level` of the pixels, the same in all recordings, fires ten times as often as pixels do on average.
 
     Their events come at random times of the window with random polarity.
     """
+    from spikemark.data.binning import make_events
+
     width, height, polarities = sensor
     pixels = width * height
     hot = random.permutation(pixels)[: max(1, round(level * pixels))]
@@ -145,6 +179,14 @@ def hot_pixels(sensor: Sensor, duration: int, level: float, random: np.random.Ge
     return change
 
 
+@noise(
+    "refractory-period",
+    domain="events",
+    levels=(0.05, 0.08, 0.11, 0.15, 0.2),
+    unit="windows",
+    summary="Pixels that stay silent for a while after an event.",
+    source="as tonic RefractoryPeriod",
+)
 def refractory_period(sensor: Sensor, duration: int, level: float, random: np.random.Generator) -> Change:
     """Lose an event when its pixel had one, lost or not, within `level` windows before it.
 
@@ -165,6 +207,15 @@ def refractory_period(sensor: Sensor, duration: int, level: float, random: np.ra
     return change
 
 
+@noise(
+    "polarity-flip",
+    domain="events",
+    levels=(0.1, 0.2, 0.3, 0.4, 0.5),
+    unit="probability per event",
+    summary="Events of the other polarity.",
+    source="as tonic RandomFlipPolarity, here event by event",
+    polarities=2,
+)
 def polarity_flip(sensor: Sensor, duration: int, level: float, random: np.random.Generator) -> Change:
     """Turn the polarity of each event over with probability `level`; tonic's transform turns whole recordings."""
 
@@ -176,6 +227,14 @@ def polarity_flip(sensor: Sensor, duration: int, level: float, random: np.random
     return change
 
 
+@noise(
+    "time-skew",
+    domain="events",
+    levels=(0.25, 0.6, 1.0, 1.6, 2.5),
+    unit="relative error of the clock",
+    summary="A clock that runs too slow or too fast.",
+    source="tonic TimeSkew",
+)
 def time_skew(sensor: Sensor, duration: int, level: float, random: np.random.Generator) -> Change:
     """Run each recording's clock ``1 + level`` times too slow or too fast, with equal chance."""
     skew = _tonic().functional.time_skew_numpy

@@ -8,65 +8,79 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Tensor, nn
-
-from spikemark.core.adapter import Adapter, SpikingLayer
-from spikemark.core.neurons import Learnable, NeuronSpec
+from spikemark.core.lazy import LazyModule
+from spikemark.core.neurons import Learnable
 from spikemark.errors import InputError
-from spikemark.noise.case import Case, Perturb
-from spikemark.noise.spikes import spiking_layers
+from spikemark.noise.case import Case, noise
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from spikemark.core.adapter import Adapter, SpikingLayer
+else:
+    torch = LazyModule("torch")
 
 STORED_BITS = 8
+_BUCHEL = "Büchel et al., Scientific Reports 11, 2021 (arXiv 2102.06408)"
+_SPYROU = "Spyrou et al., Neuron fault tolerance in spiking neural networks, DATE 2021"
+_STUTZ = "Stutz et al., MLSys 2021 (arXiv 2006.13977)"
+_KRISHNAMOORTHI = "Krishnamoorthi 2018 (arXiv 1806.08342)"
 
 
-def on_synapses(function: Callable[[Tensor, float, torch.Generator], Tensor]) -> Perturb:
-    """A noise that maps each weight tensor (on the CPU) to a new one."""
-
-    def perturb(case: Case, level: float, generator: torch.Generator) -> AbstractContextManager[Case]:
-        model = copy.deepcopy(case.model)
-        with torch.no_grad():
-            for weight in synapses(model):
-                weight.copy_(function(weight.cpu(), level, generator))
-        return nullcontext(replace(case, model=model))
-
-    return perturb
-
-
-def synapses(model: nn.Module) -> list[Tensor]:
-    """The weights of its linear and convolutional layers.
-
-    Raises:
-        InputError: there are none, so that a noise on them would silently do nothing.
-    """
-    plain = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-    weights = [module.weight for module in model.modules() if isinstance(module, plain)]
-    if not weights:
-        raise InputError(f"this noise disturbs synapses; the {type(model).__name__} has no linear or convolution")
-    return weights
-
-
+@noise(
+    "weight-mismatch",
+    domain="hardware",
+    levels=(0.4, 0.7, 1.0, 1.5, 2.0),
+    unit="relative standard deviation",
+    summary="Every weight off by its own factor.",
+    source=_BUCHEL,
+)
 def weight_mismatch(weights: Tensor, level: float, generator: torch.Generator) -> Tensor:
     """Multiply each weight by ``1 + level * normal``."""
     return weights * (1 + level * torch.randn(weights.shape, generator=generator))
 
 
+@noise(
+    "stuck-synapses",
+    domain="hardware",
+    levels=(0.15, 0.27, 0.4, 0.53, 0.66),
+    unit="fraction of synapses",
+    summary="Weights stuck at zero.",
+    source="Lee and Lim 2023 (arXiv 2312.04840): SA0 faults",
+)
 def stuck_synapses(weights: Tensor, level: float, generator: torch.Generator) -> Tensor:
     """Set each weight to 0 with probability `level`."""
     return weights.masked_fill(torch.rand(weights.shape, generator=generator) < level, 0.0)
 
 
+@noise(
+    "weight-quantisation",
+    domain="hardware",
+    levels=(8.0, 6.0, 4.0, 3.0, 2.0),
+    unit="bits per weight",
+    summary="Weights rounded to few values, symmetric, one scale per layer.",
+    source=_KRISHNAMOORTHI,
+)
 def quantisation(weights: Tensor, level: float, generator: torch.Generator) -> Tensor:
-    """Round to `level` bits: ``2 ** level - 1`` evenly spaced values, symmetric about 0, one scale a tensor."""
+    """Round to `level` bits: ``2 ** level - 1`` evenly spaced values, symmetric about 0, one scale per tensor."""
     codes, scale = _store(weights, int(level))
     return codes * scale
 
 
+@noise(
+    "bit-flips",
+    domain="hardware",
+    levels=(0.005, 0.015, 0.03, 0.07, 0.13),
+    unit="probability per bit",
+    summary="Bits flipped in weights stored as 8-bit integers.",
+    source=_STUTZ,
+)
 def bit_flips(weights: Tensor, level: float, generator: torch.Generator) -> Tensor:
     """Store in 8 bits (two's complement, as `quantisation`), flip each bit with probability `level`, and read back."""
     codes, scale = _store(weights, STORED_BITS)
@@ -88,8 +102,10 @@ def _store(weights: Tensor, bits: int) -> tuple[Tensor, Tensor]:
 @contextmanager
 def stuck_neurons(case: Case, level: float, generator: torch.Generator, *, output: float) -> Iterator[Case]:
     """A fraction `level` of all neurons gives `output` (0 dead, 1 always firing) at every step."""
+    from spikemark.noise.targets import spiking_neurons
+
     model = copy.deepcopy(case.model)
-    for layer in spiking_layers(model):
+    for layer in spiking_neurons(model):
         stuck = torch.rand(layer.shape, generator=generator) < level
         layer.register_forward_hook(partial(_stick, stuck, output))
     yield replace(case, model=model)
@@ -99,57 +115,100 @@ def _stick(stuck: Tensor, output: float, layer: nn.Module, arguments: object, sp
     return spikes.masked_fill(stuck.to(spikes.device), output)
 
 
+noise(
+    "dead-neurons",
+    domain="hardware",
+    levels=(0.15, 0.3, 0.5, 0.65, 0.8),
+    unit="fraction of neurons",
+    summary="Neurons that never fire.",
+    source=_SPYROU,
+    on="case",
+)(partial(stuck_neurons, output=0.0))
+noise(
+    "firing-neurons",
+    domain="hardware",
+    levels=(0.03, 0.06, 0.09, 0.12, 0.15),
+    unit="fraction of neurons",
+    summary="Neurons that fire at every step.",
+    source=f"{_SPYROU}: saturated neurons",
+    on="case",
+)(partial(stuck_neurons, output=1.0))
+
+
 @contextmanager
 def neuron_mismatch(
     case: Case, level: float, generator: torch.Generator, *, parameter: Literal["threshold", "decay"]
 ) -> Iterator[Case]:
     """Give every neuron its own threshold or decay, the trained one times ``1 + level * normal``.
 
-    Thresholds stay positive, decays within 0..1. The framework builds the layers anew, with one value a neuron.
+    Thresholds stay positive, decays within 0..1. The framework builds the layers anew, with one value per neuron.
 
     Raises:
-        InputError: the case has no adapter to build them.
+        InputError: see `with_neurons`.
     """
-    if case.adapter is None:
-        raise InputError(f"{parameter} mismatch builds new neurons: the robustness measure needs the adapter")
-    model = copy.deepcopy(case.model)
-    named = [(name, layer) for name, layer in model.named_modules() if isinstance(layer, SpikingLayer)]
-    for (name, _), layer in zip(named, spiking_layers(model), strict=True):
+
+    def mismatched(layer: SpikingLayer, adapter: Adapter) -> SpikingLayer:
         values: Tensor = getattr(layer, parameter).detach().cpu().expand(layer.shape)
         drawn = values * (1 + level * torch.randn(layer.shape, generator=generator))
         kept = drawn.clamp(0, 1) if parameter == "decay" else torch.maximum(drawn, 1e-3 * values)
-        model.set_submodule(name, _rebuilt(case, layer, parameter, kept))
-    yield replace(case, model=model)
+        own = Learnable(layer.spec.parameters[parameter].init, "neuron")
+        spec = replace(layer.spec, threshold=own) if parameter == "threshold" else replace(layer.spec, decay=own)
+        new = as_trained(layer, adapter.neuron(spec, layer.shape, generator=torch.Generator()), but=parameter)
+        with torch.no_grad():
+            new.get_parameter_or_buffer(parameter).copy_(kept)
+        return new
+
+    yield replace(case, model=with_neurons(case, mismatched))
 
 
-def _rebuilt(case: Case, layer: SpikingLayer, parameter: Literal["threshold", "decay"], values: Tensor) -> SpikingLayer:
-    """The layer with one effective value of `parameter` a neuron, all else as trained."""
-    assert case.adapter is not None
-    other: Literal["threshold", "decay"]
-    spec: NeuronSpec
-    if parameter == "threshold":
-        other, spec = "decay", replace(layer.spec, threshold=Learnable(layer.spec.threshold.init, "neuron"))
-    else:
-        other, spec = "threshold", replace(layer.spec, decay=Learnable(layer.spec.decay.init, "neuron"))
-    check_described(case.adapter, layer)
-    new = case.adapter.neuron(spec, layer.shape)
-    with torch.no_grad():
-        new.get_parameter_or_buffer(parameter).copy_(values)
-        new.get_parameter_or_buffer(other).copy_(layer.get_parameter_or_buffer(other).cpu())
-    return new.to(layer.get_parameter_or_buffer(other).device).train(layer.training)
-
-
-def check_described(adapter: Adapter, layer: SpikingLayer) -> None:
-    """That the layer is what its spec says, so that it can be built anew from it.
+def with_neurons(case: Case, change: Callable[[SpikingLayer, Adapter], SpikingLayer]) -> nn.Module:
+    """A copy of the network with other layers of neurons, which `change` makes of each layer and its framework.
 
     Raises:
-        InputError: it is more than that, such as neurons with adaptation, which no spec describes.
+        InputError: the framework is not known, there are no neurons, or some are more than a spec says, so that they
+            cannot be built anew from it.
     """
-    if type(adapter.neuron(layer.spec, layer.shape)) is not type(layer):
-        raise InputError(f"this noise builds neurons anew; {adapter.name} cannot do so for a {type(layer).__name__}")
+    from spikemark.core.adapter import SpikingLayer
+    from spikemark.noise.targets import spiking_neurons
+
+    if case.adapter is None:
+        raise InputError("this noise builds neurons anew: it needs to know their framework")
+    adapter, model = case.adapter, copy.deepcopy(case.model)
+    found = spiking_neurons(model)
+    named = [(name, module) for name, module in model.named_modules() if module in found]
+    for name, layer in named:
+        if not isinstance(layer, SpikingLayer):
+            raise InputError(f"this noise builds neurons anew from their spec; a {type(layer).__name__} has none")
+        if type(adapter.neuron(layer.spec, layer.shape, generator=torch.Generator())) is not type(layer):
+            raise InputError(f"this noise builds neurons anew; {adapter.name} has no {type(layer).__name__}")
+        model.set_submodule(name, change(layer, adapter))
+    return model
 
 
-dead_neurons: Perturb = partial(stuck_neurons, output=0.0)
-firing_neurons: Perturb = partial(stuck_neurons, output=1.0)
-threshold_mismatch: Perturb = partial(neuron_mismatch, parameter="threshold")
-decay_mismatch: Perturb = partial(neuron_mismatch, parameter="decay")
+def as_trained(layer: SpikingLayer, new: SpikingLayer, but: str = "") -> SpikingLayer:
+    """The new layer, on the device and with the trained parameters of the old one, except for the one called `but`."""
+    with torch.no_grad():
+        for name in new.spec.parameters:
+            if name != but:
+                new.get_parameter_or_buffer(name).copy_(layer.get_parameter_or_buffer(name).cpu())
+    return new.to(layer.get_parameter_or_buffer("threshold").device).train(layer.training)
+
+
+noise(
+    "threshold-mismatch",
+    domain="hardware",
+    levels=(0.3, 0.5, 0.7, 0.9, 1.2),
+    unit="relative standard deviation",
+    summary="Every neuron's threshold off by its own factor.",
+    source=_BUCHEL,
+    on="case",
+)(partial(neuron_mismatch, parameter="threshold"))
+noise(
+    "decay-mismatch",
+    domain="hardware",
+    levels=(0.1, 0.2, 0.4, 0.7, 1.0),
+    unit="relative standard deviation",
+    summary="Every neuron's decay off by its own factor, within 0..1.",
+    source=_BUCHEL,
+    on="case",
+)(partial(neuron_mismatch, parameter="decay"))

@@ -19,10 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spikemark.core.measurement import Metric
 from spikemark.errors import InputError
+from spikemark.measures.measure import MEASURES
+from spikemark.registry import registry
 from spikemark.regression import counting, visit
 from spikemark.regression.compare import Comparison, compare
-from spikemark.regression.series import METRICS, Side
+from spikemark.regression.series import INSTRUCTIONS, TIME, Side, metrics
 from spikemark.regression.sources import records_side
 from spikemark.regression.verdicts import Finding, Limits
 from spikemark.regression.worktrees import Checkout, checkouts
@@ -51,7 +54,7 @@ class Plan:
         suite: whose frameworks, neurons and sizes are watched.
         limits: what passes.
         budget: seconds of measuring on each side.
-        metrics: rows of `METRICS`; the usual ones when empty.
+        metrics: their names; the usual ones when empty.
         command: what a visit runs instead of `spikemark.regression.visit`; ``{python}``, ``{order}`` and ``{out}`` are
             replaced.
     """
@@ -65,9 +68,9 @@ class Plan:
     metrics: Sequence[str] = ()
     command: str | None = None
 
-    def wants(self, *metrics: str) -> bool:
+    def wants(self, *wanted: Metric) -> bool:
         """Whether any of the metrics is to be compared."""
-        return any(name in self.metrics or (not self.metrics and METRICS[name].watched) for name in metrics)
+        return any(metric.name in self.metrics if self.metrics else metric.watched for metric in wanted)
 
 
 @dataclass
@@ -85,14 +88,14 @@ class Visits:
     seconds: list[float] = field(default_factory=lambda: [0.0, 0.0])
 
     def add_to(self, sides: tuple[Side, Side]) -> None:
-        """Put the visits into the series "time" of both sides, one run a visit."""
+        """Put the visits into the series "time" of both sides, one run per visit."""
         pace = self._pace()
         for side, timed, failed in zip(sides, self.timed, self.failed, strict=True):
             side.broken |= failed
-            side.series = {key: series for key, series in side.series.items() if series.metric != "time"}
+            side.series = {key: series for key, series in side.series.items() if series.metric is not TIME}
             for seen in timed:
                 for name, value in relative_to_yardstick(seen, pace).items():
-                    side.place(name, "time", "time", "s").runs.append((value,))
+                    side.place(name, TIME).runs.append((value,))
 
     def _pace(self) -> float:
         seen = [seconds for timed in self.timed for one in timed for seconds in one.get(visit.YARDSTICK, [])]
@@ -123,8 +126,8 @@ def run_ab(plan: Plan, say: Say) -> Comparison:
     """
     suite = _suite(plan)
     cases = layer_cases(suite) if suite else []
-    counts = plan.command is None and plan.wants("instructions") and counting.can_count()
-    repeatable = [name for name, metric in METRICS.items() if metric.kind != "cost" and name != "instructions"]
+    counts = plan.command is None and plan.wants(INSTRUCTIONS) and counting.can_count()
+    repeatable = [metric for metric in metrics().values() if metric.rule != "cost" and metric is not INSTRUCTIONS]
     records = suite is not None and plan.wants(*repeatable)
     with checkouts(plan.repository, plan.base, plan.head) as pair:
         sides = Side(f"{plan.base} ({pair[0].commit[:9]})"), Side(f"{plan.head} ({pair[1].commit[:9]})")
@@ -136,7 +139,7 @@ def run_ab(plan: Plan, say: Say) -> Comparison:
             if counts:
                 say(f"instructions of {side.label}")
                 _add_counts(side, checkout, cases)
-        if not plan.wants("time"):
+        if not plan.wants(TIME):
             return _compare(plan, sides, plan.limits)
         return _take_turns(plan, pair, sides, cases, say)
 
@@ -146,11 +149,13 @@ def layer_cases(suite: Suite) -> list[dict[str, Any]]:
 
     Steps and batch are those of the suite's first part.
     """
+    from spikemark.measures.throughput import Throughput
     from spikemark.training.system import specified_neurons
 
-    neurons = specified_neurons(suite.values("systems"))
+    neurons = specified_neurons(suite.contenders().values())
     first = suite.parts[0]
-    size = {"steps": first.encoding.steps, "batch": first.throughput.batch_size, "shape": [128]}
+    batch = Throughput.model_validate(first.tables.get("throughput", {})).batch_size
+    size = {"steps": first.encoding.steps, "batch": batch, "shape": [128]}
     return [
         {"name": f"{framework} {neuron} {phase}", "framework": framework, "neuron": neuron, "phase": phase} | size
         for framework in suite.values("frameworks")
@@ -182,9 +187,11 @@ def _suite(plan: Plan) -> Suite | None:
 
 def _suite_file(name_or_path: str) -> Path:
     """Of this harness, for both sides: what is measured must not change with the commit."""
-    from spikemark.suites.suite import shipped_suites
-
-    return shipped_suites().get(name_or_path, Path(name_or_path)).resolve()
+    suites = registry("suite")
+    found = suites.get(name_or_path, name_or_path)
+    if not isinstance(found, str | Path):
+        raise InputError(f"suite {name_or_path!r} is no file, which both sides could run; name the path of one")
+    return Path(found).resolve()
 
 
 def _compare(plan: Plan, sides: tuple[Side, Side], limits: Limits) -> Comparison:
@@ -243,15 +250,14 @@ def _seen(out: Path, checkout: Checkout) -> dict[str, Any]:
 
 
 def _add_records(side: Side, checkout: Checkout, suite: Suite, file: Path) -> None:
-    """Run the suite's cells that are not about time, with the commit's own code."""
-    tasks = ["conformance"] if "conformance" in suite.values("measures") else []
-    tasks += ["train"] if {"accuracy", "robustness", "energy"} & set(suite.values("measures")) else []
-    if not tasks:
+    """Run the suite's jobs that are not about time, with the commit's own code."""
+    measures = [name for name in suite.values("measures") if not MEASURES[name].exclusive]
+    if not measures:
         return
     with tempfile.TemporaryDirectory(prefix="spikemark-run-") as name:
         folder = Path(name)
         start = "import sys; from spikemark.cli import main; sys.argv[0] = 'spikemark'; main()"
-        only = f"measure={','.join(tasks)}"
+        only = f"measure={','.join(measures)}"
         options = ["--out", str(folder / "records"), "--only", only, "--workers", "0"]
         command = [str(checkout.python), "-P", "-c", start, "run", str(file), *options]
         # Status 1 means failed cells: they have their records.
@@ -261,6 +267,7 @@ def _add_records(side: Side, checkout: Checkout, suite: Suite, file: Path) -> No
     side.broken |= read.broken
     side.cells |= read.cells
     side.unjudged |= read.unjudged
+    side.notes += read.notes
 
 
 def _add_counts(side: Side, checkout: Checkout, cases: list[dict[str, Any]]) -> None:
@@ -268,7 +275,7 @@ def _add_counts(side: Side, checkout: Checkout, cases: list[dict[str, Any]]) -> 
     counts, failed = counting.count_instructions(checkout.python, Path(str(visit.__file__)), cases, run)
     side.broken |= failed
     for name, count in counts.items():
-        side.place(name, "instructions", "instructions", "1").exact[0, ""] = count
+        side.place(name, INSTRUCTIONS).exact[0, ""] = count
 
 
 def run_quietly(command: list[str], folder: Path, *, what: str, timeout: float, fine: Sequence[int] = (0,)) -> str:

@@ -7,7 +7,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from spikemark.errors import InputError, unknown
-from spikemark.regression.series import METRICS, Series, Side
+from spikemark.regression.series import Series, Side
+from spikemark.regression.series import metrics as known_metrics
+from spikemark.regression.sources import difference
 from spikemark.regression.verdicts import Evidence, Finding, Floor, Limits, decide, judge_exact, weigh_cost, weigh_score
 
 Floors = Mapping[tuple[str, str], Floor]
@@ -70,20 +72,23 @@ def compare(
         base: what HEAD is judged against.
         head: the change.
         limits: what passes.
-        metrics: rows of `METRICS` to look at; the usual ones when empty.
+        metrics: names of metrics to look at; the usual ones when empty.
         floors: by benchmark and label, how far two runs of the same code lie apart.
         paired: whether the i-th runs of both sides were taken together.
 
     Raises:
         InputError: an unknown metric, sides of different suites or settings, or nothing in common.
     """
+    declared = known_metrics()
     for name in metrics:
-        if name not in METRICS:
-            raise unknown("metric", name, METRICS)
+        if name not in declared:
+            raise unknown("metric", name, declared)
     limits = limits or Limits()
     _check_comparable(base, head)
-    wanted = set(metrics) or {name for name, metric in METRICS.items() if metric.watched}
-    sides = [{key: s for key, s in side.series.items() if s.metric in wanted} for side in (base, head)]
+    sides = [
+        {key: s for key, s in side.series.items() if (s.metric.name in metrics if metrics else s.watched)}
+        for side in (base, head)
+    ]
     shared = [key for key in sides[0] if key in sides[1]]
     if not shared:
         watched = f" with {', '.join(sorted(metrics))}" if metrics else ""
@@ -91,7 +96,8 @@ def compare(
     findings, warnings = _judge([(sides[0][key], sides[1][key]) for key in shared], base, head, limits, floors, paired)
     new_cells = sorted(set(head.cells) - set(base.cells))
     gone_cells = sorted(set(base.cells) - set(head.cells))
-    unjudged = sorted((base.unjudged | head.unjudged) - set(METRICS))
+    warnings += [f"{side.label}: {note}" for side in (base, head) for note in side.notes]
+    unjudged = sorted(base.unjudged | head.unjudged)
     if unjudged:
         warnings.append(f"not judged: {', '.join(unjudged)}")
     return Comparison(
@@ -150,16 +156,8 @@ def _check_comparable(base: Side, head: Side) -> None:
                     f"{base.label} is of suite {before['suite']!r}, {head.label} of {after['suite']!r}; "
                     "only runs of one suite can be compared"
                 )
-            where = _first_difference(before["settings"], after["settings"])
+            where = difference(before["settings"], after["settings"], "BASE", "HEAD", "settings")
             raise InputError(f"{name} was measured with different settings: {where}")
-
-
-def _first_difference(before: object, after: object, path: str = "settings") -> str:
-    if isinstance(before, dict) and isinstance(after, dict):
-        for key in sorted(set(before) | set(after)):
-            if before.get(key) != after.get(key):
-                return _first_difference(before.get(key), after.get(key), f"{path}.{key}")
-    return f"{path} is {before!r} in BASE, {after!r} in HEAD"
 
 
 def _only(these: dict[tuple[str, str], Series], those: dict[tuple[str, str], Series], named: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The past of every series of one branch: an append-only file each, JSON lines, one commit a line.
+"""The past of every series of one branch: an append-only file each, JSON lines, one commit per line.
 
 Series of different machines never share a file: a hash of the machine is part of the file's name, and the machine
 itself of every line. A torn last line, left by a crash or a full disk, is an error for `add`, which must not write
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from spikemark.errors import InputError
-from spikemark.regression.series import METRICS, Series, Side
+from spikemark.regression.series import Series, Side, metrics
 
 _FIELDS = ("benchmark", "label", "metric", "unit", "machine", "commit", "when", "value")
 
@@ -30,7 +30,7 @@ class Past:
     Attributes:
         benchmark: whose number.
         label: which number.
-        metric: a row of `METRICS`.
+        metric: its name.
         unit: of the values.
         machine: what all of it was measured on.
         commits: in the order in which they were added.
@@ -57,7 +57,7 @@ def add(folder: Path, side: Side, commit: str, when: datetime | None = None) -> 
     stamp = (when or datetime.now(UTC)).isoformat(timespec="seconds")
     lines: dict[Path, str] = {}
     for series in side.series.values():
-        if not METRICS[series.metric].watched:
+        if not series.watched:
             continue
         path = folder / _file_name(series, side.machine)
         if path.exists() and any(entry["commit"] == commit for entry in _entries(path)):
@@ -65,7 +65,7 @@ def add(folder: Path, side: Side, commit: str, when: datetime | None = None) -> 
         entry = {
             "benchmark": series.benchmark,
             "label": series.label,
-            "metric": series.metric,
+            "metric": series.metric.name,
             "unit": series.unit,
             "machine": side.machine,
             "commit": commit,
@@ -147,7 +147,7 @@ def _past(path: Path) -> Past:
     if len(kinds) > 1:
         raise InputError(f"{path} mixes series or machines: {', '.join(sorted(str(kind) for kind in kinds))}")
     benchmark, label, metric, unit, machine = kinds.pop()
-    if metric not in METRICS:
+    if metric not in metrics():
         raise InputError(f"{path}: {metric!r} is no metric of this version")
     commits = tuple(str(entry["commit"]) for entry in entries)
     return Past(benchmark, label, metric, unit, machine, commits, tuple(float(entry["value"]) for entry in entries))

@@ -1,78 +1,96 @@
-"""Reads a side of a comparison: a folder of records, or pytest-benchmark files with raw data; knows their forms."""
+"""Reads a side of a comparison: records, or pytest-benchmark files with raw data; knows their forms."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 
-from spikemark.core.measurement import Measurement, unpack_correct
+from spikemark.core.measurement import Measurement, Metric, unpack_correct
 from spikemark.errors import InputError
-from spikemark.regression.series import METRICS, Side
-from spikemark.suites.records import SCHEMA, Record
-
-_FINAL = "ok"
+from spikemark.measures.speed.points import Point
+from spikemark.regression.series import TIME, Side, metric_of
+from spikemark.suites.packed import PACKED
+from spikemark.suites.records import SUFFIX, Cell, Record, iter_records, parse_record
 
 
 def read_side(path: Path) -> Side:
-    """Whatever `path` holds: records (a folder, searched with the folders below it) or pytest-benchmark results.
+    """Whatever `path` holds: records (a folder or packed file, as `load_records` reads it) or pytest-benchmark results.
 
     Several files of the latter in a folder, like the same cell found in several folders, are several runs of
-    the same code.
+    the same code. JSON files of another form are left out, with a warning.
 
     Raises:
-        InputError: nothing there, a file that is truncated or of another form or schema, or no raw data.
+        InputError: nothing there, a record of another schema, records and benchmarks together, or no raw data.
     """
     if not path.exists():
         raise InputError(f"{path} does not exist; expected a results folder or a pytest-benchmark JSON file")
-    files = [path] if path.is_file() else sorted(path.rglob("*.json"))
-    if not files:
-        raise InputError(f"{path} holds no records and no pytest-benchmark results (no *.json in it)")
-    contents = [(file, _json(file)) for file in files]
-    benchmarked = [isinstance(data.get("benchmarks"), list) for _, data in contents]
-    if any(benchmarked) and not all(benchmarked):
-        odd = contents[benchmarked.index(False)][0]
-        raise InputError(f"{path} mixes pytest-benchmark results and others, such as {odd}")
-    side = Side(str(path))
-    for file, data in contents:
-        if benchmarked[0]:
-            _add_benchmarks(side, file, data)
-        else:
-            _add_record(side, _record(file, data))
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.name.endswith((SUFFIX, PACKED)))
+    records: list[Record] = []
+    benchmarked: dict[Path, dict[str, Any]] = {}
+    for file in files:
+        if file.name.endswith(PACKED):
+            records += iter_records(file)
+            continue
+        text = file.read_bytes()
+        found = _benchmarks(text)
+        if found is not None:
+            benchmarked[file] = found
+        elif (record := parse_record(text, str(file))) is not None:
+            records.append(record)
+    if records and benchmarked:
+        raise InputError(f"{path} mixes records and pytest-benchmark results, such as {next(iter(benchmarked))}")
+    if not records and not benchmarked:
+        raise InputError(f"{path} holds no records and no pytest-benchmark results")
+    side = records_side(str(path), records)
+    for file, data in benchmarked.items():
+        _add_benchmarks(side, file, data)
     return side
 
 
-def records_side(label: str, records: list[Record]) -> Side:
-    """A side from records at hand."""
+def records_side(label: str, records: Iterable[Record]) -> Side:
+    """A side from records at hand.
+
+    Where a benchmark was measured with several settings, versions or definitions, those that were started last count,
+    and the side's notes name what was left out.
+    """
     side = Side(label)
+    grouped: dict[str, dict[str, list[Record]]] = {}
     for record in records:
-        _add_record(side, record)
+        edition = json.dumps({**record["cell"], "seed": None, "suite": record["suite"]}, sort_keys=True)
+        grouped.setdefault(_name(record["cell"]), {}).setdefault(edition, []).append(record)
+    # Accuracy first: what went wrong with a training is told there.
+    for name, editions in sorted(grouped.items(), key=lambda item: ("(" in item[0], item[0])):
+        *older, newest = sorted(editions.values(), key=lambda some: max(record["started"] for record in some))
+        if older:
+            what = difference(older[-1][0]["cell"], newest[0]["cell"], "earlier", "last")
+            side.notes.append(f"{name}: {sum(map(len, older))} older records are left out, since {what}")
+        for record in sorted(newest, key=lambda record: record["started"]):
+            _add_record(side, name, record)
     return side
 
 
-def _json(file: Path) -> dict[str, Any]:
+def difference(before: object, after: object, first: str, second: str, path: str = "") -> str:
+    """The first thing in which two nested mappings differ, in words; `first` and `second` are what they are called."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in sorted(set(before) | set(after)):
+            if before.get(key) != after.get(key) and (path or key != "seed"):
+                return difference(before.get(key), after.get(key), first, second, f"{path}.{key}" if path else key)
+    return f"{path} is {before!r} in {first}, {after!r} in {second}"
+
+
+def _benchmarks(text: bytes) -> dict[str, Any] | None:
+    """The content of a pytest-benchmark file; None for anything else."""
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} is truncated or not JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise InputError(f"{file} is neither a record nor a pytest-benchmark file (not a JSON object)")
-    return data
-
-
-def _record(file: Path, data: dict[str, Any]) -> Record:
-    # `read_record` would set a torn file aside; a comparison leaves what it reads as it was.
-    missing = sorted(Record.__required_keys__ - set(data))
-    if missing:
-        form = "neither a spikemark record nor a pytest-benchmark file"
-        raise InputError(f"{file} is {form} (as a record it lacks: {', '.join(missing)})")
-    if data["schema"] != SCHEMA:
-        raise InputError(f"{file} has schema {data['schema']!r}; this version reads schema {SCHEMA}")
-    record: Record = data  # type: ignore[assignment]
-    return record
+        data = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return data if isinstance(data, dict) and isinstance(data.get("benchmarks"), list) else None
 
 
 def _machine(environment: dict[str, Any]) -> str:
@@ -81,47 +99,74 @@ def _machine(environment: dict[str, Any]) -> str:
     return ", ".join(str(part) for part in parts[:3] if part is not None) + "".join(f", {p}" for p in parts[3:5] if p)
 
 
-def _add_record(side: Side, record: Record) -> None:
+def _name(cell: Cell) -> str:
+    """Of a benchmark: whose, where, and what is measured; accuracy goes without saying."""
+    words = [cell["framework"], cell.get("system", cell["neuron"])]
+    words += [str(cell[name]) for name in ("dataset", "axis", "variant") if name in cell]  # type: ignore[literal-required]
+    return " ".join(words) + ("" if cell["measure"] == "accuracy" else f" ({cell['measure']})")
+
+
+def _add_record(side: Side, name: str, record: Record) -> None:
     cell = record["cell"]
-    measure = "" if cell["measure"] == "train" else f" ({cell['measure']})"
-    name = f"{cell['framework']} {cell['system']} {cell['dataset']}{measure}"
-    side.cells[name] = {"suite": record["suite"], "settings": cell.get("settings")}
+    side.cells[name] = {"suite": record["suite"], "settings": cell["settings"]}
     side.machine = side.machine or _machine(record["environment"])
-    if record["status"] != _FINAL:
-        reason = (record["error"] or "no reason given").splitlines()[0]
-        side.broken[f"{name} seed {cell['seed']}"] = f"{record['status']}: {reason}"
+    if record["status"] != "ok":
+        reason = f"{record['status']}: {(record['error'] or 'no reason given').splitlines()[0]}"
+        trained = f"{_name({**cell, 'measure': 'accuracy'})} seed {cell['seed']}"
+        if record["training"] is None or side.broken.get(trained) != reason:
+            side.broken[f"{name} seed {cell['seed']}"] = reason
         return
-    noisy: dict[tuple[str, str], list[float]] = defaultdict(list)
+    noisy: dict[tuple[Metric, str], list[float]] = defaultdict(list)
     for row in record["measurements"]:
-        metric = row["metric"]
-        if metric not in METRICS:
-            side.unjudged.add(metric)
-            continue
-        if METRICS[metric].kind == "score":
-            if row.get("noise") and row.get("severity"):
+        metric = metric_of(cell["measure"], row["metric"])
+        if metric is None:
+            side.unjudged.add(row["metric"])
+        elif metric.rule != "score":
+            _add_row(side, name, cell["seed"], row, metric)
+        elif "noise" in row:
+            if row.get("severity"):
                 noisy[metric, row["noise"]].append(row["value"])
-            elif not row.get("noise") and row.get("split") == "test":
-                packed = record.get("correct") if metric == "accuracy" else None
-                score = row["value"] if packed is None else unpack_correct(packed).astype(np.float64)
-                side.place(name, metric, metric, row["unit"]).scores[cell["seed"]] = score
-        else:
-            _add_row(side, name, cell["seed"], row)
+        elif row.get("split", "test") == "test":
+            packed = record.get("correct") if metric.name == cell["measure"] == "accuracy" else None
+            score = row["value"] if packed is None else unpack_correct(packed).astype(np.float64)
+            side.place(name, metric, _label(row), row["unit"]).scores[cell["seed"]] = score
     for (metric, noise), values in noisy.items():
-        series = side.place(name, f"{metric} under {noise}", metric, "fraction")
-        series.scores[cell["seed"]] = float(np.mean(values))
+        side.place(name, metric, f"{metric.name} under {noise}").scores[cell["seed"]] = float(np.mean(values))
 
 
-def _add_row(side: Side, name: str, seed: int, row: Measurement) -> None:
-    metric, unit = row["metric"], row["unit"]
-    told_apart = f" [{unit}]" if metric in ("energy", "gradient_error") else ""
-    split = f" {row['split']}" if row.get("split") else ""
-    # Costs of several layers in one record are several numbers, not repeats of one.
-    layer = f" at {row['layer']}" if row.get("layer") and METRICS[metric].kind == "cost" else ""
-    series = side.place(name, f"{metric}{split}{layer}{told_apart}", metric, unit)
+def _add_row(side: Side, name: str, seed: int, row: Measurement, metric: Metric) -> None:
+    """Exact numbers of several layers are places of one; costs of several layers are several numbers, not repeats."""
+    layer = " ".join(str(row[part]) for part in ("layer", "input_kind") if part in row)  # type: ignore[literal-required]
+    label = _label(row) + (f" at {layer}" if layer and metric.rule == "cost" else "")
+    # The framework's own default neuron is no neuron of ours: its numbers are shown, and judged when asked for.
+    watched = metric.watched and row.get("track") != "native"
+    series = side.place(name, metric, label, row["unit"], watched=watched)
     if series.kind == "exact":
-        series.exact[seed, row.get("layer") or ""] = row["value"]
+        series.exact[seed, layer] = row["value"]
     else:
         series.runs.append(tuple(row.get("values") or [row["value"]]))
+
+
+def _label(row: Measurement) -> str:
+    """The metric with what tells it apart, layers aside."""
+    words = [row["metric"], *(part for part in _parts(row) if part)]
+    return " ".join(words)
+
+
+def _parts(row: Measurement) -> Iterator[str]:
+    yield row.get("split", "") if row.get("split") != "test" else ""
+    yield row.get("track", "") if row.get("track") != "matched" else ""
+    yield f"under {row['noise']} {row.get('severity', '')}".strip() if "noise" in row else ""
+    yield f"at {_point(row['point'])}" if "point" in row else ""
+    told = [row[name] for name in ("profile", "dtype") if name in row]  # type: ignore[literal-required]
+    yield f"[{', '.join(told)}]" if told else ""
+
+
+def _point(point: dict[str, Any]) -> str:
+    try:
+        return Point.from_dict(point).label
+    except (KeyError, TypeError):
+        return " ".join(f"{name}={value}" for name, value in sorted(point.items()))
 
 
 def _add_benchmarks(side: Side, file: Path, data: dict[str, Any]) -> None:
@@ -136,4 +181,4 @@ def _add_benchmarks(side: Side, file: Path, data: dict[str, Any]) -> None:
         if not name or not values:
             way = "save it with --benchmark-json or --benchmark-save-data"
             raise InputError(f"{file}: {name or 'a benchmark'} has no raw data; {way}")
-        side.place(name, "time", "time", "s").runs.append(tuple(float(value) for value in values))
+        side.place(name, TIME).runs.append(tuple(float(value) for value in values))

@@ -14,7 +14,7 @@ import ruptures
 from tabulate import tabulate
 
 from spikemark.regression.history import Past
-from spikemark.regression.series import METRICS
+from spikemark.regression.series import metrics
 
 FEWEST_POINTS = 6
 FEWEST_BETWEEN = 3
@@ -52,7 +52,7 @@ def changes(past: Past) -> list[Change]:
     differences of neighbours, which a change of level hardly touches.
     """
     values = np.asarray(past.values)
-    if METRICS[past.metric].kind == "exact":
+    if metrics()[past.metric].rule == "exact":
         found = [int(index) + 1 for index in np.flatnonzero(np.diff(values))]
     else:
         found = _breakpoints(values)

@@ -16,9 +16,9 @@ from scipy import stats
 
 from spikemark.core.statistics import ALPHA, POWER, Difference, holm, minimum_detectable_effect, paired_difference
 from spikemark.regression.ratios import FEWEST_VALUES, Ratio, median_ratio
-from spikemark.regression.series import METRICS, Series
+from spikemark.regression.series import INSTRUCTIONS, Series
 
-Verdict = Literal["slower", "faster", "worse", "better", "same", "undecided"]
+FindingVerdict = Literal["slower", "faster", "worse", "better", "same", "undecided"]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Finding:
     label: str
     unit: str
     kind: str
-    verdict: Verdict
+    verdict: FindingVerdict
     regression: bool
     base: float
     head: float
@@ -114,8 +114,8 @@ class Evidence:
     p_worse: float
     p_better: float
     inside: bool
-    worse: Verdict
-    better: Verdict
+    worse: FindingVerdict
+    better: FindingVerdict
 
 
 def judge_exact(base: Series, head: Series, limits: Limits) -> Finding:
@@ -123,15 +123,15 @@ def judge_exact(base: Series, head: Series, limits: Limits) -> Finding:
 
     Instruction counts are nearly that: their differences count beyond `Limits.instructions`.
     """
-    metric = METRICS[base.metric]
+    metric = base.metric
     shared = [place for place in base.exact if place in head.exact]
     differing = [place for place in shared if base.exact[place] != head.exact[place]]
     totals = [place for place in shared if not place[1]] or shared
     before, after = (sum(side.exact[place] for place in totals) / len(totals) for side in (base, head))
     change = (after - before) / abs(before) if before else math.copysign(math.inf, after) if after else 0.0
     worse, better = _words(base)
-    verdict: Verdict = "same"
-    if differing and not (base.metric == "instructions" and abs(change) <= limits.instructions):
+    verdict: FindingVerdict = "same"
+    if differing and not (base.metric is INSTRUCTIONS and abs(change) <= limits.instructions):
         # Layers may move while their total stands still; that too is a change for the worse until someone says not.
         grown = after >= before
         verdict = better if grown == metric.more else worse
@@ -194,7 +194,7 @@ def weigh_cost(
         note = f"fewer than {FEWEST_VALUES} values on a side, and no noise floor is known"
     limit = 1 + limits.threshold
     p_more, p_less = ratio.p_beyond(limit), ratio.p_beyond(1 / limit)
-    more_is_better = METRICS[base.metric].more
+    more_is_better = base.metric.more
     finding = Finding(
         base.benchmark, base.label, base.unit, "cost", "undecided", False, before, after,
         ratio.value - 1, ratio.low - 1, ratio.high - 1, detectable=_detectable(ratio, limit, limits.alpha), note=note,
@@ -214,7 +214,7 @@ def decide(evidence: list[Evidence], limits: Limits) -> list[Finding]:
     corrected = holm([2 * min(item.p_worse, item.p_better, 0.5) for item in evidence])
     findings = []
     for item, p in zip(evidence, corrected, strict=True):
-        verdict: Verdict = "same" if item.inside else "undecided"
+        verdict: FindingVerdict = "same" if item.inside else "undecided"
         if p < limits.alpha:
             verdict = item.worse if item.p_worse < item.p_better else item.better
         detectable = item.finding.detectable if verdict == "undecided" else math.nan
@@ -222,8 +222,8 @@ def decide(evidence: list[Evidence], limits: Limits) -> list[Finding]:
     return findings
 
 
-def _words(series: Series) -> tuple[Verdict, Verdict]:
-    return ("slower", "faster") if METRICS[series.metric].timed else ("worse", "better")
+def _words(series: Series) -> tuple[FindingVerdict, FindingVerdict]:
+    return ("slower", "faster") if series.metric.timed else ("worse", "better")
 
 
 def _seen(difference: Difference) -> float:

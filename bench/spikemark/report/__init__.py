@@ -1,44 +1,44 @@
-"""Reports: what a folder of records says, as Markdown, CSV, figures and one HTML page.
+"""Reports: what records say, as Markdown, CSV, figures and one HTML page.
 
 Rendered from the records alone, so the same records give the same bytes: no clock, no paths, no settings of a machine.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from spikemark.report.accuracy import accuracy_section
+from spikemark.errors import InputError
+from spikemark.measures.measure import MEASURES
 from spikemark.report.cells import Cells, axis
-from spikemark.report.claims import SUITE as CLAIMS_SUITE
 from spikemark.report.claims import claims_sections
-from spikemark.report.corruption import corruption_section
-from spikemark.report.energy import energy_section
-from spikemark.report.layers import layers_section
-from spikemark.report.markdown import markdown
-from spikemark.report.model import Section, slug
-from spikemark.report.page import page
+from spikemark.report.formats import markdown, page
+from spikemark.report.generic import generic_section
+from spikemark.report.model import DASH, Section, slug
 from spikemark.report.provenance import environment_section, fairness_section, problems_section
-from spikemark.report.robustness import robustness_section
-from spikemark.report.semantics import conformance_section, routes_section
+from spikemark.report.semantics import routes_section
 from spikemark.report.summary import counts, csv, summary
-from spikemark.report.throughput import throughput_section
-from spikemark.suites.records import Record, ResultsError, load_records, write_atomically
+from spikemark.suites.packed import PACKED
+from spikemark.suites.records import SUFFIX, Record, ResultsError, load_records, write_atomically
 
 __all__ = ["write_report"]
 
 
-def write_report(results: Path, out: Path) -> list[Path]:
-    """Render every suite in a results folder.
+def write_report(results: Path | list[Record], out: Path) -> list[Path]:
+    """Render every suite in some results.
 
     Args:
-        results: a folder with the records of one suite, or with a folder for each suite.
+        results: records; or a folder or packed file with those of one suite, or a folder with one of these per suite.
         out: where NAME.md, NAME.csv, NAME.html and the figures NAME-*.svg are written, NAME being the suite's.
 
     Returns:
         The files written, sorted.
 
     Raises:
-        ResultsError: nothing there, something that is no record, or two suites of one name.
+        ResultsError: nothing there, a record that cannot be used, or two suites of one name.
+        InputError: a measure's section cannot be found.
         OSError: `out` cannot be written.
     """
     texts: dict[str, str] = {}
@@ -50,30 +50,47 @@ def write_report(results: Path, out: Path) -> list[Path]:
     return sorted(out / name for name in texts)
 
 
-def _suites(results: Path) -> dict[str, list[Record]]:
-    """The records of each suite. A suite lives in one folder; two folders with one name would mix two runs."""
-    folders = [results]
-    if results.is_dir() and not any(results.glob("*.json")):
-        folders = sorted(folder for folder in results.iterdir() if any(folder.rglob("*.json"))) or [results]
+def _suites(results: Path | list[Record]) -> dict[str, list[Record]]:
+    """The records of each suite. A suite lives in one folder or file; two with one name would mix two runs."""
     suites: dict[str, list[Record]] = {}
     homes: dict[str, Path] = {}
-    for folder in folders:
-        for record in load_records(folder):
+    homed = (
+        [(Path(), results)] if isinstance(results, list) else [(home, load_records(home)) for home in _homes(results)]
+    )
+    for folder, records in homed:
+        for record in records:
             suite = record["suite"]
             home = homes.setdefault(slug(suite), folder)
             if home != folder:
-                raise ResultsError(f"{home} and {folder} both hold a suite {suite!r}; report one folder at a time")
+                raise ResultsError(f"{home} and {folder} both hold a suite {suite!r}; report one of them at a time")
             suites.setdefault(suite, []).append(record)
+    if not suites:
+        raise ResultsError("there are no records to report")
     if len({slug(suite) for suite in suites}) < len(suites):
-        raise ResultsError(
-            f"{results} holds suites whose names differ too little for files: {', '.join(sorted(suites))}"
-        )
+        raise ResultsError(f"suites whose names differ too little for files: {', '.join(sorted(suites))}")
     return dict(sorted(suites.items()))
+
+
+def _homes(results: Path) -> list[Path]:
+    """The folder itself where records lie in it; else the folders and packed files in it that hold some."""
+    if not results.is_dir() or any(results.glob(f"*{SUFFIX}")):
+        return [results]
+    inside = sorted(results.iterdir())
+    homes = [
+        path
+        for path in inside
+        if (any(next(path.rglob(f"*{end}"), None) for end in (SUFFIX, PACKED)) if path.is_dir() else _packed(path))
+    ]
+    return homes or [results]
+
+
+def _packed(path: Path) -> bool:
+    return path.name.endswith(PACKED)
 
 
 def _render(suite: str, cells: Cells) -> dict[str, str]:
     """Name and text of every file of a suite's report."""
-    sections = _sections(suite, cells)
+    sections = _sections(cells)
     title, abstract, name = f"Spikemark: {suite}", _abstract(cells), slug(suite)
     files = {
         f"{name}.md": markdown(title, abstract, sections, name),
@@ -83,44 +100,59 @@ def _render(suite: str, cells: Cells) -> dict[str, str]:
     return files | {f"{name}-{figure.name}.svg": figure.svg for section in sections for figure in section.figures}
 
 
-def _sections(suite: str, cells: Cells) -> list[Section]:
-    """All sections in their order; those of a measure only where it was to be taken."""
-    measured = [
-        accuracy_section(cells),
-        robustness_section(cells),
-        corruption_section(cells),
-        energy_section(cells),
-        throughput_section(cells),
-        layers_section(cells),
-        conformance_section(cells),
-    ]
-    if suite == CLAIMS_SUITE:
-        # The ledger's cells differ in their settings from claim to claim: rankings of all of them would mean nothing.
-        measured = claims_sections(cells)
+def _sections(cells: Cells) -> list[Section]:
+    """Claims that the records can test, what was measured, and whether the numbers may be trusted."""
+    measured = [section for name in _measures(cells) for section in _of_measure(name, cells)]
     always = [routes_section(cells), fairness_section(cells), problems_section(cells), environment_section(cells)]
-    return [section for section in measured if section.tables] + always
+    return [*claims_sections(cells), *(section for section in measured if section.tables), *always]
+
+
+def _measures(cells: Cells) -> list[str]:
+    """Those in the records: in the order of registration, then those that are not registered any more."""
+    found = {name for (name,) in cells.names("measure")}
+    return [*(name for name in MEASURES if name in found), *sorted(found - set(MEASURES))]
+
+
+def _of_measure(name: str, cells: Cells) -> Iterator[Section]:
+    kind = MEASURES.get(name)
+    section: Any = getattr(kind, "section", None)
+    if section is None:
+        yield generic_section(name, kind, cells)
+        return
+    if isinstance(section, str):
+        module, _, function = section.partition(":")
+        try:
+            section = getattr(import_module(module), function)
+        except (ImportError, AttributeError) as error:
+            raise InputError(f"measure {name}: section {section!r} cannot be found ({error})") from None
+    made = section(cells)
+    for one in made if isinstance(made, list) else [made]:
+        if not isinstance(one, Section):
+            raise InputError(f"measure {name}: its section gave a {type(one).__name__}; expected a Section")
+        yield one
 
 
 def _abstract(cells: Cells) -> str:
     """What was run: axes and counts."""
     total = ", ".join(f"{count} {word}" for word, count in counts(cells).items())
     sentences = [f"{len(cells)} cells ({total})."]
-    # Cells of layers name an axis and a neuron where others name a data set and a system.
-    layers = cells.where(measure="layers")
-    others = [record for record in cells if axis(record, "measure") != "layers"]
-    trained = [record for record in others if axis(record, "measure") == "train"] or others
-    parts = []
-    for name, plural in (
-        ("dataset", "data sets"),
-        ("framework", "frameworks"),
-        ("system", "systems"),
-        ("seed", "seeds"),
-    ):
-        values = list(dict.fromkeys(axis(record, name) for record in trained))
-        parts.append(f"{plural}: {', '.join(values)}")
+    # Cells of single layers have a neuron where others have a system and a data set.
+    layers = [record for record in cells if axis(record, "subject") == "neuron"]
+    others = [record for record in cells if axis(record, "subject") != "neuron"]
+    trained = [record for record in others if axis(record, "subject") == "system"] or others
+    names = {"dataset": "data sets", "framework": "frameworks", "system": "systems", "seed": "seeds"}
     if trained:
-        sentences.append(f"{'; '.join(parts).capitalize()}.")
-    if layers.records:
-        alone = [", ".join(name for (name,) in layers.names(of)) for of in ("framework", "neuron", "dataset")]
-        sentences.append("Single layers: frameworks: {}; neurons: {}; axes: {}.".format(*alone))
+        sentences.append(f"{_values(trained, names).capitalize()}.")
+    if layers:
+        names = {"framework": "frameworks", "neuron": "neurons", "axis": "axes"}
+        sentences.append(f"Single layers: {_values(layers, names)}.")
     return " ".join(sentences)
+
+
+def _values(records: list[Record], names: dict[str, str]) -> str:
+    found = {plural: dict.fromkeys(axis(record, name) for record in records) for name, plural in names.items()}
+    return "; ".join(
+        f"{plural}: {', '.join(v for v in values if v != DASH)}"
+        for plural, values in found.items()
+        if set(values) != {DASH}
+    )

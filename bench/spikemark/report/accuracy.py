@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from spikemark.core.statistics import Interval, Runs, mean_interval
-from spikemark.report.cells import REFERENCE, Cells
-from spikemark.report.comparisons import Comparison, Ranking, compare, rank
+from spikemark.report.cells import BASELINE, REFERENCE, Cells
+from spikemark.report.comparisons import PairedTest, Ranking, compare, rank
 from spikemark.report.model import ABSENT, TIE, Entry, Section, Table, number, percent
+from spikemark.report.training import learning_chart, training_table
 
-BASELINE = "lif"
 READING = f"""\
 Test accuracy in percent: mean [95 % interval] over seeds and test samples. The test set is read once, with the weights
 of the epoch that was best on the validation set; the last epoch is shown beside it. In each framework the best neuron
@@ -25,8 +25,7 @@ Results = dict[tuple[str, str], Runs]
 def accuracy_section(cells: Cells) -> Section:
     """Tables for every data set, network and variant."""
     section = Section("Accuracy", READING)
-    trained = cells.where(measure="train")
-    for where, group in trained.groups():
+    for where, group in cells.where(measure="accuracy").groups():
         results, last = _results(group)
         baseline = next((system for system, neuron in group.names("system", "neuron") if neuron == BASELINE), None)
         rankings = {
@@ -39,6 +38,8 @@ def accuracy_section(cells: Cells) -> Section:
         section.tables.append(_grid(f"Test accuracy, last epoch: {where}", group, last, {}, remark))
         section.tables.extend(_neurons(f"Neurons against each other: {where}", rankings, results))
         section.tables.extend(_frameworks(where, group, results))
+        section.tables.extend(training_table(where, group))
+        section.charts.extend(learning_chart(where, group))
     return section
 
 
@@ -97,7 +98,7 @@ def _neurons(title: str, rankings: Mapping[str, Ranking], results: Results) -> l
     return [Table(title, columns, tuple(rows), 2, note, collapsed=True)]
 
 
-def _outcome(test: Comparison | None, itself: bool) -> list[Entry]:
+def _outcome(test: PairedTest | None, itself: bool) -> list[Entry]:
     if test is None:
         return [Entry("(itself)" if itself else "no shared seed", tone="muted"), ABSENT]
     return [test.entry(), test.p_entry()]

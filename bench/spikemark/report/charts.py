@@ -9,37 +9,32 @@ from typing import Any
 
 from spikemark.core.statistics import Interval
 from spikemark.report.model import Chart, estimate, slug
-from spikemark.report.series import HEAT_RANGE, EnergyAccuracy, HeatMap, NoiseCurves, Ratios, colours
+from spikemark.report.plots import HEAT_RANGE, Curves, EnergyAccuracy, HeatMap, Ratios, colours
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star", "hexagon")
 _COLUMNS = 3
 _ROW_HEIGHT = 300
+_FEW = 10  # Up to here every whole number has its tick.
 Trace = dict[str, Any]
 
 
-def noise_chart(curves: NoiseCurves) -> Chart:
-    """A panel a noise, a line with its band a system; the framework is chosen."""
-    colour = colours(curves.systems)
+def curve_chart(curves: Curves) -> Chart:
+    """A line with its band per system, a panel per noise; the framework is chosen."""
+    colour, panels = colours(curves.systems), curves.panels
     data: list[Trace] = []
-    for framework, noises in curves.curves.items():
+    for framework, drawn in curves.curves.items():
         legend = set()
-        for panel, noise in enumerate(curves.noises):
-            for system, points in noises.get(noise, {}).items():
+        for number, panel in enumerate(panels):
+            for system, points in drawn.get(panel, {}).items():
                 first = system not in legend
                 legend.add(system)
-                data += _line_with_band(framework, system, points, panel, colour[system], first)
-    panels = curves.noises
-    layout = panels_layout(panels, x="severity", y="accuracy (%)", shared_y=True)
-    for panel in range(len(panels)):
-        layout[panel_axis("xaxis", panel)] |= {"dtick": 1}
-    return Chart(
-        f"noise-{slug(curves.where)}",
-        f"Accuracy under noise: {curves.where}",
-        data,
-        layout,
-        tuple(curves.curves),
-        "Framework",
-    )
+                data += _line_with_band(framework, system, points, number, colour[system], first)
+    layout = panels_layout(panels, x=curves.x, y="accuracy (%)", shared_y=True)
+    if max((x for trace in data for x in trace["x"]), default=0) <= _FEW:
+        for number in range(len(panels)):
+            layout[panel_axis("xaxis", number)] |= {"dtick": 1}
+    name, title = f"{curves.name}-{slug(curves.where)}", f"{curves.title}: {curves.where}"
+    return Chart(name, title, data, layout, tuple(curves.curves), "Framework")
 
 
 def heat_chart(heat: HeatMap) -> Chart:
@@ -106,7 +101,7 @@ def _line_with_band(
 
 
 def energy_chart(points: EnergyAccuracy) -> Chart:
-    """A panel a hardware profile: energy across, accuracy up; colour: system, shape: framework."""
+    """A panel per hardware profile: energy across, accuracy up; colour: system, shape: framework."""
     systems = list(dict.fromkeys(p.system for panel in points.points.values() for p in panel))
     frameworks = list(dict.fromkeys(p.framework for panel in points.points.values() for p in panel))
     colour, symbol = colours(systems), _symbols(frameworks)

@@ -13,16 +13,15 @@ from spikemark.report.cells import Cells
 from spikemark.report.curves import curve_of, mean_over_severities, means, noises_of
 from spikemark.report.effects import POINTS, RATIOS, Effect, Plot, effects_chart, effects_figure
 from spikemark.report.model import DASH, TIMES, Entry, Section, Table, Tone, number
-from spikemark.report.series import PALETTE
+from spikemark.report.plots import PALETTE
 
-SUITE = "claims"
 READING = """\
 A claim holds where all of its contrasts do, each on one data set and one framework. The plots show every contrast; how
 one is judged is told with the tables below. Networks and data are small twins of the publications', so a verdict is
 about the method in this set-up, not about the published figure."""
 JUDGING = """\
 Each row is one contrast of a claim on one data set and one framework: first minus second in percentage points of test
-accuracy, or first through second for costs, with its 95 % interval, paired by seed and (for accuracy) test sample.
+accuracy, or first divided by second for costs, with its 95 % interval, paired by seed and (for accuracy) test sample.
 A claim of more holds where the corrected test (Holm, over the rows of that claim) finds a difference in its direction;
 it does not hold here where the test finds the opposite, or where the whole interval lies below the margin, which is
 the smallest difference that would matter and was fixed before the runs. A claim of equality holds where the interval
@@ -43,11 +42,20 @@ _STYLES: Mapping[str, tuple[str, str, str]] = {
     "undecided at this power": (PALETTE[7], "D", "diamond"),
 }
 _EXACT: frozenset[Quantity] = frozenset({"bytes saved for backward"})
+_MEASURES: Mapping[Quantity, str] = {
+    "accuracy": "accuracy",
+    "noisy accuracy": "robustness",
+    "firing rate": "energy",
+    "additions": "energy",
+    "energy": "energy",
+    "seconds per epoch": "accuracy",
+    "bytes saved for backward": "accuracy",
+}
 _METRICS: Mapping[Quantity, dict[str, str]] = {
     "firing rate": {"metric": "firing_rate"},
     "additions": {"metric": "acs"},
-    "energy": {"metric": "energy", "unit": "pJ 45nm-fp32"},
-    "seconds an epoch": {"metric": "epoch_seconds"},
+    "energy": {"metric": "energy", "profile": "45nm-fp32"},
+    "seconds per epoch": {"metric": "epoch_seconds"},
     "bytes saved for backward": {"metric": "saved_bytes"},
 }
 
@@ -76,29 +84,41 @@ class Row:
 
 
 def claims_sections(cells: Cells) -> list[Section]:
-    """One row a claim and all effects at a glance, then every contrast in numbers."""
+    """One row per claim and all effects at a glance, then every contrast in numbers.
+
+    Claims of which no contrast has both of its sides in the records are left out; no section where that is all.
+    """
+    rows = {claim: judge(claim, cells) for claim in registered()}
+    judged = {claim: found for claim, found in rows.items() if any(row.dataset != DASH for row in found)}
+    if not judged:
+        return []
     claims, contrasts = Section("Claims", READING), Section("Contrasts", JUDGING)
-    judged = {claim.name: judge(claim, cells) for claim in CLAIMS}
-    if any(judged.values()):
-        claims.tables.append(_overview(judged))
-    for plot in _plots([(claim, row) for claim in CLAIMS for row in judged[claim.name]]):
+    claims.tables.append(_overview(judged, len(rows) - len(judged)))
+    for plot in _plots([(claim, row) for claim, found in judged.items() for row in found]):
         claims.charts.append(effects_chart(plot))
         claims.figures.append(effects_figure(plot))
-    contrasts.tables.extend(_details(claim, judged[claim.name]) for claim in CLAIMS if judged[claim.name])
+    suite = cells.records[0]["suite"]
+    contrasts.tables.extend(_details(claim, found, suite) for claim, found in judged.items())
     return [claims, contrasts]
+
+
+def registered() -> list[Claim]:
+    """All registered claims; one may be registered as a function that gives it."""
+    return [entry() if callable(entry) else entry for entry in CLAIMS.values()]
 
 
 def judge(claim: Claim, cells: Cells) -> list[Row]:
     """All contrasts of a claim wherever both sides were run, corrected together; one row where that is nowhere."""
     rows: list[Row] = []
     for contrast in claim.contrasts:
-        sides = [cells.where(measure="train", **_axes(arm)) for arm in (contrast.first, contrast.second)]
-        if not any(sides):
+        own = cells.where(measure=_MEASURES[contrast.quantity])
+        first, second = (own.where(**_axes(arm)) for arm in (contrast.first, contrast.second))
+        if not (len(first) or len(second)):
             continue
-        places = set(sides[0].names("dataset", "framework")) & set(sides[1].names("dataset", "framework"))
-        for dataset, framework in sorted(places):
-            first, second = (side.where(dataset=dataset, framework=framework) for side in sides)
-            rows.append(_row(contrast, dataset, framework, first, second))
+        places = sorted(set(first.names("dataset", "framework")) & set(second.names("dataset", "framework")))
+        for dataset, framework in places:
+            here = (side.where(dataset=dataset, framework=framework) for side in (first, second))
+            rows += [_row(contrast, where, framework, *sides) for where, *sides in _alike(dataset, contrast, *here)]
         if not places:
             rows.append(Row(contrast, DASH, DASH, None, "not run"))
     differences = [row.difference for row in rows if row.difference is not None]
@@ -113,6 +133,21 @@ def judge(claim: Claim, cells: Cells) -> list[Row]:
         )
         for row in rows
     ]
+
+
+def _alike(dataset: str, contrast: Contrast, first: Cells, second: Cells) -> Iterator[tuple[str, Cells, Cells]]:
+    """Both sides in each edition that they share, with the data set and what is peculiar to the edition.
+
+    Where the contrast is between two variants, whose settings differ on purpose, the newest edition of each.
+    """
+    if contrast.first.variant != contrast.second.variant:
+        (_, first), (_, second) = next(first.editions()), next(second.editions())
+        yield dataset, first, second
+        return
+    for words, edition in Cells((*first, *second)).editions():
+        sides = [edition.where(system=arm.system) for arm in (contrast.first, contrast.second)]
+        if all(map(len, sides)):
+            yield ", ".join([dataset, *words]), sides[0], sides[1]
 
 
 def _row(contrast: Contrast, dataset: str, framework: str, first: Cells, second: Cells) -> Row:
@@ -174,24 +209,18 @@ def _beyond(difference: Difference, margin: float) -> bool:
     return difference.low > margin or difference.high < -margin
 
 
-def _overview(judged: Mapping[str, list[Row]]) -> Table:
+def _overview(judged: Mapping[Claim, list[Row]], others: int) -> Table:
     rows = []
-    for claim in CLAIMS:
-        tests = judged[claim.name]
+    for claim, tests in judged.items():
         outcome = overall(tests)
         counts = {word: sum(row.outcome == word for row in tests) for word in _TONES}
         tally = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-        rows.append(
-            (
-                Entry(claim.name),
-                Entry(claim.statement),
-                Entry(outcome, tone=_TONES[outcome]),
-                Entry(tally or DASH),
-                Entry(claim.published),
-            )
-        )
+        names = (Entry(claim.name), Entry(claim.statement))
+        rows.append((*names, Entry(outcome, tone=_TONES[outcome]), Entry(tally or DASH), Entry(claim.published)))
     columns = ("claim", "statement", "verdict", "rows", "published figures")
     note = "Reproduce a claim with the command below its table."
+    if others:
+        note += f" {others} further claims compare systems that are not in these records."
     return Table("Every claim and its verdict", columns, tuple(rows), 5, note)
 
 
@@ -213,7 +242,7 @@ def _drawn(claim: str, row: Row, difference: Difference) -> Effect:
     return Effect(claim, f"{row.contrast}, {row.dataset}, {row.framework}", value, low, high, _effect(row), row.outcome)
 
 
-def _details(claim: Claim, rows: list[Row]) -> Table:
+def _details(claim: Claim, rows: list[Row], suite: str) -> Table:
     entries = tuple(
         (
             Entry(str(row.contrast)),
@@ -229,7 +258,7 @@ def _details(claim: Claim, rows: list[Row]) -> Table:
     systems = ",".join(
         dict.fromkeys(arm.system for contrast in claim.contrasts for arm in (contrast.first, contrast.second))
     )
-    note = f"{claim.source}. Reproduce: spikemark run claims --only system={systems}"
+    note = f"{claim.source}. Reproduce: spikemark run {suite} --only system={systems}"
     columns = ("contrast", "data set", "framework", "effect", "margin", "seeds", "verdict")
     return Table(f"{claim.name}: {claim.statement}", columns, entries, 3, note)
 

@@ -23,7 +23,7 @@ _TONES: Mapping[Verdict, Tone] = {"better": "good", "worse": "bad", "undecided":
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedTest:
     """One paired test in its family.
 
     Attributes:
@@ -55,7 +55,7 @@ class Comparison:
         return Entry("< 0.001" if self.p < 0.001 else f"{self.p:.3f}", self.p)
 
 
-def compare(family: Mapping[str, tuple[Runs, Runs]]) -> dict[str, Comparison]:
+def compare(family: Mapping[str, tuple[Runs, Runs]]) -> dict[str, PairedTest]:
     """Paired tests that share one 5 %; pairs without a shared seed are left out."""
     shared = {name: sorted(set(a) & set(b)) for name, (a, b) in family.items()}
     differences = {name: paired_difference(*family[name]) for name, seeds in shared.items() if seeds}
@@ -63,7 +63,7 @@ def compare(family: Mapping[str, tuple[Runs, Runs]]) -> dict[str, Comparison]:
     tests = {}
     for (name, difference), p in zip(differences.items(), adjusted, strict=True):
         first, second = family[name]
-        tests[name] = Comparison(
+        tests[name] = PairedTest(
             difference,
             p,
             verdict(difference, p),
@@ -85,9 +85,9 @@ class Ranking:
     """
 
     best: str | None
-    against_best: Mapping[str, Comparison]
+    against_best: Mapping[str, PairedTest]
     baseline: str | None
-    against_baseline: Mapping[str, Comparison]
+    against_baseline: Mapping[str, PairedTest]
 
     def mark(self, name: str) -> str:
         """Either "best", "tie" (cannot be told from the best) or "" (worse, or nothing to compare with)."""
@@ -103,7 +103,7 @@ def rank(results: Mapping[str, Runs], baseline: str | None = None) -> Ranking:
     if len(present) < 2:
         return Ranking(None, {}, None, {})
 
-    def against(opponent: str) -> dict[str, Comparison]:
+    def against(opponent: str) -> dict[str, PairedTest]:
         return compare({name: (runs, present[opponent]) for name, runs in present.items() if name != opponent})
 
     best = max(present, key=lambda name: mean_interval(present[name]).value)

@@ -6,13 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 
 from spikemark.core.statistics import Interval, Verdict, mean_interval
-from spikemark.data.card import DATASETS
 from spikemark.report import charts, figures
-from spikemark.report.accuracy import BASELINE
-from spikemark.report.cells import Cells
+from spikemark.report.cells import BASELINE, Cells
 from spikemark.report.comparisons import compare
-from spikemark.report.curves import Runs as Curve
 from spikemark.report.curves import (
+    SeededCurve,
     corruption_error,
     curve_of,
     half_margin_severity,
@@ -24,7 +22,7 @@ from spikemark.report.curves import (
     relative_corruption_error,
 )
 from spikemark.report.model import ABSENT, DASH, Entry, Section, Table, estimate, number
-from spikemark.report.series import HeatMap
+from spikemark.report.plots import HeatMap
 
 LEAST_LOSS = 0.01
 READING = f"""\
@@ -38,15 +36,13 @@ framework. Area: of the margin over chance that is kept, from clean to the stron
 margin: the severity at which half of the margin over chance is first lost."""
 
 _WORDS: Mapping[Verdict, str] = {"better": "more robust", "worse": "less robust", "undecided": "undecided"}
-Curves = dict[str, Curve]
-"""By noise."""
+ByNoise = dict[str, SeededCurve]
 
 
 def corruption_section(cells: Cells) -> Section:
     """Tables and a heat map for every data set, network and variant where the baseline was measured under noise."""
     section = Section("Robustness in numbers", READING)
-    trained = cells.where(measure="train")
-    for where, group in trained.groups():
+    for where, group in cells.where(measure="robustness").groups():
         noises = noises_of(group)
         baselines = [system for system, neuron in group.names("system", "neuron") if neuron == BASELINE]
         if not noises or not baselines:
@@ -69,8 +65,8 @@ def corruption_section(cells: Cells) -> Section:
         columns = ("framework", "system", "mCE", "relative mCE", f"minus {baselines[0]}", "p", "noises", "n")
         note = f"n: seeds. In words, against {baselines[0]} by relative mCE: {sentence(said)}"
         section.tables.append(Table(f"Corruption error: {where}", columns, tuple(rows), 2, note))
-        ((dataset,),) = group.names("dataset")
-        section.tables.append(_noise_table(where, contenders, noises, dataset))
+        chance = next((record["chance"] for record in group if record["chance"] is not None), math.nan)
+        section.tables.append(_noise_table(where, contenders, noises, chance))
         picture = HeatMap(where, "relative corruption error", heat)
         section.charts.append(charts.heat_chart(picture))
         section.figures.append(figures.heat_figure(picture))
@@ -91,9 +87,9 @@ def sentence(rows: Sequence[tuple[str, str, Verdict]]) -> str:
 
 
 def _framework(
-    framework: str, curves: Mapping[str, Curves], baseline: str
+    framework: str, curves: Mapping[str, ByNoise], baseline: str
 ) -> tuple[list[tuple[Entry, ...]], dict[str, Verdict], dict[str, dict[str, float]]]:
-    """A row a system, the verdicts of its tests against the baseline, and the heat map's values by system and noise."""
+    """A row per system, the verdicts of its tests against the baseline, and the heat map's values."""
     base = {noise: _mean_curve(curve) for noise, curve in curves[baseline].items()}
     telling = {noise for noise, curve in base.items() if curve[0] - mean_accuracy(curve) >= LEAST_LOSS}
     absolute, relative, heat = {}, {}, {}
@@ -148,9 +144,8 @@ def _entry(interval: Interval) -> Entry:
     return Entry(estimate(interval), interval.value)
 
 
-def _noise_table(where: str, contenders: Mapping[tuple[str, str], Curves], noises: list[str], dataset: str) -> Table:
+def _noise_table(where: str, contenders: Mapping[tuple[str, str], ByNoise], noises: list[str], chance: float) -> Table:
     """Every noise and contender: accuracy over the severities, area and half margin of the mean curve."""
-    chance = 1 / DATASETS[dataset].classes if dataset in DATASETS else math.nan
     rows = []
     for noise in noises:
         for (framework, system), curves in contenders.items():
@@ -185,18 +180,18 @@ def _number(value: float) -> Entry:
     return ABSENT if math.isnan(value) else Entry(number(value), value)
 
 
-def _curves(contender: Cells, noises: list[str]) -> Curves:
+def _curves(contender: Cells, noises: list[str]) -> ByNoise:
     """Complete curves only: those with the clean point and a noisy one."""
     curves = {noise: curve_of(contender, noise) for noise in noises}
     return {noise: curve for noise, curve in curves.items() if 0 in curve and len(curve) > 1}
 
 
-def _seeds(curves: Curves) -> list[int]:
+def _seeds(curves: ByNoise) -> list[int]:
     """Seeds that have every point."""
     return sorted(set.intersection(*(set(runs) for curve in curves.values() for runs in curve.values())))
 
 
-def _of_seed(curves: Curves, seed: int) -> dict[str, dict[int, float]]:
+def _of_seed(curves: ByNoise, seed: int) -> dict[str, dict[int, float]]:
     return {noise: {s: runs[seed] for s, runs in curve.items()} for noise, curve in curves.items()}
 
 

@@ -8,25 +8,26 @@ from itertools import pairwise
 
 from spikemark.report.cells import Cells
 
-Runs = dict[int, dict[int, float]]
-"""Severity, then seed, then accuracy."""
 Curve = Mapping[int, float]
 """Accuracy at each severity; 0 is clean."""
+SeededCurve = dict[int, dict[int, float]]
+"""Severity, then seed, then accuracy."""
 
 
 def noises_of(cells: Cells) -> list[str]:
     """The noises that any record holds, in order of appearance."""
-    return [str(noise) for noise in cells.features("accuracy", "noise")]
+    return [str(noise) for noise in cells.by_measure("robustness").features("accuracy", "noise")]
 
 
-def curve_of(contender: Cells, noise: str) -> Runs:
+def curve_of(contender: Cells, noise: str) -> SeededCurve:
     """The severities at which there is a run."""
-    severities = sorted({int(severity) for severity in contender.features("accuracy", "severity")})
-    curve = {s: contender.runs("accuracy", split="test", noise=noise, severity=s) for s in severities}
+    own = contender.by_measure("robustness")
+    severities = sorted({int(severity) for severity in own.features("accuracy", "severity")})
+    curve = {s: own.runs("accuracy", split="test", noise=noise, severity=s) for s in severities}
     return {severity: runs for severity, runs in curve.items() if runs}
 
 
-def mean_over_severities(curve: Runs) -> dict[int, float]:
+def mean_over_severities(curve: SeededCurve) -> dict[int, float]:
     """By seed, over the noisy severities; seeds that lack one are left out."""
     return means([runs for severity, runs in curve.items() if severity > 0])
 

@@ -1,4 +1,4 @@
-"""All effects of the ledger at a glance: a line a contrast, its interval against "no difference"."""
+"""All effects of the ledger at a glance: a line per contrast, its interval against "no difference"."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Effect:
     Attributes:
         claim: its name.
         words: what is compared, where.
-        value: first minus second in percentage points, or first through second.
+        value: first minus second in percentage points, or first divided by second.
         low: where its interval begins; NaN without one.
         high: where it ends.
         shown: value and interval in words.
@@ -70,7 +70,7 @@ POINTS = Scale(
 )
 RATIOS = Scale(
     "effects-costs",
-    "Costs, first through second",
+    "Costs, first divided by second",
     math.log,
     (1, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 1.25, 2, 5, 10, 20, 50),
     lambda value: f"{value:g}{TIMES}",
@@ -110,7 +110,7 @@ class Plot:
 
 
 def effects_figure(plot: Plot) -> Figure:
-    """A block of lines a claim; colour and marker are the verdict."""
+    """A block of lines per claim; colour and marker are the verdict."""
     lines, claims, scale = plot.lines(), plot.claims(), plot.scale
     bottom = lines[-1][0] + _GAP
     with styled():

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from spikemark.core.statistics import Interval, Runs, mean_interval
 from spikemark.report import charts, figures
 from spikemark.report.cells import Cells
 from spikemark.report.model import ABSENT, Entry, Section, Table, decimals, estimate, n_entry, prefix
-from spikemark.report.series import EnergyAccuracy, Point
+from spikemark.report.plots import EnergyAccuracy, EnergyPoint
 
 READING = """\
 Counted operations per sample, and energy under every hardware profile side by side, because rankings flip with the
@@ -25,41 +23,35 @@ COUNTS = {
     "dense": "dense",
     "neuron_updates": "neuron updates",
 }
-_KIND = re.compile(r"(?P<layer>.*) \((?P<kind>[a-z]+)\)")
 
 
 def energy_section(cells: Cells) -> Section:
     """Tables and a scatter plot for every data set, network and variant whose operations were counted."""
     section = Section("Energy", READING)
-    trained = cells.where(measure="train")
-    for where, group in trained.groups():
-        units = [str(unit) for unit in group.features("energy", "unit")]
-        if not units:
+    for where, group in cells.by_measure("accuracy", "energy").groups():
+        profiles = [str(profile) for profile in group.features("energy", "profile")]
+        if not profiles:
             continue
-        section.tables.append(_totals(f"Operations and energy per sample: {where}", group, units))
-        section.tables.append(_layers(f"Layers and the kind of their input: {where}", group))
-        points = EnergyAccuracy(where, {_profile(unit): _points(group, unit) for unit in units})
+        section.tables.append(_totals(f"Operations and energy per sample: {where}", group, profiles))
+        section.tables.append(_layers(f"Layers and the kind of their input: {where}", group.where(measure="energy")))
+        points = EnergyAccuracy(where, {profile: _points(group, profile) for profile in profiles})
         section.charts.append(charts.energy_chart(points))
         section.figures.append(figures.energy_figure(points))
     return section
 
 
-def _profile(unit: str) -> str:
-    return unit.removeprefix("pJ ")
-
-
-def _totals(title: str, group: Cells, units: list[str]) -> Table:
+def _totals(title: str, group: Cells, profiles: list[str]) -> Table:
     contenders = [group.where(framework=f, system=s) for f, s in group.names("framework", "system")]
     counts = [[_interval(contender.runs(metric)) for contender in contenders] for metric in COUNTS]
-    energies = [[_interval(contender.runs("energy", unit=unit)) for contender in contenders] for unit in units]
+    energies = [[_interval(contender.runs("energy", profile=name)) for contender in contenders] for name in profiles]
     rates = [_interval(contender.runs("firing_rate")) for contender in contenders]
     headings, columns = ["framework", "system"], []
     for name, column in zip(COUNTS.values(), counts, strict=True):
         scale, symbol = prefix(i.value for i in column if i is not None)
         headings.append(f"{name} ({symbol})" if symbol else name)
         columns.append(_entries(column, 1 / scale))
-    for unit, column in zip(units, energies, strict=True):
-        headings.append(f"{_profile(unit)} (nJ)")
+    for name, column in zip(profiles, energies, strict=True):
+        headings.append(f"{name} (nJ)")
         columns.append(_entries(column, 1e-3))
     headings.append("firing rate (%)")
     columns.append(_entries(rates, 100))
@@ -100,22 +92,27 @@ def _layers(title: str, group: Cells) -> Table:
     rows = []
     for framework, system in group.names("framework", "system"):
         contender = group.where(framework=framework, system=system)
-        for label in dict.fromkeys([*contender.features("macs", "layer"), *contender.features("acs", "layer")]):
-            match = _KIND.fullmatch(label)
-            layer, kind = (match["layer"], match["kind"]) if match else (label, "not recorded")
-            counts = [_interval(contender.runs(metric, layer=label)) for metric in ("macs", "acs")]
-            names = [Entry(name) for name in (framework, system, layer, kind)]
+        for layer, kind in _places(contender):
+            place = {"layer": layer} | ({} if kind is None else {"input_kind": kind})
+            counts = [_interval(contender.runs(metric, **place)) for metric in ("macs", "acs")]
+            names = [Entry(name) for name in (framework, system, layer, kind or "not recorded")]
             rows.append((*names, *_entries(counts, 1), n_entry(counts)))
     columns = ("framework", "system", "layer", "input", "MACs", "ACs", "n")
     return Table(title, columns, tuple(rows), 4, "Operations per sample. n: seeds.", collapsed=True)
 
 
-def _points(group: Cells, unit: str) -> tuple[Point, ...]:
+def _places(contender: Cells) -> list[tuple[str, str | None]]:
+    """Layers with the kind of their input, in order of appearance."""
+    rows = [row for record in contender.ok for row in record["measurements"] if row["metric"] in ("macs", "acs")]
+    return list(dict.fromkeys((row["layer"], row.get("input_kind")) for row in rows if "layer" in row))
+
+
+def _points(group: Cells, profile: str) -> tuple[EnergyPoint, ...]:
     points = []
     for framework, system in group.names("framework", "system"):
         contender = group.where(framework=framework, system=system)
-        energy, accuracy = contender.runs("energy", unit=unit), contender.accuracy()
+        energy, accuracy = contender.runs("energy", profile=profile), contender.accuracy()
         if energy and accuracy:
             of_accuracy = mean_interval(accuracy, bounds=(0, 1))
-            points.append(Point(framework, system, mean_interval(energy, bounds=(0, float("inf"))), of_accuracy))
+            points.append(EnergyPoint(framework, system, mean_interval(energy, bounds=(0, float("inf"))), of_accuracy))
     return tuple(points)

@@ -1,4 +1,4 @@
-"""Figures for Markdown: SVG by matplotlib, the same bytes for the same series."""
+"""Figures for Markdown: SVG by matplotlib, the same bytes for the same data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from matplotlib.ticker import MaxNLocator
 
 from spikemark.core.statistics import Interval
 from spikemark.report.model import TIMES, Figure, slug
-from spikemark.report.series import HEAT_RANGE, EnergyAccuracy, HeatMap, NoiseCurves, Ratios, colours
+from spikemark.report.plots import HEAT_RANGE, Curves, EnergyAccuracy, HeatMap, Ratios, colours
 
 MARKERS = "osD^Xp*h"
 _COLUMNS = 3
@@ -72,26 +72,26 @@ def svg_text(canvas: Canvas) -> str:
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 
-def noise_figure(curves: NoiseCurves) -> Figure:
-    """A panel a noise, a line with its band a system, for one framework: matched ones would show it all again."""
+def curve_figure(curves: Curves) -> Figure:
+    """A line with its band per system, a panel per noise, for one framework: matched ones would show it all again."""
     with styled():
         framework, colour = next(iter(curves.curves)), colours(curves.systems)
-        rows = -(-len(curves.noises) // _COLUMNS)
-        columns = min(_COLUMNS, len(curves.noises))
+        rows = -(-len(curves.panels) // _COLUMNS)
+        columns = min(_COLUMNS, len(curves.panels))
         canvas = new_canvas(2.9 * columns + 0.5, 2.5 * rows + 0.5)
         axes = None
-        for place, noise in enumerate(curves.noises, start=1):
+        for place, panel in enumerate(curves.panels, start=1):
             axes = canvas.add_subplot(rows, columns, place, sharey=axes)
-            for system, points in curves.curves[framework].get(noise, {}).items():
+            for system, points in curves.curves[framework].get(panel, {}).items():
                 _curve(axes, points, colour[system])
-            axes.set_title(noise)
-            axes.set_xlabel("severity")
+            axes.set_title(panel)
+            axes.set_xlabel(curves.x)
             axes.set_ylabel("" if (place - 1) % columns else "accuracy (%)")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         handles = [Line2D([], [], color=colour[s], marker="o", markersize=4, label=s) for s in curves.systems]
         canvas.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)))
-        title = f"Accuracy under noise, {curves.where}, {framework}: mean and 95 % interval over seeds"
-        return Figure(f"noise-{slug(curves.where)}", title, svg_text(canvas))
+        title = f"{curves.title}, {curves.where}, {framework}: mean and 95 % interval over seeds"
+        return Figure(f"{curves.name}-{slug(curves.where)}", title, svg_text(canvas))
 
 
 def _curve(axes: Axes, points: Mapping[int, Interval], colour: str) -> None:
@@ -102,7 +102,7 @@ def _curve(axes: Axes, points: Mapping[int, Interval], colour: str) -> None:
 
 
 def energy_figure(points: EnergyAccuracy) -> Figure:
-    """A panel a hardware profile: energy across, accuracy up; colour is the system, shape the framework."""
+    """A panel per hardware profile: energy across, accuracy up; colour is the system, shape the framework."""
     with styled():
         everything = [point for panel in points.points.values() for point in panel]
         systems = list(dict.fromkeys(point.system for point in everything))
@@ -137,7 +137,7 @@ def energy_figure(points: EnergyAccuracy) -> Figure:
 
 
 def throughput_figure(ratios: Ratios) -> Figure:
-    """A panel a quantity: ratio to the reference, grouped by system; the native track is hatched."""
+    """A panel per quantity: ratio to the reference, grouped by system; the native track is hatched."""
     with styled():
         shown = {quantity: bars for quantity, bars in ratios.bars.items() if bars}
         everything = [bar for bars in shown.values() for bar in bars]
@@ -185,7 +185,7 @@ def throughput_figure(ratios: Ratios) -> Figure:
 
 
 def heat_figure(heat: HeatMap) -> Figure:
-    """A panel a framework: noises down, systems across; blue is more robust than the baseline, red is less."""
+    """A panel per framework: noises down, systems across; blue is more robust than the baseline, red is less."""
     with styled():
         noises = heat.noises
         columns = [len(systems) for systems in heat.values.values()]

@@ -13,7 +13,7 @@ from spikemark.core.measurement import Measurement
 from spikemark.core.statistics import ALPHA, Interval
 from spikemark.measures.speed.points import GROWTH, TRACKS, LayerAxis, Point
 from spikemark.report.cells import Cells
-from spikemark.report.model import ABSENT, Entry, Table, estimate, number
+from spikemark.report.model import ABSENT, Entry, Table, estimate, number, slug, titled
 
 PHASE = "forward+backward"
 COPY = "copy (limit)"
@@ -67,24 +67,25 @@ class LogPlot:
     panels: Mapping[str, tuple[Panel, ...]]
 
 
-def growth_table(cells: Cells) -> Table | None:
+def growth_table(cells: Cells, where: str = "") -> Table | None:
     """Exponents of time and memory along each axis; None where no axis was measured at three points."""
-    axes = [axis for axis in GROWTH if cells.where(dataset=axis).ok.records]
+    axes = [axis for axis in GROWTH if cells.where(axis=axis).ok.records]
     rows = []
     for neuron, framework in cells.names("neuron", "framework"):
-        for track, prefix in TRACKS.items():
+        for track in TRACKS:
             row = []
             for metric, phase in (("seconds", PHASE), ("peak_memory", None)):
                 for axis in axes:
-                    own = cells.where(dataset=axis, neuron=neuron, framework=framework)
-                    row.append(_exponent(points_of(own, f"{prefix}{metric}", axis, phase)))
+                    own = cells.where(axis=axis, neuron=neuron, framework=framework)
+                    row.append(_exponent(points_of(own, metric, axis, phase, track)))
             if any(entry is not ABSENT for entry in row):
                 rows.append((Entry(neuron), Entry(framework), Entry(track), *row))
     if not rows:
         return None
     heads = [f"{what} in {GROWTH[axis]}" for what in ("time", "memory") for axis in axes]
     note = f"Ranges: {'; '.join(text for axis in axes if (text := _range(cells, axis)))}."
-    return Table(f"Growth exponents, {PHASE}", ("neuron", "framework", "track", *heads), tuple(rows), 3, note)
+    title = titled(f"Growth exponents, {PHASE}", where)
+    return Table(title, ("neuron", "framework", "track", *heads), tuple(rows), 3, note)
 
 
 def power_law(points: Mapping[float, float]) -> Interval:
@@ -104,66 +105,72 @@ def power_law(points: Mapping[float, float]) -> Interval:
     return Interval(slope, slope - reach, slope + reach, len(points))
 
 
-def points_of(cells: Cells, metric: str, axis: LayerAxis, phase: str | None) -> dict[float, Interval]:
+def points_of(cells: Cells, metric: str, axis: LayerAxis, phase: str | None, track: str) -> dict[float, Interval]:
     """Numbers of one contender by their place on `axis`."""
     found = {}
-    for point, row in measured(cells, metric, phase):
+    for point, row in measured(cells, metric, phase, track):
         low, high = row.get("low", math.nan), row.get("high", math.nan)
         found[point.along(axis)] = Interval(row["value"], low, high, len(row.get("values", [0])))
     return dict(sorted(found.items()))
 
 
-def measured(cells: Cells, metric: str, phase: str | None) -> Iterator[tuple[Point, Measurement]]:
+def measured(
+    cells: Cells, metric: str, phase: str | None, track: str | None = None
+) -> Iterator[tuple[Point, Measurement]]:
     """All rows of a metric in cells of layers, with their points."""
+    wanted = (metric, phase, track)
     for record in cells.ok:
         for row in record["measurements"]:
-            point = Point.parse(row.get("layer", ""))
-            if row["metric"] == metric and row.get("split") == phase and point is not None:
-                yield point, row
+            if (row["metric"], row.get("split"), row.get("track")) == wanted and "point" in row:
+                yield Point.from_dict(row["point"]), row
 
 
-def growth_plot(cells: Cells) -> LogPlot | None:
+def growth_plot(cells: Cells, where: str = "") -> LogPlot | None:
     """Time and memory over T, batch and width; None where there is no growth to show."""
-    axes = [axis for axis in GROWTH if cells.where(dataset=axis).ok.records]
+    axes = [axis for axis in GROWTH if cells.where(axis=axis).ok.records]
     panels = {}
     for (neuron,) in cells.names("neuron"):
         of_neuron = []
         for metric, phase, name, unit in (("seconds", PHASE, "time", "s"), ("peak_memory", None, "memory", "bytes")):
             for axis in axes:
-                lines = _lines(cells.where(neuron=neuron, dataset=axis), metric, axis, phase)
+                lines = _lines(cells.where(neuron=neuron, axis=axis), metric, axis, phase)
                 of_neuron.append(Panel(f"{name} over {axis}", f"{axis} ({GROWTH[axis]})", f"{name} ({unit})", lines))
         if any(panel.lines for panel in of_neuron):
             panels[neuron] = tuple(of_neuron)
-    return LogPlot("layers-growth", f"Growth of layers, {PHASE}", panels) if panels else None
+    return _plot("layers-growth", f"Growth of layers, {PHASE}", where, panels)
 
 
-def roofline_plot(cells: Cells) -> LogPlot | None:
-    """Seconds a byte that must be moved over those bytes, beside what a copy takes; None where there is nothing."""
-    grown = [axis for axis in GROWTH if cells.where(dataset=axis).ok.records]
+def roofline_plot(cells: Cells, where: str = "") -> LogPlot | None:
+    """Seconds per byte that must be moved over those bytes, beside what a copy takes; None where there is nothing."""
+    grown = [axis for axis in GROWTH if cells.where(axis=axis).ok.records]
     panels = {}
     for (neuron,) in cells.names("neuron"):
         of_neuron = []
         for axis in grown:
-            own = cells.where(neuron=neuron, dataset=axis)
+            own = cells.where(neuron=neuron, axis=axis)
             lines = [
-                Line(framework, track, _seconds_a_byte(own.where(framework=framework), prefix))
+                Line(framework, track, _seconds_per_byte(own.where(framework=framework), track))
                 for (framework,) in own.names("framework")
-                for track, prefix in TRACKS.items()
+                for track in TRACKS
             ]
             lines.append(Line(COPY, "limit", _copy(own)))
             shown = tuple(line for line in lines if line.points)
-            of_neuron.append(Panel(f"by {axis}", "bytes that must be moved", "s a byte", shown))
+            of_neuron.append(Panel(f"by {axis}", "bytes that must be moved", "s per byte", shown))
         if any(panel.lines for panel in of_neuron):
             panels[neuron] = tuple(of_neuron)
-    return LogPlot("layers-roofline", f"Distance from the memory limit, {PHASE}", panels) if panels else None
+    return _plot("layers-roofline", f"Distance from the memory limit, {PHASE}", where, panels)
+
+
+def _plot(name: str, title: str, where: str, panels: Mapping[str, tuple[Panel, ...]]) -> LogPlot | None:
+    return LogPlot(f"{name}-{slug(where)}" if where else name, titled(title, where), panels) if panels else None
 
 
 def _lines(cells: Cells, metric: str, axis: LayerAxis, phase: str | None) -> tuple[Line, ...]:
-    """A line a contender; what is 0, memory too little to be seen, has no place on a logarithmic scale."""
+    """A line per contender; what is 0, memory too little to be seen, has no place on a logarithmic scale."""
     lines = [
-        Line(framework, track, _positive(points_of(cells.where(framework=framework), f"{prefix}{metric}", axis, phase)))
+        Line(framework, track, _positive(points_of(cells.where(framework=framework), metric, axis, phase, track)))
         for (framework,) in cells.names("framework")
-        for track, prefix in TRACKS.items()
+        for track in TRACKS
     ]
     return tuple(line for line in lines if line.points)
 
@@ -172,10 +179,10 @@ def _positive(points: Mapping[float, Interval]) -> dict[float, Interval]:
     return {x: interval for x, interval in points.items() if interval.value > 0}
 
 
-def _seconds_a_byte(cells: Cells, prefix: str) -> dict[float, Interval]:
+def _seconds_per_byte(cells: Cells, track: str) -> dict[float, Interval]:
     moved = {point: row["value"] for point, row in measured(cells, "bytes_moved", PHASE)}
     found = {}
-    for point, row in measured(cells, f"{prefix}seconds", PHASE):
+    for point, row in measured(cells, "seconds", PHASE, track):
         low, high = row.get("low", math.nan), row.get("high", math.nan)
         size, rounds = moved[point], len(row.get("values", [0]))
         found[size] = Interval(row["value"] / size, low / size, high / size, rounds)
@@ -207,8 +214,8 @@ def _exponent(points: Mapping[float, Interval]) -> Entry:
 
 def _range(cells: Cells, axis: LayerAxis) -> str:
     """From where to where an axis was measured, and what the other sizes were."""
-    own = cells.where(dataset=axis)
-    points = [point for point, _ in measured(own, "seconds", PHASE)]
+    own = cells.where(axis=axis)
+    points = [point for point, _ in measured(own, "seconds", PHASE, "matched")]
     if not points:
         return ""
     places = sorted({point.along(axis) for point in points})

@@ -7,10 +7,10 @@ import math
 from spikemark.core.measurement import Measurement
 from spikemark.core.statistics import Interval, median_ratio_interval
 from spikemark.measures.speed.points import GROWTH, TRACKS, LayerAxis, Point
-from spikemark.report.cells import Cells
+from spikemark.report.cells import BASELINE, Cells
 from spikemark.report.growth import PHASE, growth_plot, growth_table, roofline_plot
 from spikemark.report.logplots import log_chart, log_figures
-from spikemark.report.model import ABSENT, TIMES, Entry, Section, Table, decimals, estimate, number
+from spikemark.report.model import ABSENT, TIMES, Entry, Section, Table, decimals, estimate, number, titled
 
 READING = """\
 Layers alone, without synapses. Time is the median over interleaved rounds; its ratio is to the reference's layer of
@@ -25,48 +25,51 @@ PRICE_READING = """\
 Forward and backward. Both ends of a matched / matched ratio come from different cells, so each is first divided by the
 copy of its own rounds; the interval joins the far ends of both, which holds at 90 % at least. Matched / native is taken
 round by round."""
-BASELINE = "lif"
 _SHOWN: tuple[LayerAxis, ...] = ("dtype", "compile", "convolution", *GROWTH)
 
 
 def layers_section(cells: Cells) -> Section:
     """Tables and plots of all cells of layers; empty where there are none."""
     section = Section("Layers", READING)
-    timed = cells.where(measure="layers")
-    axes = [axis for axis in _SHOWN if timed.where(dataset=axis).records]
+    for where, timed in cells.where(measure="layers").groups():
+        _add(section, where, timed)
+    return section
+
+
+def _add(section: Section, where: str, timed: Cells) -> None:
+    axes = [axis for axis in _SHOWN if timed.where(axis=axis).records]
     # Where several cells hold one point, that of the first axis is shown: two are too few to pool.
     shown: dict[Point, Cells] = {}
     for axis in [axis for axis in axes if axis not in GROWTH] or axes:
-        own = timed.where(dataset=axis)
+        own = timed.where(axis=axis)
         for point in _points(own):
             shown.setdefault(point, own)
     for number_of, (point, own) in enumerate(shown.items()):
-        section.tables.append(_table(point, own))
-        price = None if number_of else _price(point, own)
+        section.tables.append(_table(point, own, where))
+        price = None if number_of else _price(point, own, where)
         section.tables.extend([price] if price is not None and price.rows else [])
-    growth = growth_table(timed)
+    growth = growth_table(timed, where)
     section.tables.extend([growth] if growth is not None else [])
-    for plot in (growth_plot(timed), roofline_plot(timed)):
+    for plot in (growth_plot(timed, where), roofline_plot(timed, where)):
         if plot is not None:
             section.charts.append(log_chart(plot))
             section.figures.extend(log_figures(plot))
-    return section
 
 
 def _points(cells: Cells) -> list[Point]:
     """All points of some cells, whether or not they could be measured, in the order of the records."""
-    labels = dict.fromkeys(row.get("layer", "") for record in cells.ok for row in record["measurements"])
-    return [point for label in labels if (point := Point.parse(label)) is not None]
+    points = [row["point"] for record in cells.ok for row in record["measurements"] if "point" in row]
+    return list(dict.fromkeys(Point.from_dict(point) for point in points))
 
 
-def _table(point: Point, cells: Cells) -> Table:
+def _table(point: Point, cells: Cells, where: str) -> Table:
     rows = []
     for neuron, framework in cells.names("neuron", "framework"):
         contender = cells.where(neuron=neuron, framework=framework)
         names = (Entry(neuron), Entry(framework))
-        for track, prefix in TRACKS.items():
-            row = _row(point, contender, prefix)
-            why = _one(contender, f"{prefix}unsupported", point)
+        for track in TRACKS:
+            row = _row(point, contender, track)
+            why = _one(contender, "unsupported", point, track=track)
             if why is not None:
                 row[0] = Entry(f"unsupported: {why.get('why', 'no reason was recorded')}", tone="bad")
             if any(entry is not ABSENT for entry in row):
@@ -87,39 +90,39 @@ def _table(point: Point, cells: Cells) -> Table:
         "first call, ms",
         "rounds",
     )
-    return Table(f"Layers at {point.label}", columns, tuple(rows), 3, _machine(point, cells))
+    return Table(titled(f"Layers at {point.label}", where), columns, tuple(rows), 3, _machine(point, cells))
 
 
-def _row(point: Point, contender: Cells, prefix: str) -> list[Entry]:
+def _row(point: Point, contender: Cells, track: str) -> list[Entry]:
     row = []
     for phase in ("forward", PHASE):
-        row.append(_number(_one(contender, f"{prefix}seconds", point, phase), 1e3))
-        ratio = _interval(_one(contender, f"{prefix}seconds_ratio", point, phase))
+        row.append(_number(_one(contender, "seconds", point, phase, track), 1e3))
+        ratio = _interval(_one(contender, "seconds_ratio", point, phase, track))
         row.append(Entry(estimate(ratio), ratio.value) if ratio else ABSENT)
-    fraction = _interval(_one(contender, f"{prefix}bandwidth_fraction", point, PHASE))
+    fraction = _interval(_one(contender, "bandwidth_fraction", point, PHASE, track))
     row.append(Entry(estimate(fraction, digits=3), fraction.value) if fraction else ABSENT)
-    row.append(_number(_one(contender, f"{prefix}peak_memory", point), 2**-20))
-    row.append(_number(_one(contender, f"{prefix}first_call", point), 1e3))
+    row.append(_number(_one(contender, "peak_memory", point, track=track), 2**-20))
+    row.append(_number(_one(contender, "first_call", point, track=track), 1e3))
     rounds = [
         len(found.get("values", []))
         for phase in ("forward", PHASE)
-        if (found := _one(contender, f"{prefix}seconds", point, phase)) is not None
+        if (found := _one(contender, "seconds", point, phase, track)) is not None
     ]
     return [*row, Entry(", ".join(map(str, rounds)), float(min(rounds))) if rounds else ABSENT]
 
 
-def _price(point: Point, cells: Cells) -> Table:
+def _price(point: Point, cells: Cells, where: str) -> Table:
     """What a neuron costs more than the fixed-threshold one, and than the framework's own."""
     rows = []
     for neuron, framework in cells.names("neuron", "framework"):
         own = cells.where(neuron=neuron, framework=framework)
         plain = cells.where(neuron=BASELINE, framework=framework)
         time, memory = (
-            [_one(c, name, point, phase) for c in (own, plain)]
+            [_one(c, name, point, phase, "matched") for c in (own, plain)]
             for name, phase in (("bandwidth_fraction", PHASE), ("peak_memory", None))
         )
-        native = [_one(own, name, point, PHASE) for name in ("seconds", "native_seconds")]
-        native_memory = [_one(own, name, point) for name in ("peak_memory", "native_peak_memory")]
+        native = [_one(own, "seconds", point, PHASE, track) for track in TRACKS]
+        native_memory = [_one(own, "peak_memory", point, track=track) for track in TRACKS]
         itself = Entry("(itself)", tone="muted")
         row = [
             itself if neuron == BASELINE else _far_ends(*reversed(time)),
@@ -130,7 +133,7 @@ def _price(point: Point, cells: Cells) -> Table:
         if any(entry not in (ABSENT, itself) for entry in row):
             rows.append((Entry(neuron), Entry(framework), *row))
     columns = [f"{what} / {base}" for what in ("time", "memory") for base in (f"matched {BASELINE}", "native")]
-    title = f"Price of learnable thresholds, {point.label}"
+    title = titled(f"Price of learnable thresholds, {point.label}", where)
     return Table(title, ("neuron", "framework", *columns), tuple(rows), 2, PRICE_READING)
 
 
@@ -157,9 +160,11 @@ def _quotient(first: Measurement | None, second: Measurement | None) -> Entry:
     return Entry(number(value), value)
 
 
-def _one(cells: Cells, metric: str, point: Point, phase: str | None = None) -> Measurement | None:
+def _one(
+    cells: Cells, metric: str, point: Point, phase: str | None = None, track: str | None = None
+) -> Measurement | None:
     """The measurement at a point; of the first seed, should there be several."""
-    rows = cells.rows(metric, layer=point.label, split=phase)
+    rows = cells.rows(metric, point=point.to_dict(), split=phase, track=track)
     return next(iter(rows.values()), None)
 
 
@@ -180,7 +185,7 @@ def _machine(point: Point, cells: Cells) -> str:
     """Threads, the copy, and the bytes that must be moved."""
     rows = [row for record in cells.ok for row in record["measurements"]]
     threads = sorted({row["value"] for row in rows if row["metric"] == "threads"})
-    here = [row for row in rows if row.get("layer") == point.label and row.get("split") == PHASE]
+    here = [row for row in rows if row.get("point") == point.to_dict() and row.get("split") == PHASE]
     copies = [row["value"] / 1e9 for row in here if row["metric"] == "copy_bandwidth"]
     moved = [row["value"] for row in here if row["metric"] == "bytes_moved"]
     notes = [f"Threads: {', '.join(f'{value:g}' for value in threads)}."] if threads else []

@@ -14,7 +14,7 @@ from spikemark.report.charts import Trace, on_panel, panel_axis, panels_layout
 from spikemark.report.figures import MARKERS, new_canvas, styled, svg_text
 from spikemark.report.growth import Line, LogPlot, Panel
 from spikemark.report.model import Chart, Figure, slug
-from spikemark.report.series import colours
+from spikemark.report.plots import colours
 
 _COLUMNS = 3
 _SHORT = EngFormatter(places=0, sep="")
@@ -26,7 +26,7 @@ _DASHES: Mapping[str, tuple[Any, str]] = {"matched": ("-", "solid"), "native": (
 
 
 def log_chart(plot: LogPlot) -> Chart:
-    """Panels of lines, a colour a framework, dashed where it is the native track; the neuron is chosen."""
+    """Panels of lines, a colour per framework, dashed where it is the native track; the neuron is chosen."""
     colour = _colours(plot)
     data: list[Trace] = []
     for neuron, panels in plot.panels.items():
@@ -70,7 +70,7 @@ def _trace(neuron: str, panel: int, line: Line, colour: str, in_legend: bool) ->
 
 
 def log_figures(plot: LogPlot) -> list[Figure]:
-    """A figure a neuron, drawn as in `log_chart`."""
+    """A figure per neuron, drawn as in `log_chart`."""
     return [_figure(plot, neuron) for neuron in plot.panels]
 
 
@@ -134,7 +134,7 @@ def _line(axes: Axes, line: Line, colour: str, marker: str) -> None:
 
 
 def _colours(plot: LogPlot) -> dict[str, str]:
-    """A colour a framework, the same for every neuron; what is a limit is grey."""
+    """A colour per framework, the same for every neuron; what is a limit is grey."""
     lines = [line for panels in plot.panels.values() for panel in panels for line in panel.lines]
     named = colours(list(dict.fromkeys(line.name for line in lines if line.track != "limit")))
     return named | {line.name: _LIMIT for line in lines if line.track == "limit"}

@@ -125,6 +125,11 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unnamed"
 
 
+def titled(title: str, where: str) -> str:
+    """A title with the group that it is about, if it has a name."""
+    return f"{title}: {where}" if where else title
+
+
 def number(value: float, digits: int = 2, *, signed: bool = False) -> str:
     """A number with so many decimals, a true minus sign and thousands set apart."""
     text = f"{value:+,.{digits}f}" if signed else f"{value:,.{digits}f}"

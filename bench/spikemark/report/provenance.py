@@ -1,29 +1,92 @@
-"""The sections on whether the numbers may be trusted: fairness, cells without a result, environment and protocol."""
+"""The sections on whether the numbers may be trusted: fairness, cells that are left out, environment and protocol."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from spikemark.report.cells import Cells, axis, fairness, first_line, is_attack, problem
-from spikemark.report.model import Entry, Section, Table
+from spikemark.report.cells import Cells, axis, cause, first_line, problem
+from spikemark.report.model import DASH, Entry, Section, Table
+from spikemark.suites.records import Record
 
 FAIRNESS_READING = """\
 Cells that differ in nothing but the framework must have started from the same weights, seen the same batches in the
 same order and met the same noise. Each record holds fingerprints of these; here they are compared."""
 PROBLEMS_READING = """\
-Cells without a result, and why. They are left out of the means above, which say how many runs are behind them."""
+Cells that no mean and no contrast above uses, and why: those that failed or ran out of time, those that a framework
+cannot express (unsupported), and those whose network says nothing about its neuron (degenerate; their numbers are in
+the records). The tables say how many runs are behind them. Measures of one training that went wrong share a row."""
 ENVIRONMENT_READING = """\
 What the results were measured on and with, as the records have it; several values mean that records differ in it."""
-_NOT_SETTINGS = ("route", "framework", "system", "neuron", "network", "dataset", "seed", "measure", "system_definition")
+_NOT_SETTINGS = (
+    "framework", "system", "neuron", "network", "dataset", "axis", "seed", "measure", "subject", "system_definition",
+)  # fmt: skip
+_OF_THE_FRAMEWORK = ("framework", "framework_version", "plugins")
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """Frameworks that were to do identical work and did not.
+
+    Attributes:
+        cell: what was compared: measure, system, data set and seed.
+        name: of the fingerprint, such as "initial_weights".
+        found: the fingerprint of each framework, None where it has none.
+    """
+
+    cell: str
+    name: str
+    found: tuple[tuple[str, str | None], ...]
+
+
+def is_attack(record: Record, fingerprint: str) -> bool:
+    """Whether a fingerprint is of samples crafted against one network, which differ from network to network."""
+    kind, _, rest = fingerprint.partition(":")
+    noise = record["cell"].get("noises", {}).get(rest.partition(":")[0], {})
+    return kind == "noise" and noise.get("domain") == "adversary"
+
+
+def fairness(cells: Cells) -> tuple[int, list[Mismatch]]:
+    """Compare the fingerprints of cells that differ in nothing but the framework.
+
+    Returns:
+        How many fingerprints were compared across frameworks, and those that differ.
+    """
+    compared, mismatches = 0, []
+    groups: dict[str, dict[str, Record]] = {}
+    for record in sorted(cells.ok, key=lambda r: r["started"]):
+        # Of a framework that was upgraded between runs, the newest record.
+        groups.setdefault(_work(record), {})[axis(record, "framework")] = record
+    for _, alike in sorted(groups.items()):
+        if len(alike) < 2:
+            continue
+        records = sorted(alike.values(), key=lambda r: axis(r, "framework"))
+        where = " ".join(axis(records[0], n) for n in ("measure", "system", "dataset") if axis(records[0], n) != DASH)
+        for name in sorted({name for record in records for name in record["fingerprints"]}):
+            if any(is_attack(record, name) for record in records):
+                continue
+            compared += 1
+            found = tuple((axis(record, "framework"), record["fingerprints"].get(name)) for record in records)
+            if len({fingerprint for _, fingerprint in found}) > 1:
+                mismatches.append(Mismatch(f"{where} seed {axis(records[0], 'seed')}", name, found))
+    return compared, mismatches
+
+
+def _work(record: Record) -> str:
+    """What a cell did, whoever did it: its axes, and all else but the framework."""
+    cell = {key: value for key, value in record["cell"].items() if key not in _OF_THE_FRAMEWORK}
+    names = [axis(record, name) for name in ("measure", "system", "dataset", "variant", "seed")]
+    return json.dumps([*names, cell], sort_keys=True)
 
 
 def fairness_section(cells: Cells) -> Section:
     """Fingerprints across frameworks; an alarm where they differ."""
     compared, mismatches = fairness(cells)
     reading = FAIRNESS_READING
-    if any(is_attack(name) for record in cells for name in record["fingerprints"]):
+    if any(is_attack(record, name) for record in cells for name in record["fingerprints"]):
         reading += " Attacks are crafted against each network, so their samples are not compared."
     if not mismatches:
         outcome = f"{compared} fingerprints were compared across frameworks: all agree."
@@ -43,18 +106,23 @@ def fairness_section(cells: Cells) -> Section:
 
 
 def problems_section(cells: Cells) -> Section:
-    """Every cell that failed, timed out, diverged or is unsupported, with its error."""
-    rows = []
+    """Every cell that is left out, with the reason: failed, timed out, diverged, unsupported or degenerate."""
+    causes: dict[tuple[str, ...], list[Record]] = {}
     for record in cells:
-        word = problem(record)
-        if word is not None:
-            places = [Entry(axis(record, n)) for n in ("measure", "framework", "system", "dataset", "seed")]
-            rows.append((Entry(word, tone="bad"), *places, Entry(first_line(record["error"])), Entry(record["key"])))
+        if problem(record) is not None:
+            causes.setdefault((*cause(record), first_line(record["error"])), []).append(record)
+    rows = []
+    for (*_, word, reason), records in causes.items():
+        first, measures = records[0], ", ".join(axis(record, "measure") for record in records)
+        names = [axis(first, n) for n in ("framework", "system", "neuron", "dataset", "variant", "seed")]
+        entries = [Entry(name) for name in (measures, *names, reason, first["key"])]
+        rows.append((Entry(word, tone="bad"), *entries))
     older = f" {cells.superseded} older records of cells that were run again are left out." if cells.superseded else ""
     if not rows:
         return Section("Cells without a result", f"None: all {len(cells)} cells have one.{older}")
-    columns = ("status", "measure", "framework", "system", "dataset", "seed", "error", "key")
-    table = Table(f"{len(rows)} of {len(cells)} cells have no result", columns, tuple(rows), 8)
+    columns = ("status", "measures", "framework", "system", "neuron", "data set", "variant", "seed", "reason", "key")
+    without = len(cells) - len(cells.ok)
+    table = Table(f"{without} of {len(cells)} cells have no result", columns, tuple(rows), len(columns))
     return Section("Cells without a result", PROBLEMS_READING + older, [table])
 
 
@@ -82,7 +150,7 @@ def _leaves(data: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]
         value = data[key]
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{path}{key}.")
-        elif key != "route":
+        else:
             yield f"{path}{key}", _text(value)
 
 

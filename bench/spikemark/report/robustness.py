@@ -6,10 +6,10 @@ from spikemark.core.statistics import Interval, mean_interval
 from spikemark.report import charts, figures
 from spikemark.report.cells import Cells
 from spikemark.report.comparisons import rank
-from spikemark.report.curves import Runs as Curve
-from spikemark.report.curves import curve_of, mean_over_severities, means, noises_of
+from spikemark.report.corruption import corruption_section
+from spikemark.report.curves import SeededCurve, curve_of, mean_over_severities, means, noises_of
 from spikemark.report.model import TIE, Entry, Section, Table, n_entry, percent
-from spikemark.report.series import NoiseCurves
+from spikemark.report.plots import Curves
 
 READING = f"""\
 Test accuracy in percent under noise: mean [95 % interval] over seeds. Every framework and neuron met the same noisy
@@ -19,11 +19,15 @@ noises" the mean over those columns; in each framework the best of it is bold, a
 seeds cannot tell from it. The bands of the curves are the 95 % intervals; what few seeds leave open makes them wide."""
 
 
+def robustness_sections(cells: Cells) -> list[Section]:
+    """Accuracy under every noise, and what it adds up to."""
+    return [robustness_section(cells), corruption_section(cells)]
+
+
 def robustness_section(cells: Cells) -> Section:
     """A table and curves for every data set, network and variant whose records hold noises."""
     section = Section("Robustness", READING)
-    trained = cells.where(measure="train")
-    for where, group in trained.groups():
+    for where, group in cells.where(measure="robustness").groups():
         noises = noises_of(group)
         if not noises:
             continue
@@ -34,13 +38,15 @@ def robustness_section(cells: Cells) -> Section:
             for framework, system in group.names("framework", "system")
         }
         section.tables.append(_table(f"Accuracy under noise: {where}", group, noises, contenders))
-        curves = _series(where, contenders)
-        section.charts.append(charts.noise_chart(curves))
-        section.figures.append(figures.noise_figure(curves))
+        curves = _drawn(where, contenders)
+        section.charts.append(charts.curve_chart(curves))
+        section.figures.append(figures.curve_figure(curves))
     return section
 
 
-def _table(title: str, group: Cells, noises: list[str], contenders: dict[tuple[str, str], dict[str, Curve]]) -> Table:
+def _table(
+    title: str, group: Cells, noises: list[str], contenders: dict[tuple[str, str], dict[str, SeededCurve]]
+) -> Table:
     summaries: dict[tuple[str, str], list[dict[int, float]]] = {}
     for key, curves in contenders.items():
         clean = next((curve[0] for curve in curves.values() if 0 in curve), {})
@@ -67,11 +73,11 @@ def _interval(runs: dict[int, float]) -> Interval | None:
     return mean_interval(runs, bounds=(0, 1)) if runs else None
 
 
-def _series(where: str, contenders: dict[tuple[str, str], dict[str, Curve]]) -> NoiseCurves:
-    series: dict[str, dict[str, dict[str, dict[int, Interval]]]] = {}
+def _drawn(where: str, contenders: dict[tuple[str, str], dict[str, SeededCurve]]) -> Curves:
+    drawn: dict[str, dict[str, dict[str, dict[int, Interval]]]] = {}
     for (framework, system), curves in contenders.items():
         for noise, curve in curves.items():
             points = {severity: mean_interval(runs, bounds=(0, 1)) for severity, runs in curve.items()}
             if points:
-                series.setdefault(framework, {}).setdefault(noise, {})[system] = points
-    return NoiseCurves(where, series)
+                drawn.setdefault(framework, {}).setdefault(noise, {})[system] = points
+    return Curves(where, drawn)

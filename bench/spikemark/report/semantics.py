@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 from spikemark.core.measurement import Measurement
-from spikemark.report.cells import Cells, axis, first_line, problem
-from spikemark.report.model import ABSENT, Entry, Section, Table, Tone, number
-from spikemark.suites.records import Record
+from spikemark.report.cells import Cells, axis
+from spikemark.report.model import ABSENT, Entry, Section, Table, Tone, number, titled
 
 ROUTES_READING = """\
 How much of each neuron is the framework's own code. Native: its class as it is. Composed: its functions in our order.
@@ -32,11 +30,11 @@ _TONES: dict[bool, Tone] = {True: "bad", False: "good"}
 
 def routes_section(cells: Cells) -> Section:
     """Framework by neuron: kind of route, and why."""
-    routes = {}
-    for record in cells:
-        route = _route(record)
-        if route is not None:
-            routes[axis(record, "framework"), axis(record, "neuron")] = route
+    routes = {
+        (axis(record, "framework"), axis(record, "neuron")): (route["kind"], route.get("why", "not recorded"))
+        for record in cells
+        if "kind" in (route := record["route"])
+    }
     frameworks = list(dict.fromkeys(framework for framework, _ in routes))
     neurons = list(dict.fromkeys(neuron for _, neuron in routes))
     if not routes:
@@ -55,16 +53,6 @@ def routes_section(cells: Cells) -> Section:
     return Section("Routes", ROUTES_READING, tables)
 
 
-def _route(record: Record) -> tuple[str, str] | None:
-    if problem(record) == "unsupported":
-        return "unsupported", first_line(record["error"])
-    for place in (record["cell"], record["environment"]):
-        route: Any = place.get("route")
-        if isinstance(route, Mapping):
-            return str(route.get("kind", "not recorded")), str(route.get("why", "not recorded"))
-    return None
-
-
 def _kind(route: tuple[str, str] | None) -> Entry:
     if route is None:
         return Entry("not recorded", tone="muted")
@@ -73,8 +61,18 @@ def _kind(route: tuple[str, str] | None) -> Entry:
 
 def conformance_section(cells: Cells) -> Section:
     """Differing spikes and gradient errors of every framework and neuron."""
-    checked = cells.where(measure="conformance")
-    rows, wrong = [], []
+    section = Section("Conformance", CONFORMANCE_READING)
+    wrong: list[str] = []
+    for where, checked in cells.where(measure="conformance").groups():
+        title = "Spikes and gradients against the oracle"
+        section.tables.append(_against_oracle(titled(title, where), checked, wrong))
+    alarm = f"Spikes differ from the oracle's: {', '.join(wrong)}." if wrong else ""
+    return replace(section, alarm=alarm)
+
+
+def _against_oracle(title: str, checked: Cells, wrong: list[str]) -> Table:
+    """A row per framework and neuron; those with differing spikes are added to `wrong`."""
+    rows = []
     for framework, neuron in checked.names("framework", "neuron"):
         contender = checked.where(framework=framework, neuron=neuron)
         names = (Entry(framework), Entry(neuron))
@@ -86,9 +84,7 @@ def conformance_section(cells: Cells) -> Section:
                 wrong.append(f"{framework} {neuron}")
         if problems or not measured:
             rows.append((*names, Entry(problems or "not measured", tone="bad"), *[ABSENT] * 4))
-    alarm = f"Spikes differ from the oracle's: {', '.join(wrong)}." if wrong else ""
-    tables = [Table("Spikes and gradients against the oracle", _COLUMNS, tuple(rows), 2)] if rows else []
-    return Section("Conformance", CONFORMANCE_READING, tables, alarm=alarm)
+    return Table(title, _COLUMNS, tuple(rows), 2)
 
 
 def _outcome(rows: list[Measurement]) -> list[Entry]:
@@ -100,7 +96,7 @@ def _outcome(rows: list[Measurement]) -> list[Entry]:
         Entry(number(differing, 0) if compared else "nothing compared", differing, strong=wrong, tone=_TONES[wrong]),
         Entry(number(compared, 0), compared),
         Entry(number(at_threshold, 0), at_threshold),
-        *(_gradient_error(rows, unit) for unit in ("float32", "float64")),
+        *(_gradient_error(rows, dtype) for dtype in ("float32", "float64")),
     ]
 
 
@@ -108,6 +104,6 @@ def _sum(rows: list[Measurement], metric: str) -> float:
     return sum(row["value"] for row in rows if row["metric"] == metric)
 
 
-def _gradient_error(rows: list[Measurement], unit: str) -> Entry:
-    errors = [row["value"] for row in rows if row["metric"] == "gradient_error" and row["unit"] == unit]
+def _gradient_error(rows: list[Measurement], dtype: str) -> Entry:
+    errors = [row["value"] for row in rows if row["metric"] == "gradient_error" and row.get("dtype") == dtype]
     return Entry(f"{max(errors):.1e}", max(errors)) if errors else ABSENT

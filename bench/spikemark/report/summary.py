@@ -9,30 +9,32 @@ from typing import Any
 
 import pandas as pd
 
-from spikemark.core.measurement import Measurement
+from spikemark.core.measurement import FEATURES, Measurement, identity
 from spikemark.core.statistics import Interval, mean_interval, median_ratio_interval
-from spikemark.report.cells import Cells, axis, problem
+from spikemark.report.cells import Cells, axis, point_label, problem
 from spikemark.suites.records import Record
 
-_AXES = ("measure", "dataset", "network", "framework", "system", "neuron")
-_FEATURES = ("metric", "unit", "split", "noise", "severity", "layer")
-COLUMNS = ("suite", *_AXES, "status", *_FEATURES, "n", "value", "low", "high")
+_AXES = ("measure", "dataset", "network", "variant", "axis", "framework", "system", "neuron")
+COLUMNS = ("suite", *_AXES, "edition", "status", *FEATURES, "n", "value", "low", "high")
+
+_HEADLINE = identity({"metric": "accuracy", "unit": "fraction", "split": "test", "value": 0.0})
 
 
 def summary(suite: str, cells: Cells) -> pd.DataFrame:
     """A row for each contender and measurement, and one for each contender and reason without a result.
 
-    ``n`` counts runs (cells). ``value`` is the mean over them with its 95 % interval, over test samples too where
-    headline accuracy is; for timings, which hold several rounds, it is their median, see `median_ratio_interval`.
+    ``edition`` says how settings, versions or definitions differ from those of other records. ``n`` counts cells.
+    ``value`` is the mean over them with its 95 % interval, over test samples too where headline accuracy is; for
+    timings, which hold several rounds, it is their median, see `median_ratio_interval`.
     """
     rows: list[dict[str, Any]] = []
     for place in cells.names(*_AXES):
-        contender = cells.where(**dict(zip(_AXES, place, strict=True)))
-        cell = contender.records[0]["cell"]
-        shared = {"suite": suite, **{name: cell.get(name) for name in _AXES}}
-        words = Counter(word for record in contender if (word := problem(record)) is not None)
-        rows += [shared | {"status": word, "n": count} for word, count in sorted(words.items())]
-        rows += [shared | {"status": "ok", **row} for row in _measurements(contender)]
+        for words, contender in cells.where(**dict(zip(_AXES, place, strict=True))).editions():
+            cell = contender.records[0]["cell"]
+            shared = {"suite": suite, **{name: cell.get(name) for name in _AXES}, "edition": ", ".join(words)}
+            counted = Counter(word for record in contender if (word := problem(record)) is not None)
+            rows += [shared | {"status": word, "n": count} for word, count in sorted(counted.items())]
+            rows += [shared | {"status": "ok", **row} for row in _measurements(contender)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -40,19 +42,23 @@ def _measurements(contender: Cells) -> list[dict[str, Any]]:
     found: defaultdict[tuple[Any, ...], list[tuple[Record, Measurement]]] = defaultdict(list)
     for record in contender.ok:
         for row in record["measurements"]:
-            found[tuple(row.get(name) for name in _FEATURES)].append((record, row))
+            found[identity(row)].append((record, row))
     headline = contender.accuracy()
     rows = []
-    for features, measured in found.items():
-        named = dict(zip(_FEATURES, features, strict=True))
-        is_headline = (named["metric"], named["split"], named["noise"]) == ("accuracy", "test", None)
-        interval = mean_interval(headline, bounds=(0, 1)) if is_headline else _interval([row for _, row in measured])
+    for measured in found.values():
+        first = measured[0][1]
+        named: dict[str, Any] = {name: first.get(name) for name in FEATURES}
+        if "point" in first:
+            named["point"] = point_label(first["point"])
+        is_headline = bool(headline) and identity(first) == _HEADLINE
+        interval = mean_interval(headline, bounds=(0, 1)) if is_headline else interval_of([row for _, row in measured])
         runs = len({axis(record, "seed") for record, _ in measured})
         rows.append(named | {"n": runs, "value": interval.value, "low": interval.low, "high": interval.high})
     return rows
 
 
-def _interval(rows: list[Measurement]) -> Interval:
+def interval_of(rows: list[Measurement]) -> Interval:
+    """Of the same measurement in several records; of one alone as it was recorded."""
     if len(rows) == 1:
         return Interval(rows[0]["value"], rows[0].get("low", math.nan), rows[0].get("high", math.nan), 1)
     if all("values" in row for row in rows):

@@ -10,7 +10,7 @@ from spikemark.measures.speed.points import TRACKS
 from spikemark.report import charts, figures
 from spikemark.report.cells import Cells
 from spikemark.report.model import ABSENT, TIMES, Entry, Section, Table, decimals, estimate, number
-from spikemark.report.series import Bar, Ratios
+from spikemark.report.plots import Bar, Ratios
 
 READING = """\
 Medians over interleaved rounds; the ratio is to the reference implementation, timed in the same rounds, with the 95 %
@@ -30,8 +30,7 @@ QUANTITIES = {
 def throughput_section(cells: Cells) -> Section:
     """A table and bars for every data set, network and variant that was timed."""
     section = Section("Throughput", READING)
-    timed = cells.where(measure="throughput")
-    for where, group in timed.groups():
+    for where, group in cells.where(measure="throughput").groups():
         section.tables.append(_table(f"Throughput: {where}", group))
         ratios = _ratios(where, group)
         if any(ratios.bars.values()):
@@ -45,10 +44,10 @@ def _table(title: str, group: Cells) -> Table:
     for framework, system in group.names("framework", "system"):
         contender = group.where(framework=framework, system=system)
         problems = contender.problems()
-        for track, prefix in TRACKS.items():
-            measured = [_typical(contender, prefix + metric) for metric in QUANTITIES]
+        for track in TRACKS:
+            measured = [_typical(contender, metric, track) for metric in QUANTITIES]
             if any(measured):
-                row = _row(contender, prefix, measured)
+                row = _row(contender, track, measured)
                 rows.append((Entry(framework), Entry(system), Entry(track), *row))
         if problems:
             blank = [ABSENT] * 9
@@ -70,20 +69,20 @@ def _table(title: str, group: Cells) -> Table:
     return Table(title, columns, tuple(rows), 3, _machine(group))
 
 
-def _row(contender: Cells, prefix: str, measured: list[Interval | None]) -> list[Entry]:
+def _row(contender: Cells, track: str, measured: list[Interval | None]) -> list[Entry]:
     row = []
     for metric, typical in zip(QUANTITIES, measured, strict=True):
         row.append(_number(typical, 1e3 if metric == "latency" else 1))
-        ratio = _typical(contender, f"{prefix}{metric}_ratio")
+        ratio = _typical(contender, f"{metric}_ratio", track)
         row.append(Entry(estimate(ratio), ratio.value) if ratio else ABSENT)
-    row.append(_number(_typical(contender, f"{prefix}peak_memory"), 2**-20))
-    row.append(_number(_typical(contender, f"{prefix}first_call"), 1e3))
-    return [*row, _n(contender.rows(f"{prefix}samples_per_second"))]
+    row.append(_number(_typical(contender, "peak_memory", track), 2**-20))
+    row.append(_number(_typical(contender, "first_call", track), 1e3))
+    return [*row, _n(contender.rows("samples_per_second", track=track))]
 
 
-def _typical(contender: Cells, metric: str) -> Interval | None:
+def _typical(contender: Cells, metric: str, track: str) -> Interval | None:
     """One cell's median and interval as recorded; over several cells, see `median_ratio_interval`."""
-    rows = list(contender.rows(metric).values())
+    rows = list(contender.rows(metric, track=track).values())
     if not rows:
         return None
     if len(rows) == 1:
@@ -127,8 +126,8 @@ def _ratios(where: str, group: Cells) -> Ratios:
         found = []
         for framework, system in group.names("framework", "system"):
             contender = group.where(framework=framework, system=system)
-            for track, prefix in TRACKS.items():
-                ratio = _typical(contender, f"{prefix}{metric}_ratio")
+            for track in TRACKS:
+                ratio = _typical(contender, f"{metric}_ratio", track)
                 if ratio is not None:
                     found.append(Bar(framework, track, system, ratio))
         bars[name] = tuple(found)

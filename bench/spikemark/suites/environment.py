@@ -13,12 +13,15 @@ from typing import Any
 import psutil
 import torch
 
-_PACKAGES = ("spikemark", "torch", "numpy", "spikingjelly", "snntorch", "norse", "numba", "scikit-learn")
+from spikemark.core.frameworks import framework_packages
+
+_PACKAGES = ("spikemark", "torch", "numpy", "numba", "scikit-learn")
 
 
 @cache
 def environment() -> dict[str, Any]:
-    """The machine and the software, the same for all cells of one process."""
+    """The machine and the software, the same for all jobs of one process."""
+    packages = dict.fromkeys([*_PACKAGES, *framework_packages()])
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -26,7 +29,7 @@ def environment() -> dict[str, Any]:
         "cores": psutil.cpu_count(logical=False) or os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "packages": {name: found for name in _PACKAGES if (found := _version(name)) is not None},
+        "packages": {name: found for name in packages if (found := _version(name)) is not None},
         "commit": _commit(),
     }
 

@@ -16,8 +16,8 @@ Columns = Mapping[str, Any]
 def listing(kind: str) -> tuple[str, list[str], list[list[Any]]]:
     """Title, columns and rows for one kind of entry: its name, what is known of it, source and origin."""
     entries = registry(kind)
-    describe = _DESCRIBE.get(kind, lambda name: {})
-    rows = [{"name": name} | dict(describe(name)) for name in entries]
+    describe = _DESCRIBE.get(kind)
+    rows = [{"name": name, **(describe(name) if describe is not None else {})} for name in entries]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     lines = [
         [

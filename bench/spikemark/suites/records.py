@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from typing_extensions import NotRequired, TypedDict  # pydantic needs these on Python 3.11
 
 from spikemark.core.measurement import FEATURES, Measurement
@@ -76,10 +76,9 @@ class TrainingRecord(TypedDict):
     silent: dict[str, float]
 
 
+@with_config(ConfigDict(extra="allow", allow_inf_nan=False))
 class Cell(TypedDict):
     """Everything that determines a job's result; `Record.key` is its hash."""
-
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
 
     measure: str
     subject: str
@@ -98,6 +97,7 @@ class Cell(TypedDict):
     plugins: NotRequired[dict[str, str]]
 
 
+@with_config(ConfigDict(extra="forbid", allow_inf_nan=False))
 class Record(TypedDict):
     """The result of one job.
 
@@ -144,7 +144,7 @@ class ResultsError(InputError):
 
 @cache
 def _reader() -> TypeAdapter[Record]:
-    return TypeAdapter(Record, config=ConfigDict(allow_inf_nan=False))
+    return TypeAdapter(Record)
 
 
 def record_name(record: Mapping[str, Any]) -> str:
@@ -263,14 +263,14 @@ def to_frame(records: list[Record]) -> pd.DataFrame:
     import numpy as np
     import pandas as pd
 
-    rows: list[list[Any]] = [record["measurements"] or [{}] for record in records]
+    rows: list[list[Mapping[str, Any]]] = [list(record["measurements"]) or [{}] for record in records]
     numbers = ("value", "low", "high")
     measurements = pd.DataFrame(
         {name: [row.get(name) for some in rows for row in some] for name in (*FEATURES, *numbers)}
     )
     cells = pd.DataFrame(
         {name: [record["cell"].get(name) for record in records] for name in _OF_CELL}
-        | {name: [record[name] for record in records] for name in ("suite", "status", "key")}  # type: ignore[literal-required]
+        | {name: [record[name] for record in records] for name in ("suite", "status", "key")}
     )
     settings = pd.DataFrame([flat(record["cell"]["settings"], "settings.") for record in records])
     of_row = np.repeat(np.arange(len(rows)), [len(some) for some in rows])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from itertools import product
@@ -68,17 +69,6 @@ class Part(Options):
     training: Training = Training()
     tables: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _tables_of_measures(cls, data: Any) -> Any:
-        """Every other table belongs to the measure of its name."""
-        if not isinstance(data, Mapping):
-            return data
-        tables = {key: value for key, value in data.items() if key not in cls.model_fields and key in MEASURES}
-        for key in data.keys() - tables.keys() - cls.model_fields.keys():
-            raise unknown("key", str(key), [*cls.model_fields, *MEASURES])
-        return {key: value for key, value in data.items() if key not in tables} | ({"tables": tables} if tables else {})
-
     @field_validator("frameworks", "systems", "networks", "neurons", "datasets", "measures")
     @classmethod
     def _known(cls, names: tuple[str, ...], info: Any) -> tuple[str, ...]:
@@ -100,9 +90,12 @@ class Part(Options):
             raise ValueError("networks and neurons belong together: every network runs with every neuron")
         if not self.systems and not self.networks:
             raise ValueError("systems: name some, or networks and neurons")
-        measures = self.measured()
-        for card, measure in product(self._cards(), measures):
-            measure.check(card)
+        for name in self.tables:
+            self._measure(name)  # those of parts that do not take it, too: no key is ignored
+        for measure in self.measured():
+            measure.split()
+            for card in self._cards():
+                measure.check(card)
         self.contenders()
         return self
 
@@ -290,7 +283,15 @@ def _in_parts(data: dict[str, Any]) -> dict[str, Any]:
     parts = data.get("parts") or [{}]
     if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
         return head | {"parts": parts}
-    return head | {"parts": [_joined(shared, part) for part in parts]}
+    return head | {"parts": [_with_tables(_joined(shared, part)) for part in parts]}
+
+
+def _with_tables(part: dict[str, Any]) -> dict[str, Any]:
+    """Settings of measures apart; a key that is neither those nor a part's is an error."""
+    tables = {key: value for key, value in part.items() if key in MEASURES}
+    for key in part.keys() - tables.keys() - Part.model_fields.keys():
+        raise unknown("key", str(key), [*(name for name in Part.model_fields if name != "tables"), *MEASURES])
+    return {key: value for key, value in part.items() if key not in tables} | {"tables": tables}
 
 
 def _joined(shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
@@ -304,12 +305,5 @@ def _joined(shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 
 def _explained(error: ValidationError) -> str:
     """All problems on one line; one that all parts share stands once, without their numbers."""
-    text = explain(error)
-    problems = [_without_part(problem) for problem in text.split("; ")]
+    problems = [re.sub(r"^parts\.\d+(\.|: )", "", problem) for problem in explain(error).split("; ")]
     return "; ".join(dict.fromkeys(problems))
-
-
-def _without_part(problem: str) -> str:
-    head, dot, rest = problem.partition(".")
-    number, second, tail = rest.partition(".")
-    return tail if head == "parts" and dot and second and number.isdigit() else problem

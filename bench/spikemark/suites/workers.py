@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import psutil
 
-from spikemark.errors import InputError
+from spikemark.errors import InputError, needs
 from spikemark.suites.execution import Listener, Place, run_jobs
 from spikemark.suites.jobs import Job
 from spikemark.suites.records import Record
@@ -76,8 +76,9 @@ class DaskPool:
     """
 
     def __init__(self, workers: int, scheduler: str | None, place: Place, listener: Listener) -> None:
-        import dask
-        from distributed import Client, LocalCluster
+        with needs("cluster", "running in worker processes (or --workers 0)"):
+            import dask
+            from distributed import Client, LocalCluster
 
         # A job that kills its worker must not be given to the next one. Workers keep malloc's own thresholds: dask's
         # default of trimming at 64 KiB makes every tensor a fresh mapping, and page faults take over half of the time.

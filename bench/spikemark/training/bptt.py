@@ -75,7 +75,7 @@ class GradientLearner(Learner[OfGradient]):
         outputs = rates(self.model, inputs)
         readings = outputs.unflatten(0, (-1, len(labels)))
         loss = self.loss_of(outputs, readings, labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return loss, readings.mean(0)
 
     def loss_of(self, outputs: Tensor, readings: Tensor, labels: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 
 def mse_rate(rates: Tensor, labels: Tensor) -> Tensor:
-    """Mean squared error between rates ``[B, classes]`` and one-hot labels (most publications on learned neurons train so)."""
+    """Mean squared error between rates ``[B, classes]`` and one-hot labels, as most papers on learned neurons do."""
     return F.mse_loss(rates, F.one_hot(_for_readings(labels, rates), rates.shape[1]).to(rates.dtype))
 
 

@@ -22,7 +22,7 @@ class Saved:
 
     @property
     def bytes(self) -> int:
-        """All of it."""
+        """Bytes of all storages together."""
         return sum(self.storages.values())
 
 

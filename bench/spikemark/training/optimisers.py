@@ -70,11 +70,11 @@ def parameter_groups(model: nn.Module, optimizer: Optimizer, trained: list[nn.Pa
 def make_optimizer(
     optimizer: Optimizer, parameters: list[nn.Parameter] | list[dict[str, Any]], epochs: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """The torch optimiser and its schedule, stepped once an epoch.
+    """The torch optimiser and its schedule, to be stepped after each epoch.
 
     Args:
         optimizer: how parameters move.
-        parameters: them, or the groups of `parameter_groups`.
+        parameters: them, or groups of them with weight decays and learning rates of their own.
         epochs: length of the schedule.
     """
     made: torch.optim.Optimizer

@@ -6,15 +6,16 @@ This module imports no torch: suites plan with the options alone.
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 
-from pydantic import Field
+from pydantic import Field, ValidationError, model_validator
 
 from spikemark.core.options import Options
-from spikemark.errors import InputError
+from spikemark.errors import InputError, explain
 from spikemark.registry import Registry, registry
 
 if TYPE_CHECKING:
@@ -62,20 +63,13 @@ class Rule(Options, ABC):
         name = str(options.pop("name", "bptt"))
         kind = RULES[name]
         try:
-            return kind.model_validate(options, strict=False)
-        except ValueError as error:
-            raise InputError(f"rule {name}: {_one_line(error)}") from None
+            # As JSON, where a list may stand for a tuple and yet no text for a number.
+            return kind.model_validate_json(json.dumps(options, default=str))
+        except ValidationError as error:
+            raise InputError(f"rule {name}: {explain(error, kind.model_fields)}") from None
 
 
 RULES = registry("rule")
-
-
-def _one_line(error: ValueError) -> str:
-    from pydantic import ValidationError
-
-    from spikemark.errors import explain
-
-    return explain(error) if isinstance(error, ValidationError) else str(error)
 
 
 @dataclass(frozen=True)
@@ -117,7 +111,7 @@ class Learner(ABC, Generic[OfRule]):
         self.protocol = protocol
         self.seed = seed
 
-    def begin(self, inputs: Tensor) -> None:  # noqa: B027 (most rules have nothing to do here)
+    def begin(self, inputs: Tensor) -> None:
         """Called once before the first epoch, with the training samples ``[N, ...]``, not encoded and unlabelled."""
 
     @abstractmethod
@@ -132,7 +126,7 @@ class Learner(ABC, Generic[OfRule]):
             The batch's mean loss, a scalar, and the scores ``[B, classes]`` it was taken from, both detached.
         """
 
-    def end_epoch(self) -> None:  # noqa: B027 (nor here)
+    def end_epoch(self) -> None:
         """Called after an epoch's last batch, before validation."""
 
     def diagnostics(self) -> Mapping[str, float]:
@@ -162,3 +156,11 @@ class Optimizer(Options):
     gamma: Annotated[float, Field(gt=0, le=1)] = 0.93
     threshold_learning_rate_factor: Annotated[float, Field(gt=0)] = 1.0
     threshold_weight_decay: Annotated[float, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _of_use(self) -> Self:
+        if "momentum" in self.model_fields_set and self.name != "sgd":
+            raise ValueError(f"momentum: {self.name} has none; sgd has")
+        if "gamma" in self.model_fields_set and self.schedule != "exponential":
+            raise ValueError(f"gamma: the schedule {self.schedule} has none; exponential has")
+        return self

@@ -62,9 +62,9 @@ class System:
         if not isinstance(neuron, NeuronSpec):
             raise InputError(f"system: neuron {self.neuron!r} is no spec, so it has no decay or threshold to set")
         if self.decay is not None:
-            neuron = replace(neuron, decay=replace(neuron.decay, init=self.decay))  # type: ignore[type-var]
+            neuron = replace(neuron, decay=replace(neuron.decay, init=self.decay))
         if self.threshold is not None:
-            neuron = replace(neuron, threshold=replace(neuron.threshold, init=self.threshold))  # type: ignore[type-var]
+            neuron = replace(neuron, threshold=replace(neuron.threshold, init=self.threshold))
         return neuron
 
     @property

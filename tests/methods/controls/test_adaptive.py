@@ -1,15 +1,24 @@
+"""Thresholds that follow the spikes, against the equations once more, in Python that shares no code with the oracle."""
+
 import math
+from dataclasses import replace
 
 import pytest
 import torch
-from spikemark.methods.controls.adaptive import Adaptation, AdaptiveLayer
 
-from spikemark import NEURONS, SYSTEMS, get_adapter
 from spikemark.core.adapter import Unsupported
+from spikemark.core.frameworks import adapter_names, get_adapter
+from spikemark.core.neurons import NEURONS, Adaptation, Learnable, NeuronSpec
 from spikemark.core.streams import generator
-from spikemark.errors import InputError
-from spikemark.networks.build import build_network
 from spikemark.noise.case import NOISES, Case
+from spikemark.training.build import build_system
+from spikemark.training.system import SYSTEMS
+
+SPECS = [name for name, neuron in NEURONS.items() if isinstance(neuron, NeuronSpec)]
+
+
+def reference(spec, shape, **options):
+    return get_adapter("reference").neuron(spec, shape, **options).double()
 
 
 def by_hand(currents, beta, tau):
@@ -26,26 +35,40 @@ def by_hand(currents, beta, tau):
     return spikes, thresholds
 
 
-def test_spikes_raise_the_threshold_which_falls_back():
+@pytest.mark.parametrize(("name", "tau", "highest"), [("alif", 4.0, 1.3), ("alif-slow", 200.0, 1.05)])
+def test_spikes_raise_the_threshold_which_falls_back(name, tau, highest):
     currents = 3 * torch.rand(40, 1, 4, generator=torch.Generator().manual_seed(0)).double()
-    layer = AdaptiveLayer(NEURONS["lif"], (4,), Adaptation(1.6, 4.0)).double()
-    out = layer(currents)
-    plain = get_adapter("reference").neuron(NEURONS["lif"], (4,)).double()(currents)
+    out = reference(NEURONS[name], (4,))(currents)
+    plain = reference(NEURONS["lif"], (4,))(currents)
     for i in range(4):
-        spikes, thresholds = by_hand(currents[:, 0, i].tolist(), 1.6, 4.0)
+        spikes, thresholds = by_hand(currents[:, 0, i].tolist(), 1.6, tau)
         assert out[:, 0, i].tolist() == spikes
-        assert max(thresholds) > 1.3
+        assert max(thresholds) > highest
     assert 0 < out.sum() < plain.sum()
 
 
-@pytest.mark.parametrize("neuron", NEURONS)
+@pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
+def test_a_reset_takes_the_threshold_away_not_its_rise(reset):
+    adaptation = Adaptation(decay=Learnable(0.5), strength=Learnable(2.0))
+    layer = reference(replace(NEURONS["lif"], reset=reset, decay_input=False, adaptation=adaptation), (1,))
+    # u = 3, a spike, e = 1/2 and theta = 2; then u = 2.5 + v / 2, and again a spike where v was not below -1.
+    v = {"zero": 0.0, "subtract": 2.0, "none": 3.0}[reset]
+    second = 2.0 - v / 2  # just enough
+    for x, fires in ((second, 1.0), (second - 2**-20, 0.0)):
+        assert layer(torch.tensor([3.0, x]).double().reshape(2, 1, 1)).flatten().tolist() == [1.0, fires]
+    # The second spike at u = 2 gives e = 3/4 and theta = 2.5.
+    v = {"zero": 0.0, "subtract": 1.0, "none": 2.0}[reset]
+    third = 2.5 - v / 2
+    for x, fires in ((third, 1.0), (third - 2**-20, 0.0)):
+        assert layer(torch.tensor([3.0, second, x]).double().reshape(3, 1, 1)).flatten().tolist() == [1.0, 1.0, fires]
+
+
+@pytest.mark.parametrize("neuron", SPECS)
 def test_without_rise_it_is_the_plain_neuron_spikes_and_gradients(neuron):
     results = []
-    for make in (
-        lambda spec, shape: AdaptiveLayer(spec, shape, Adaptation(0.0, 4.0), generator=generator("j")),
-        lambda spec, shape: get_adapter("reference").neuron(spec, shape, generator=generator("j")),
-    ):
-        layer = make(NEURONS[neuron], (6,)).double()
+    plain = replace(NEURONS[neuron], adaptation=None)
+    for spec in (plain, replace(plain, adaptation=Adaptation(Learnable(0.75), Learnable(0.0)))):
+        layer = reference(spec, (6,), generator=generator("j"))
         x = (4 * torch.rand(8, 3, 6, generator=torch.Generator().manual_seed(1))).double().requires_grad_()
         out = layer(x)
         (out * torch.arange(8.0).view(8, 1, 1)).sum().backward()
@@ -54,26 +77,56 @@ def test_without_rise_it_is_the_plain_neuron_spikes_and_gradients(neuron):
         torch.testing.assert_close(ours, theirs)
 
 
+def test_gradients_are_those_of_a_walk_back_through_time():
+    """LIF of tau 2 and atan, reset detached; the gradient goes through the spikes that raise the threshold."""
+    steps, rho, strength, theta = 12, 0.75, 1.5, 1.0
+    adaptation = Adaptation(Learnable(rho, "layer"), Learnable(strength, "layer"))
+    layer = reference(replace(NEURONS["lif"], adaptation=adaptation, threshold=Learnable(theta, "layer")), (1,))
+    rng = torch.Generator().manual_seed(2)
+    x = (4 * torch.rand(steps, 1, 1, generator=rng)).double().requires_grad_()
+    w = torch.randn(steps, 1, 1, generator=rng).double()
+    spikes = layer(x)
+    found = torch.autograd.grad(spikes, [x, *layer.learnables().values()], w)
+
+    v, e, us, es, o = 0.0, 0.0, [], [], spikes.flatten().tolist()
+    for t in range(steps):
+        us.append(0.5 * v + 0.5 * x[t].item())
+        es.append(e)
+        v, e = us[t] * (1 - o[t]), rho * e + (1 - rho) * o[t]
+    by_x, by_theta, by_rho, by_strength, by_u, by_e = [0.0] * steps, 0.0, 0.0, 0.0, 0.0, 0.0
+    for t in reversed(range(steps)):
+        slope = 1 / (1 + (math.pi * (us[t] - theta - strength * es[t])) ** 2)
+        by_o = w[t].item() + (1 - rho) * by_e
+        by_rho += by_e * (es[t] - o[t])
+        by_theta -= by_o * slope
+        by_strength -= by_o * slope * es[t]
+        by_e = rho * by_e - by_o * slope * strength
+        by_u = by_o * slope + 0.5 * (1 - o[t]) * by_u
+        by_x[t] = 0.5 * by_u
+    assert 2 < sum(o) < steps - 2
+    assert max(es) > 0.3
+    for ours, theirs in zip(found, (by_x, by_theta, by_rho, by_strength), strict=True):
+        torch.testing.assert_close(
+            ours, torch.tensor(theirs, dtype=torch.float64).view(ours.shape), rtol=1e-12, atol=1e-14
+        )
+
+
 def build(framework):
-    row = SYSTEMS["mlp-alif"]
-    return build_network(row.network, get_adapter(framework), row.spec, (16,), 4, 0, options=row.options)
+    return build_system(SYSTEMS["mlp-alif"], get_adapter(framework), (16,), 4, 0)
 
 
-def test_only_the_reference_offers_it():
-    assert all(isinstance(layer, AdaptiveLayer) for layer in build("reference").spiking_layers())
-    with pytest.raises(Unsupported, match=r"adaptation: .* no part of a neuron spec, so snntorch"):
-        build("snntorch")
+def test_frameworks_without_it_say_so():
+    assert [layer.spec for layer in build("reference").spiking_layers()] == [NEURONS["alif"]] * 2
+    without = [name for name in adapter_names() if not get_adapter(name).adapts]
+    assert {"snntorch", "spikingjelly", "norse", "fused"} <= set(without)
+    for name in without:
+        with pytest.raises(Unsupported, match=f"adaptation: {name} has no thresholds that follow the spikes"):
+            build(name)
 
 
-def test_mismatch_of_its_neurons_is_refused_instead_of_replacing_them():
+def test_mismatch_of_its_neurons_leaves_the_adaptation_as_it_is():
     case = Case(build("reference"), torch.rand(2, 16), torch.zeros(2), lambda x, g: x[None], get_adapter("reference"))
-    with (
-        pytest.raises(InputError, match="reference cannot do so for a AdaptiveLayer"),
-        NOISES["threshold-mismatch"].apply(case, 1, generator("a")),
-    ):
-        pass
-
-
-def test_a_time_constant_is_positive():
-    with pytest.raises(InputError, match="adaptation: tau: 0 is not positive"):
-        Adaptation(1.0, 0)
+    with NOISES["threshold-mismatch"].apply(case, 1, generator("a")) as noisy:
+        made = list(noisy.model.spiking_layers())
+    assert [layer.spec.adaptation for layer in made] == [NEURONS["alif"].adaptation] * 2
+    assert made[0].threshold.std() > 0

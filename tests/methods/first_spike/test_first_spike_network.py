@@ -13,13 +13,12 @@ from spikemark.core.neurons import NEURONS
 from spikemark.data.card import Sizes
 from spikemark.data.loading import load_dataset
 from spikemark.errors import InputError
-from spikemark.methods.first_spike.clocked import quantised
-from spikemark.methods.first_spike.events import first_spikes
+from spikemark.methods.first_spike.events import first_spikes, quantised
 from spikemark.methods.first_spike.network import FirstSpikeNetwork, first_spike
+from spikemark.methods.first_spike.options import FirstSpike
 from spikemark.methods.first_spike.rule import FirstSpikeLearner
-from spikemark.methods.first_spike.systems import FIRST_SPIKE_ROWS
+from spikemark.methods.first_spike.systems import SYSTEMS
 from spikemark.training.rule import Protocol
-from spikemark.training.system import System
 
 SHAPE, CLASSES = (1, 8, 8), 3
 SMALL = {"filters": 8, "size": 3, "pool": 2, "epochs": 2, "threshold": 1.0, "floor": 0.5}
@@ -47,8 +46,8 @@ def network(adapter: str = "reference", shape=SHAPE, classes=CLASSES, **options)
     return first_spike(shape, classes, lambda shape: found.neuron(NEURONS["if"], shape), None, **settings)
 
 
-def system(**options) -> System:
-    return System("if", "first-spike", "a test", rule="first-spike", rule_options=NCG | options)
+def ncg(**options) -> FirstSpike:
+    return FirstSpike(**(NCG | options))
 
 
 def images(count: int = 6, seed: int = 0) -> Tensor:
@@ -162,7 +161,7 @@ def test_counting_changes_nothing():
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def trained(rule: System, epochs: int = 2, **options) -> tuple[FirstSpikeNetwork, FirstSpikeLearner]:
+def trained(rule: FirstSpike, epochs: int = 2, **options) -> tuple[FirstSpikeNetwork, FirstSpikeLearner]:
     model = network(**options)
     learner = FirstSpikeLearner(model, rule, PROTOCOL, 0)
     learner.begin(images(30))
@@ -178,7 +177,7 @@ def test_batches_do_not_matter_to_learning():
     models = []
     for size in (1, 30):
         model = network()
-        learner = FirstSpikeLearner(model, system(dropout=0.2), PROTOCOL, 0)
+        learner = FirstSpikeLearner(model, ncg(dropout=0.2), PROTOCOL, 0)
         learner.begin(images(30))
         for part in torch.arange(30).split(size):
             learner.learn(images(30)[part].unsqueeze(0), part % CLASSES)
@@ -187,15 +186,15 @@ def test_batches_do_not_matter_to_learning():
 
 
 def test_thresholds_of_tests_move_only_with_one_threshold_a_neuron():
-    fixed, _ = trained(system(non_target=0))
+    fixed, _ = trained(ncg(non_target=0))
     assert (fixed.neurons.threshold == 2).all()
-    moved, _ = trained(system(non_target=0, regulation="cr-1", threshold_rate=0.01))
+    moved, _ = trained(ncg(non_target=0, regulation="cr-1", threshold_rate=0.01))
     assert (moved.neurons.threshold != 2).any()
     assert moved.neurons.threshold.mean() == pytest.approx(2, abs=1e-5)
 
 
 def test_rates_are_annealed():
-    _, learner = trained(system(annealing=0.5, threshold_annealing=0.1), epochs=3)
+    _, learner = trained(ncg(annealing=0.5, threshold_annealing=0.1), epochs=3)
     assert learner._decay == 0.125
     assert learner._threshold_rate == pytest.approx(0.5 * 1e-3)
 
@@ -203,18 +202,18 @@ def test_rates_are_annealed():
 def test_normalised_weights_keep_their_sums():
     model = network()
     before = model.synapses.weight.sum(1)
-    model, _ = trained(system())
+    model, _ = trained(ncg())
     torch.testing.assert_close(model.synapses.weight.sum(1), before)
 
 
 def test_frames_of_events_reach_the_extractor_as_one_step():
     frames = torch.stack([images(12), images(12, seed=1)], dim=1)  # [N, T, C, H, W]
     plain, framed = network(), network()
-    FirstSpikeLearner(plain, system(), PROTOCOL, 0).begin(images(12))
-    FirstSpikeLearner(framed, system(), replace(PROTOCOL, encoder="frames"), 0).begin(frames[:, :1])
+    FirstSpikeLearner(plain, ncg(), PROTOCOL, 0).begin(images(12))
+    FirstSpikeLearner(framed, ncg(), replace(PROTOCOL, encoder="frames"), 0).begin(frames[:, :1])
     assert torch.equal(plain.extractor.filters.weight, framed.extractor.filters.weight)
     with pytest.raises(InputError, match="steps: 2 steps"):
-        FirstSpikeLearner(network(), system(), replace(PROTOCOL, encoder="frames", steps=2), 0).begin(frames)
+        FirstSpikeLearner(network(), ncg(), replace(PROTOCOL, encoder="frames", steps=2), 0).begin(frames)
 
 
 def test_learns_digits():
@@ -223,7 +222,7 @@ def test_learns_digits():
     model = network(
         shape=dataset.shape, classes=10, threshold=8.0, neurons_per_class=3, extractor=extractor, deviation=0.01
     )
-    learner = FirstSpikeLearner(model, system(threshold_rate=1.0, threshold_annealing=0.5), PROTOCOL, 0)
+    learner = FirstSpikeLearner(model, ncg(threshold_rate=1.0, threshold_annealing=0.5), PROTOCOL, 0)
     learner.begin(dataset.train.inputs)
     for _ in range(6):
         learner.learn(dataset.train.inputs.unsqueeze(0), dataset.train.labels)
@@ -234,7 +233,7 @@ def test_learns_digits():
 
 @pytest.mark.parametrize("label", [-1, CLASSES])
 def test_labels_outside_the_classes_are_refused(label):
-    learner = FirstSpikeLearner(network(), system(), PROTOCOL, 0)
+    learner = FirstSpikeLearner(network(), ncg(), PROTOCOL, 0)
     with pytest.raises(InputError, match="labels"):
         learner.learn(images(1).unsqueeze(0), torch.tensor([label]))
 
@@ -280,12 +279,12 @@ def test_event_form_refuses_what_it_cannot_compute():
 
 def test_other_networks_are_refused():
     with pytest.raises(InputError, match="network"):
-        FirstSpikeLearner(torch.nn.Linear(1, 1), system(), PROTOCOL, 0)
+        FirstSpikeLearner(torch.nn.Linear(1, 1), ncg(), PROTOCOL, 0)
 
 
-@pytest.mark.parametrize("name", FIRST_SPIKE_ROWS)
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_published_systems_can_be_built(name):
-    row = FIRST_SPIKE_ROWS[name]
+    row = SYSTEMS[name]
     model = network(shape=(1, 28, 28), classes=10, **row.options)
     assert model.synapses.in_features == 4608
-    assert FirstSpikeLearner(model, row, PROTOCOL, 0).rule.annealing == 0.98
+    assert FirstSpikeLearner(model, row.rule, PROTOCOL, 0).rule.annealing == 0.98

@@ -14,7 +14,7 @@ FLOOR = 1.5
 
 def make(random, rule, wta, regulation, size):
     return Rule(
-        rule,
+        rule=rule,
         causal=float(random.uniform(0.01, 0.2)),
         other=-float(random.uniform(0.01, 0.2)),
         gap=float(random.uniform(0, 0.3)),
@@ -88,7 +88,8 @@ def test_regulation_sums_to_zero_before_clipping(random):
 
 
 def test_regulation_by_hand():
-    rule = Rule("s2-stdp", 0.1, -0.1, winner_take_all=True, non_target=1, regulation="cr-2", threshold_rate=3.0)
+    labelled = {"winner_take_all": True, "non_target": 1}
+    rule = Rule(rule="s2-stdp", causal=0.1, other=-0.1, regulation="cr-2", threshold_rate=3.0, **labelled)
     thresholds = np.array([10.0, 10.0, 10.5, 10.0, 7.0, 7.0, 7.0, 7.0])
     spikes = np.float32([0.5, 0.4, 0.6, 0.1, 0, 0, 0, 0])
     target = np.array([True, True, True, False] * 2)
@@ -109,7 +110,7 @@ def errors_of(rule, spikes, y=0, size=2, target=None):
 
 
 def test_errors_of_a_group_by_hand():
-    rule = Rule("s2-stdp", 0.1, -0.1, gap=0.2, winner_take_all=True)
+    rule = Rule(rule="s2-stdp", causal=0.1, other=-0.1, gap=0.2, winner_take_all=True)
     # Winners 1 and 2 at 0.25 and 0.75: base 0.5, targets 0.5 - 0.1 and 0.5 + 0.1.
     assert errors_of(rule, [0.5, 0.25, 0.75, 1.0]) == pytest.approx({1: -0.15, 2: 0.15})
     # The winner of the right class is labelled non-target: it too should be late.
@@ -118,12 +119,12 @@ def test_errors_of_a_group_by_hand():
     # All silent: the base is 1 - 0.1.
     assert errors_of(rule, [1.0] * 4) == pytest.approx({0: 0.2, 2: 0.0})
     # With ranges, those on the right side have no error.
-    ranges = Rule("sstdp", 0.1, -0.1, gap=0.2, winner_take_all=True)
+    ranges = Rule(rule="sstdp", causal=0.1, other=-0.1, gap=0.2, winner_take_all=True)
     assert errors_of(ranges, [0.5, 0.25, 0.75, 1.0]) == {1: 0.0, 2: 0.0}
 
 
 def test_update_by_hand():
-    rule = Rule("s2-stdp", 0.5, -0.25, normalised=True)
+    rule = Rule(rule="s2-stdp", causal=0.5, other=-0.25, normalised=True)
     weights = np.float32([[0.5, 0.5], [0.5, 0.5], [0.9, 0.5]])
     learners, errors = np.array([0, 1]), np.array([0.4, 0.0])
     constants = rule.constants(1.0, 1.0, 0.0, 0.0, 1.0, 1.0)
@@ -151,15 +152,15 @@ def test_update_by_hand():
 )
 def test_wrong_options_are_named(options, field):
     with pytest.raises(InputError, match=field):
-        Rule.from_options({"rule": "s2-stdp", "causal": 0.1, "other": -0.1} | options)
+        Rule(**({"rule": "s2-stdp", "causal": 0.1, "other": -0.1} | options))
 
 
 def test_missing_option_is_named():
     with pytest.raises(InputError, match="causal: is missing"):
-        Rule.from_options({"rule": "s2-stdp", "other": -0.1})
+        Rule(rule="s2-stdp", other=-0.1)
 
 
 @pytest.mark.parametrize(("labels", "field"), [(3, "neurons_per_class"), (2, "non_target")])
 def test_groups_need_a_target_neuron(labels, field):
     with pytest.raises(InputError, match=field):
-        Rule("s2-stdp", 0.1, -0.1, non_target=labels).check_groups(2)
+        Rule(rule="s2-stdp", causal=0.1, other=-0.1, non_target=labels).check_groups(2)

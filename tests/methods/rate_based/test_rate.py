@@ -13,8 +13,8 @@ from spikemark.methods.rate_based.passes import rate_pass, require_supported, sp
 from spikemark.networks.build import build_network
 from spikemark.networks.normalization import JointBatchNorm
 from spikemark.networks.stages import SpikingNetwork, Stage
-from spikemark.training.bptt import BpttLearner
-from spikemark.training.rule import Protocol, make_learner
+from spikemark.training.bptt import GradientLearner
+from spikemark.training.rule import Protocol, Rule
 
 PROTOCOL = Protocol(epochs=1, batch_size=8, encoder="direct", steps=6)
 BASE = NEURONS["lif-soft"]
@@ -101,8 +101,7 @@ def one_layer(spec=BASE, norm=None, framework="reference"):
 
 
 def gradients(model, rule, inputs, labels, **options):
-    system = replace(SYSTEMS["mlp-lif-soft"], rule=rule, rule_options=options)
-    learner = make_learner(model, system, PROTOCOL, 0)
+    learner = Rule.from_dict({"name": rule, **options}).learner(model, PROTOCOL, 0)
     model.zero_grad()
     loss, outputs = learner.differentiate(inputs, labels)
     return loss.item(), outputs.detach(), {name: p.grad.clone() for name, p in model.named_parameters()}
@@ -204,14 +203,14 @@ def test_what_has_no_known_mean_is_refused():
 
 
 def test_an_unknown_option_is_refused():
-    with pytest.raises(InputError, match="divide_by_step'"):
-        make_learner(convnet(), replace(SYSTEMS["convnet-rate-m"], rule_options={"divide_by_step": True}), PROTOCOL, 0)
+    with pytest.raises(InputError, match=r"^rule rate-m: divide_by_step: .* did you mean 'divide_by_steps'"):
+        Rule.from_dict({"name": "rate-m", "divide_by_step": True})
 
 
 def test_it_learns():
     model = convnet()
-    learner = make_learner(model, SYSTEMS["convnet-rate-m"], PROTOCOL, 0)
-    assert isinstance(learner, BpttLearner)
+    learner = SYSTEMS["convnet-rate-m"].rule.learner(model, PROTOCOL, 0)
+    assert isinstance(learner, GradientLearner)
     losses = [learner.learn(IMAGES.expand(4, *IMAGES.shape), LABELS)[0].item() for _ in range(30)]
     assert losses[-1] < 0.5 * losses[0]
 

@@ -11,16 +11,14 @@ from spikemark.core.streams import generator
 from spikemark.data.card import Sizes
 from spikemark.data.loading import load_dataset
 from spikemark.errors import InputError
-from spikemark.methods.sleep import learner as learner_module
+from spikemark.methods.sleep import kernels
 from spikemark.methods.sleep.model import SleepNetwork
-from spikemark.methods.sleep.network import sleep_network
-from spikemark.methods.sleep.options import NeuronConstants
+from spikemark.methods.sleep.options import NeuronConstants, SleepStdp
 from spikemark.methods.sleep.projections import Architecture
 from spikemark.methods.sleep.rule import SleepStdpLearner
 from spikemark.networks.build import build_network
 from spikemark.training.loop import train
 from spikemark.training.rule import Protocol
-from spikemark.training.system import System
 
 SMALL = Architecture(
     side=6, excitatory=20, inhibitory=5, intensity=0.3, densities=(0.5, 0.3, 0.4, 0.5), weights=(0.2, 0.3, 1.5, -0.5)
@@ -31,8 +29,7 @@ PROTOCOL = Protocol(epochs=1, batch_size=8, encoder="direct", steps=10)
 def learner(seed=0, **options):
     torch.manual_seed(0)
     model = SleepNetwork((1, 8, 8), 3, SMALL, NeuronConstants(tau_membrane=5, tau_synapse=5))
-    system = System("adapting-lif", "sleep-stdp", "test", rule="sleep-stdp", rule_options=options)
-    return SleepStdpLearner(model, system, PROTOCOL, seed)
+    return SleepStdpLearner(model, SleepStdp(**options), PROTOCOL, seed)
 
 
 def batch(count=8, steps=10, seed=0):
@@ -47,8 +44,8 @@ def batch(count=8, steps=10, seed=0):
 def test_sleeps_fall_after_every_interval(monkeypatch):
     """80 steps awake in images of 10: sleeps after 25, 50 and 75 of them, in the middle of images."""
     found = []
-    real = learner_module.kernels.sleep
-    monkeypatch.setattr(learner_module.kernels, "sleep", lambda *a: found.append(int(rule.network.woken)) or real(*a))
+    real = kernels.sleep
+    monkeypatch.setattr(kernels, "sleep", lambda *a: found.append(int(rule.network.woken)) or real(*a))
     rule = learner(fraction=0.2, interval=25, tolerance=None)
     rule.learn(*batch())
     assert found == [25, 50, 75]
@@ -123,25 +120,16 @@ def test_first_weights_are_clipped():
     assert rule.diagnostics()["weights_at_upper_bound"] > 0.1
 
 
-@pytest.fixture
-def wired(monkeypatch):
-    """The rule and the network under the names that suites use."""
-    names = {"sleep-stdp": sleep_network}
-    rules = {"sleep-stdp": "spikemark.methods.sleep.rule:SleepStdpLearner"}
-    monkeypatch.setattr("spikemark.networks.build.NETWORKS", names)
-    monkeypatch.setattr("spikemark.training.learner.RULES", rules)
-
-
 def build(seed, **more):
     options = {"side": 6, "excitatory": 30, "inhibitory": 8, "intensity": 0.3}
     options |= {"densities": (0.5, 0.3, 0.4, 0.5), "weights": (0.3, 0.3, 0.4, -0.5)}
     return build_network(
-        "sleep-stdp", get_adapter("reference"), NEURONS["lif"], (1, 8, 8), 10, seed,
+        "sleep-stdp", get_adapter("reference"), NEURONS["adapting-lif"], (1, 8, 8), 10, seed,
         normalization="none", options=options, **more,
     )  # fmt: skip
 
 
-def test_synapses_follow_the_seed(wired):
+def test_synapses_follow_the_seed():
     first, again, other = build(0), build(0), build(1)
     assert torch.equal(first.exc_to_inh.mask, again.exc_to_inh.mask)
     assert not torch.equal(first.exc_to_inh.mask, other.exc_to_inh.mask)
@@ -149,13 +137,12 @@ def test_synapses_follow_the_seed(wired):
     assert build(0, meta=True).exc_to_inh.weight.shape == (8, 30)
 
 
-def test_training_loop(wired):
+def test_training_loop():
     """Two epochs on digits: the best state is a whole network, readout included."""
     dataset = load_dataset("digits", sizes=Sizes(200, 50, 50))
-    options = {"fraction": 0.1, "interval": 1000, "sign": "reversed", "learning_rate": 0.003}
-    system = System("adapting-lif", "sleep-stdp", "test", rule="sleep-stdp", rule_options=options)
+    rule = SleepStdp(fraction=0.1, interval=1000, sign="reversed", learning_rate=0.003)
     model = build(0)
-    trained = train(model, system, dataset, Protocol(2, 50, "direct", 30), 0)
+    trained = train(model, rule, dataset, Protocol(2, 50, "direct", 30), 0)
     assert trained.history[0].loss == pytest.approx(np.log(10), rel=1e-5)
     assert max(epoch.validation_accuracy for epoch in trained.history) > 0.3
     other = build(1)
@@ -171,10 +158,9 @@ def test_epoch_without_batches():
 
 
 def test_bad_options_and_models():
-    with pytest.raises(InputError, match=r"^fraction: 1.5"):
+    with pytest.raises(InputError, match=r"^fraction: .*less than or equal to 1, found 1.5"):
         learner(fraction=1.5)
     with pytest.raises(InputError, match=r"^inputs: "):
         learner().learn(torch.full((2, 1, 1, 8, 8), float("nan")), torch.tensor([0]))
-    system = System("lif", "mlp", "test", rule="sleep-stdp")
     with pytest.raises(InputError, match=r"^rule: sleep-stdp"):
-        SleepStdpLearner(nn.Linear(2, 2), system, PROTOCOL, 0)
+        SleepStdpLearner(nn.Linear(2, 2), SleepStdp(), PROTOCOL, 0)

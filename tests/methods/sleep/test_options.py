@@ -1,11 +1,9 @@
 import pytest
 
-from spikemark.errors import InputError, UnknownNameError
-from spikemark.methods.sleep.options import BpttSleep as SurrogateSleepOptions
-from spikemark.methods.sleep.options import NeuronConstants
-from spikemark.methods.sleep.options import SleepStdp as SleepOptions
+from spikemark.errors import InputError
+from spikemark.methods.sleep.options import BpttSleep, NeuronConstants, SleepStdp
 from spikemark.methods.sleep.projections import Architecture
-from spikemark.training.checks import options_from
+from spikemark.training.rule import Rule
 
 NAN = float("nan")
 
@@ -13,33 +11,33 @@ NAN = float("nan")
 @pytest.mark.parametrize(
     ("kind", "field", "value"),
     [
-        *((SleepOptions, "fraction", v) for v in (-0.1, 1.1, NAN, "0.1", True, None)),
-        *((SleepOptions, "interval", v) for v in (0, 2.5, True)),
-        (SleepOptions, "cap", 0),
-        *((SleepOptions, "decay", v) for v in (0.0, 1.01, NAN)),
-        *((SleepOptions, "baseline", v) for v in (0.0, 0.001, 26.0)),
-        (SleepOptions, "noise", -1.0),
-        (SleepOptions, "tolerance", -0.1),
-        (SleepOptions, "sign", "hebbian"),
-        (SleepOptions, "learning_rate", NAN),
-        (SleepOptions, "potentiation", -1),
-        (SleepOptions, "depression", -1),
-        (SleepOptions, "tau_potentiation", 0),
-        (SleepOptions, "tau_depression", 0),
-        (SleepOptions, "smallest", 0),
-        (SleepOptions, "largest", 0.001),
-        *((SurrogateSleepOptions, "fraction", v) for v in (-0.1, 1.1, NAN)),
-        (SurrogateSleepOptions, "schedule", "nightly"),
-        (SurrogateSleepOptions, "steps", 0),
-        (SurrogateSleepOptions, "batch", 1.5),
-        (SurrogateSleepOptions, "noise", -3),
-        (SurrogateSleepOptions, "decay", 0),
-        (SurrogateSleepOptions, "baseline", 0),
-        (SurrogateSleepOptions, "learning_rate", -1),
-        (SurrogateSleepOptions, "potentiation", -1),
-        (SurrogateSleepOptions, "depression", -1),
-        (SurrogateSleepOptions, "tau_pre", 0),
-        (SurrogateSleepOptions, "tau_post", 0),
+        *((SleepStdp, "fraction", v) for v in (-0.1, 1.1, NAN, "0.1", True, None)),
+        *((SleepStdp, "interval", v) for v in (0, 2.5, True)),
+        (SleepStdp, "cap", 0),
+        *((SleepStdp, "decay", v) for v in (0.0, 1.01, NAN)),
+        *((SleepStdp, "baseline", v) for v in (0.0, 0.001, 26.0)),
+        (SleepStdp, "noise", -1.0),
+        (SleepStdp, "tolerance", -0.1),
+        (SleepStdp, "sign", "hebbian"),
+        (SleepStdp, "learning_rate", NAN),
+        (SleepStdp, "potentiation", -1),
+        (SleepStdp, "depression", -1),
+        (SleepStdp, "tau_potentiation", 0),
+        (SleepStdp, "tau_depression", 0),
+        (SleepStdp, "smallest", 0),
+        (SleepStdp, "largest", 0.001),
+        *((BpttSleep, "fraction", v) for v in (-0.1, 1.1, NAN)),
+        (BpttSleep, "schedule", "nightly"),
+        (BpttSleep, "steps", 0),
+        (BpttSleep, "batch", 1.5),
+        (BpttSleep, "noise", -3),
+        (BpttSleep, "decay", 0),
+        (BpttSleep, "baseline", 0),
+        (BpttSleep, "learning_rate", -1),
+        (BpttSleep, "potentiation", -1),
+        (BpttSleep, "depression", -1),
+        (BpttSleep, "tau_pre", 0),
+        (BpttSleep, "tau_post", 0),
         (NeuronConstants, "tau_membrane", 0.5),
         (NeuronConstants, "tau_synapse", 0),
         (NeuronConstants, "tau_adaptation", NAN),
@@ -59,12 +57,12 @@ NAN = float("nan")
 )
 def test_bad_fields_are_named(kind, field, value):
     with pytest.raises(InputError, match=rf"^.*{field}.*: "):
-        options_from(kind, "the test", {field: value})
+        kind(**{field: value})
 
 
 def test_unknown_fields_are_named():
-    with pytest.raises(UnknownNameError, match=r"no option of rule sleep-stdp 'fractoin'; did you mean 'fraction'"):
-        options_from(SleepOptions, "rule sleep-stdp", {"fractoin": 0.1})
+    with pytest.raises(InputError, match=r"^rule sleep-stdp: fractoin: .*; did you mean 'fraction'"):
+        Rule.from_dict({"name": "sleep-stdp", "fractoin": 0.1})
 
 
 @pytest.mark.parametrize(
@@ -73,11 +71,11 @@ def test_unknown_fields_are_named():
      (0.2, 10_000, 7000), (0.3, 10_000, 10_000), (1.0, 10_000, 10_000)],
 )  # fmt: skip
 def test_length_of_a_sleep(fraction, cap, length):
-    assert SleepOptions(fraction=fraction, cap=cap).length == length
+    assert SleepStdp(fraction=fraction, cap=cap).length == length
 
 
 def sleeps(fraction, schedule, steps=100):
-    options = SurrogateSleepOptions(fraction=fraction, schedule=schedule)
+    options = BpttSleep(fraction=fraction, schedule=schedule)
     return [step for step in range(1, steps + 1) if options.due(step)]
 
 

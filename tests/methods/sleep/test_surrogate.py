@@ -10,12 +10,12 @@ from spikemark.core.neurons import NEURONS
 from spikemark.core.streams import generator
 from spikemark.errors import InputError
 from spikemark.methods.sleep.network import Resize, resized_mlp
-from spikemark.methods.sleep.options import BpttSleep as SurrogateSleepOptions
+from spikemark.methods.sleep.options import BpttSleep
 from spikemark.methods.sleep.surrogate import BpttSleepLearner, _disturbing, pair_changes, power_law, sleep, traces
-from spikemark.methods.sleep.systems import SLEEP_ROWS
+from spikemark.methods.sleep.systems import SYSTEMS
 from spikemark.networks.build import build_network
-from spikemark.training.rule import Protocol
-from spikemark.training.system import System
+from spikemark.training.bptt import Bptt, BpttLearner
+from spikemark.training.rule import Protocol, Rule
 
 REFERENCE = get_adapter("reference")
 ADAPTERS = ("reference", "spikingjelly", "snntorch", "norse", "fused")
@@ -49,7 +49,7 @@ def test_pair_changes_against_every_pair():
     for seed in range(200):
         rng = random.Random(seed)
         steps, batch, fan_in, fan_out = rng.randint(1, 6), rng.randint(1, 3), rng.randint(1, 4), rng.randint(1, 3)
-        options = SurrogateSleepOptions(
+        options = BpttSleep(
             potentiation=rng.random(),
             depression=rng.random(),
             tau_pre=rng.uniform(0.5, 20),
@@ -67,7 +67,7 @@ def test_pair_changes_against_every_pair():
 
 def test_pair_by_hand():
     """Pre at step 0, post at step 2: A+ exp(-2 / tau); the other way round: -A- exp(-2 / tau)."""
-    options = SurrogateSleepOptions(potentiation=1, depression=0.5, tau_pre=4, tau_post=2)
+    options = BpttSleep(potentiation=1, depression=0.5, tau_pre=4, tau_post=2)
     early, late = torch.tensor([1.0, 0, 0]).view(3, 1, 1), torch.tensor([0, 0, 1.0]).view(3, 1, 1)
     layer = nn.Linear(1, 1)
     assert pair_changes(layer, early, late, options).item() == pytest.approx(math.exp(-0.5))
@@ -76,7 +76,7 @@ def test_pair_by_hand():
 
 
 def test_convolution_is_the_dense_layer_with_shared_weights():
-    options = SurrogateSleepOptions()
+    options = BpttSleep()
     conv = nn.Conv2d(2, 3, 3, padding=1, bias=False).double()
     draws = torch.Generator().manual_seed(0)
     pre = (torch.rand(4, 2, 2, 5, 5, generator=draws) < 0.4).double()
@@ -124,7 +124,7 @@ def test_noise_enters_the_carried_potential(decay_input):
 def test_sleep_works_on_every_adapter(adapter):
     model = build(adapter=adapter)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    options = SurrogateSleepOptions(learning_rate=0.1)
+    options = BpttSleep(learning_rate=0.1)
     slept = sleep(model, torch.zeros(20, 16, 1, 8, 8), options, generator("sleep"))
     assert slept.silent == 0
     # Nothing came in, so the first weights only decay; the second ones also learned.
@@ -141,7 +141,7 @@ def test_adapters_sleep_alike():
     weights = []
     for adapter in ADAPTERS:
         model = build(adapter=adapter)
-        sleep(model, torch.zeros(20, 16, 1, 8, 8), SurrogateSleepOptions(learning_rate=0.1), generator("sleep"))
+        sleep(model, torch.zeros(20, 16, 1, 8, 8), BpttSleep(learning_rate=0.1), generator("sleep"))
         weights.append(model.output.synapses.weight)
     for other in weights[1:]:
         torch.testing.assert_close(other, weights[0])
@@ -150,7 +150,7 @@ def test_adapters_sleep_alike():
 def test_sleep_works_on_convolutions_and_leaves_norms_alone():
     model = build("convnet", normalization="joint-bn", channels=(4,), population=2).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    sleep(model, torch.zeros(5, 3, 1, 8, 8), SurrogateSleepOptions(), generator("sleep"))
+    sleep(model, torch.zeros(5, 3, 1, 8, 8), BpttSleep(), generator("sleep"))
     assert model.training
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
@@ -159,12 +159,11 @@ def test_sleep_works_on_convolutions_and_leaves_norms_alone():
 
 def test_sleep_needs_stages():
     with pytest.raises(InputError, match=r"^rule: sleep needs stages"):
-        sleep(nn.Linear(2, 2), torch.zeros(1, 1, 2), SurrogateSleepOptions(), generator("sleep"))
+        sleep(nn.Linear(2, 2), torch.zeros(1, 1, 2), BpttSleep(), generator("sleep"))
 
 
 def make_learner(fraction, **options):
-    system = System("lif", "mlp", "test", rule="bptt+sleep", rule_options={"fraction": fraction, **options})
-    return BpttSleepLearner(build(), system, Protocol(1, 4, "direct", 5), 0)
+    return BpttSleepLearner(build(), BpttSleep(fraction=fraction, **options), Protocol(1, 4, "direct", 5), 0)
 
 
 def test_learner_sleeps_when_due():
@@ -186,11 +185,9 @@ def test_learner_sleeps_when_due():
 
 
 def test_without_sleep_it_is_plain_backpropagation():
-    from spikemark.training.bptt import BpttLearner
-
     x, labels = torch.rand(5, 4, 1, 8, 8, generator=generator("x")), torch.tensor([0, 1, 2, 0])
     mine = make_learner(0.0)
-    plain = BpttLearner(build(), System("lif", "mlp", "test"), Protocol(1, 4, "direct", 5), 0)
+    plain = BpttLearner(build(), Bptt(), Protocol(1, 4, "direct", 5), 0)
     for learner in (mine, plain):
         for _ in range(3):
             learner.learn(x, labels)
@@ -199,9 +196,9 @@ def test_without_sleep_it_is_plain_backpropagation():
 
 
 def test_learner_names_bad_options():
-    with pytest.raises(InputError, match=r"^fraction: nan"):
+    with pytest.raises(InputError, match=r"^fraction: .*found nan"):
         make_learner(float("nan"))
-    with pytest.raises(InputError, match=r"no option of rule bptt\+sleep 'sigma'"):
+    with pytest.raises(InputError, match=r"^sigma: no field 'sigma'"):
         make_learner(0.1, sigma=3)
 
 
@@ -221,13 +218,8 @@ def test_resized_mlp():
         resized_mlp((20,), 10, lambda shape: REFERENCE.neuron(NEURONS["lif"], shape), lambda n: nn.Identity())
 
 
-@pytest.mark.parametrize("name", SLEEP_ROWS)
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_rows_are_whole(name):
-    from spikemark.methods.sleep.options import SleepStdp as SleepOptions
-    from spikemark.training.checks import options_from
-
-    system = SLEEP_ROWS[name]
-    kind = SleepOptions if system.rule == "sleep-stdp" else SurrogateSleepOptions
-    options = options_from(kind, name, system.rule_options)
-    assert options.fraction == float(name.rsplit("-", 1)[1])
-    assert system.to_dict()["rule"] == system.rule
+    rule = SYSTEMS[name].rule
+    assert rule.fraction == float(name.rsplit("-", 1)[1])
+    assert Rule.from_dict(SYSTEMS[name].to_dict()["rule"]) == rule

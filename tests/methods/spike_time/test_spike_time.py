@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 import torch
 from torch.nn import functional as F
@@ -9,9 +7,10 @@ from spikemark.data.loading import Dataset, Split
 from spikemark.errors import InputError
 from spikemark.methods.spike_time.first_thresholds import set_first_thresholds
 from spikemark.methods.spike_time.losses import TIME_LOSSES, Targets, count, count_plus, count_zero, kernel, tet, ttfs
+from spikemark.methods.spike_time.options import SpikeTime
 from spikemark.networks.build import build_network
 from spikemark.training.loop import train
-from spikemark.training.rule import Protocol, make_learner
+from spikemark.training.rule import Optimizer, Protocol, Rule
 
 SHAPE, T, B, C = (1, 10, 10), 6, 7, 4
 TARGETS = Targets(desired=4, undesired=1, tau_s=3.0)
@@ -118,11 +117,11 @@ def test_every_loss_moves_the_label_earlier_and_silence_nowhere(loss):
 
 def model_of(system="time-count+", seed=0):
     row = SYSTEMS[system]
-    options = {"layout": "6C3-P2-20", "dropout": 0.0}
+    options = {"layers": "6C3-AP2-FC20-FC1K"}
     return build_network(
         row.network,
         get_adapter("reference"),
-        row.spec,
+        row.resolved_neuron,
         SHAPE,
         4,
         seed,
@@ -154,7 +153,7 @@ def toy():
 @pytest.mark.parametrize("system", ["time-count+", "time-count", "time-nonorm", "time-TTFS"])
 def test_it_learns(system):
     model = model_of(system)
-    trained = train(model, SYSTEMS[system], toy(), PROTOCOL, 0)
+    trained = train(model, SYSTEMS[system].rule, toy(), PROTOCOL, 0)
     assert trained.history[-1].loss < trained.history[0].loss
     assert max(epoch.validation_accuracy for epoch in trained.history) > 0.6
 
@@ -163,7 +162,7 @@ def test_transfer_keeps_gains_at_one_and_moves_thresholds():
     states = {}
     for system in ("time-count+", "time-nonorm"):
         model = model_of(system)
-        learner = make_learner(model, SYSTEMS[system], PROTOCOL, 0)
+        learner = SYSTEMS[system].rule.learner(model, PROTOCOL, 0)
         data = toy()
         learner.begin(data.train.inputs)
         first = model.output.neurons.thresholds.clone()
@@ -175,15 +174,24 @@ def test_transfer_keeps_gains_at_one_and_moves_thresholds():
 
 
 def test_what_it_cannot_train_is_refused():
-    plain = SYSTEMS["mlp-lif"]
-    model = build_network("mlp", get_adapter("reference"), plain.spec, (4,), 2, 0)
+    model = build_network("mlp", get_adapter("reference"), SYSTEMS["mlp-lif"].spec, (4,), 2, 0)
     with pytest.raises(InputError, match="not SpikingNetwork"):
-        make_learner(model, replace(plain, rule="spike-time"), PROTOCOL, 0)
-    row = SYSTEMS["time-count"]
-    with pytest.raises(InputError, match="did you mean 'desired'"):
-        make_learner(model_of(), replace(row, rule_options={"desird": 1}), PROTOCOL, 0)
-    with pytest.raises(InputError, match="no time-based loss 'counts'"):
-        make_learner(model_of(), replace(row, rule_options={"loss": "counts"}), PROTOCOL, 0)
-    exponential = replace(row, optimizer=replace(row.optimizer, schedule="exponential"))
-    with pytest.raises(InputError, match="schedule"):
-        make_learner(model_of(), exponential, PROTOCOL, 0)
+        SpikeTime().learner(model, PROTOCOL, 0)
+    for options, message in (
+        ({"desird": 1}, r"^rule spike-time: desird: .*did you mean 'desired'"),
+        ({"desired": "five"}, r"^rule spike-time: desired: .*valid number, found 'five'$"),
+        ({"loss": "counts"}, r"^rule spike-time: loss: 'counts' is not one of"),
+        ({"optimizer": {"schedule": "exponential"}}, r"^rule spike-time: optimizer\.schedule: "),
+        ({"optimizer": {"threshold_weight_decay": 0.1}}, r"^rule spike-time: optimizer\.threshold_weight_decay: "),
+    ):
+        with pytest.raises(InputError, match=message):
+            Rule.from_dict({"name": "spike-time", **options})
+
+
+def test_optimisers_are_those_that_the_options_name():
+    adamw = SYSTEMS["time-count"].rule.learner(model_of(), PROTOCOL, 0).optimizer
+    assert type(adamw) is torch.optim.AdamW
+    assert [group["weight_decay"] for group in adamw.param_groups] == [0.05, 0.001]
+    sgd = SpikeTime(optimizer=Optimizer(name="sgd", momentum=0.0)).learner(model_of(), PROTOCOL, 0).optimizer
+    assert [group["momentum"] for group in sgd.param_groups] == [0.0, 0.0]
+    assert SYSTEMS["time-cifar10"].rule.optimizer.momentum == 0.0  # published without

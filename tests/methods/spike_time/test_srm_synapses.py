@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from spikemark import NEURONS, count_operations, get_adapter
+from spikemark.errors import InputError
 from spikemark.methods.spike_time.neuron import Kernel, SrmLayer
 from spikemark.methods.spike_time.synapses import (
     AdjustedAvgPool2d,
@@ -19,7 +20,7 @@ from spikemark.networks.build import build_network
 
 def network(name="srm-mnist-small", shape=(1, 28, 28), seed=0, **options):
     return build_network(
-        name, get_adapter("reference"), NEURONS["lif"], shape, 10, seed, normalization="none", options=options
+        name, get_adapter("reference"), NEURONS["srm"], shape, 10, seed, normalization="none", options=options
     )
 
 
@@ -108,7 +109,7 @@ def test_published_layouts(name, shape, kernels, widths):
 
 def test_published_vgg():
     model = build_network(
-        "srm-vgg", get_adapter("reference"), NEURONS["lif"], (3, 32, 32), 10, 0, normalization="none", meta=True
+        "srm-vgg", get_adapter("reference"), NEURONS["srm"], (3, 32, 32), 10, 0, normalization="none", meta=True
     )
     widths = [3, 128, 128, 256, 256, 256, 512, 512, 512]
     convolutions = sum(9 * a * b + 2 * b for a, b in pairwise(widths))
@@ -154,7 +155,17 @@ def test_forward_has_no_gradient_and_operations_are_counted():
 
 
 def test_a_wrong_layout_is_named():
-    with pytest.raises(ValueError, match="'x3' is neither"):
-        network("srm-mnist-small", layout="8C5-x3")
-    with pytest.raises(ValueError, match="does not fit"):
+    for layers, message in (
+        ("8C5-x3", "'x3' is no layer"),
+        ("8C5-SN-FC1K", "no layer 'SN'"),
+        ("AP2-FC1K", "AP2 stands without a convolution or FC before it"),
+        ("C5-FC1K", "'C5' lacks the number of its kernels"),
+        ("FC20-8C5-FC1K", "8C5 takes images"),
+        ("8C5-FC20", r"ends in \[20\], not in one score for each of 10 classes"),
+    ):
+        with pytest.raises(InputError, match=f"^layers: .*{message}"):
+            network("srm-mnist-small", layers=layers)
+    with pytest.raises(InputError, match="does not fit"):
         network("srm-mnist", (1, 6, 6))
+    with pytest.raises(InputError, match=r"tau_m: 2\.0 is not above tau_s"):
+        network("srm-mnist-small", tau_m=2.0)

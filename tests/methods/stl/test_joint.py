@@ -1,12 +1,10 @@
 """Both readings of the joint decision: what they decide with, and that members learn as if alone."""
 
-from dataclasses import replace
-
 import torch
 
 from spikemark import SYSTEMS, get_adapter
 from spikemark.networks.build import build_network
-from spikemark.training.bptt import BpttLearner
+from spikemark.training.bptt import Bptt, BpttLearner
 from spikemark.training.rule import Protocol
 
 SHAPE = (1, 8, 8)
@@ -52,9 +50,8 @@ def test_members_train_exactly_as_each_would_alone():
     row, (inputs, labels) = SYSTEMS["mlp-stl-joint-vote"], batch()
     together = build("mlp-stl-joint-vote")
     alone = [build("mlp-stl-joint-vote") for _ in range(3)]
-    single = replace(row, rule_options={})
-    learners = [BpttLearner(model[i], single, PROTOCOL, 0) for i, model in enumerate(alone)]
-    joint = BpttLearner(together, row, PROTOCOL, 0)
+    learners = [BpttLearner(model[i], Bptt(), PROTOCOL, 0) for i, model in enumerate(alone)]
+    joint = BpttLearner(together, row.rule, PROTOCOL, 0)
     for _ in range(3):
         loss, outputs = joint.learn(inputs, labels)
         apart = [learner.learn(inputs, labels) for learner in learners]

@@ -40,6 +40,7 @@ def count_operations(model: nn.Module, inputs: Tensor) -> OperationCount:
     if isinstance(model, CountsItself):
         with torch.no_grad(), _evaluating(model):
             return model.count_operations(inputs)
+    inputs = inputs.contiguous()  # a constant input is counted at every step, though networks compute it once
     trace = Trace()
     with torch.no_grad(), _evaluating(model), trace.watching(model):
         model(inputs)

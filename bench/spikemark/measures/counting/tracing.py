@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode, _get_current_function_mode
 from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode
 from torch.utils.flop_counter import flop_registry
 
-from spikemark.core.adapter import SpikingLayer
+from spikemark.core.adapter import SpikingNeurons
 from spikemark.measures.counting.census import CensusTaker
 from spikemark.measures.counting.pairs import COUNTED_LAYERS, PAIRS, Tally
 
@@ -101,7 +101,7 @@ class Trace:
 
     def _leave(self, module: nn.Module, _: Any, output: Tensor | None) -> None:
         name, _module = self.calling.pop()
-        if isinstance(module, SpikingLayer) and output is not None:  # None: its forward raised
+        if isinstance(module, SpikingNeurons) and output is not None:  # None: its forward raised
             activity = self.spiking.setdefault(name, Activity())
             with self._unguarded():
                 activity.spikes += self._take(output.flatten(0, 1)).total
@@ -110,7 +110,7 @@ class Trace:
             self._neurons.close()
 
     def _in_spiking_layer(self) -> bool:
-        return any(isinstance(module, SpikingLayer) for _, module in self.calling)
+        return any(isinstance(module, SpikingNeurons) for _, module in self.calling)
 
     @contextmanager
     def _unguarded(self) -> Iterator[None]:
@@ -197,7 +197,7 @@ def _label(name: str, module: nn.Module) -> str:
 
 
 def _is_weightless(module: nn.Module) -> bool:
-    if not isinstance(module, SpikingLayer):
+    if not isinstance(module, SpikingNeurons):
         return False
     learnables = {id(parameter) for parameter in module.learnables().values()}
     return all(id(parameter) in learnables for parameter in module.parameters())

@@ -36,7 +36,7 @@ class ConformanceResult:
         compared_spikes: outputs compared, over shapes, steps and both types.
         differing_spikes: those that differ from the oracle's.
         spikes_at_threshold: how many of the compared had a membrane exactly at its threshold.
-        gradient_errors: by tensor ("currents", "threshold", "decay") and type, the largest over all inputs of
+        gradient_errors: by tensor ("currents" and the learned parameters) and type, the largest over all inputs of
             ``max|g - g*| / scale``. For the currents the scale is ``max|g*|``. The gradient of a shared parameter is a
             sum over the samples and neurons that share it, and may cancel to nearly nothing, where an error relative
             to it says nothing of the computation; its scale is the largest *sum of the terms' absolute values*. (With
@@ -157,7 +157,7 @@ def _grid_spec(dynamics: _Dynamics, scopes: tuple[Scope, Scope], surrogate: Surr
     reset, fires, detach, decay_input = dynamics
     threshold, decay = scopes
     return NeuronSpec(
-        # One decay a layer is what PLIF has, through a logistic; the others are learned as they are.
+        # One decay per layer is learned through a logistic, as published; the others are learned as they are.
         decay=Learnable(0.5, decay, "sigmoid" if decay == "layer" else "identity"),
         threshold=Learnable(1.0, threshold),
         decay_input=decay_input,
@@ -171,14 +171,14 @@ def _grid_spec(dynamics: _Dynamics, scopes: tuple[Scope, Scope], surrogate: Surr
 def spec_grid() -> Iterator[NeuronSpec]:
     """Every combination of reset, fires_at_threshold, detach_reset, decay_input, surrogate (also relative) and scopes.
 
-    16 dynamics x 16 pairs of scopes (threshold, decay) x 10 surrogates = 2,560 specs.
+    24 dynamics x 16 pairs of scopes (threshold, decay) x 10 surrogates = 3,840 specs.
     """
     for axes in itertools.product(_DYNAMICS, _SCOPES, _SURROGATES):
         yield _grid_spec(*axes)
 
 
 def covering_grid() -> Iterator[NeuronSpec]:
-    """256 specs of `spec_grid`: every dynamics with every pair of scopes, and each of both with every surrogate."""
+    """384 specs of `spec_grid`: every dynamics with every pair of scopes, and each of both with every surrogate."""
     for (i, dynamics), (j, scopes) in itertools.product(enumerate(_DYNAMICS), enumerate(_SCOPES)):
         yield _grid_spec(dynamics, scopes, _SURROGATES[(3 * i + j) % len(_SURROGATES)])
 
@@ -188,7 +188,7 @@ class ConformanceRow:
     """One line of the table: a neuron of the catalogue, or all specs of the covering grid with the same dynamics.
 
     Attributes:
-        adapter: its name.
+        framework: its name.
         subject: the neuron's name, or the dynamics in words.
         routes: the kinds of `Route` taken.
         specs: how many specs the line stands for, with those in `unsupported`.
@@ -196,7 +196,7 @@ class ConformanceRow:
         results: of the others.
     """
 
-    adapter: str
+    framework: str
     subject: str
     routes: tuple[str, ...]
     specs: int
@@ -229,23 +229,23 @@ class ConformanceRow:
 
 
 def conformance_table(
-    adapter_name: str, progress: Callable[[int, int], None] | None = None, *, seed: int = 0
+    framework: str, progress: Callable[[int, int], None] | None = None, *, seed: int = 0
 ) -> list[ConformanceRow]:
-    """Sweep one adapter over the catalogue (long sequences) and the covering grid (16 steps).
+    """Sweep one framework over the catalogue (long sequences) and the covering grid (16 steps).
 
     Args:
-        adapter_name: an installed adapter.
+        framework: an installed one.
         progress: called with the number of specs done and of all.
         seed: of all inputs.
 
     Returns:
-        A row a neuron of `NEURONS`, then a row each of the 16 dynamics.
+        A row for each spec in `NEURONS`, then a row for each of the 24 dynamics.
 
     Raises:
-        KeyError: no such adapter.
+        UnknownNameError: no such framework.
         MissingFramework: its framework is not installed.
     """
-    adapter = get_adapter(adapter_name)
+    adapter = get_adapter(framework)
     lines: dict[str, list[NeuronSpec]] = {n: [spec] for n, spec in NEURONS.items() if isinstance(spec, NeuronSpec)}
     catalogue = frozenset(lines)
     for spec in covering_grid():
@@ -266,7 +266,7 @@ def conformance_table(
             if progress is not None:
                 progress(done, total)
         kinds = tuple(sorted(routes))
-        rows.append(ConformanceRow(adapter_name, subject, kinds, len(specs), tuple(reasons), tuple(results)))
+        rows.append(ConformanceRow(framework, subject, kinds, len(specs), tuple(reasons), tuple(results)))
     return rows
 
 

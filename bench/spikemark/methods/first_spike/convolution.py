@@ -10,8 +10,7 @@ import math
 
 import numpy as np
 
-from spikemark.methods.first_spike.compiled import Floats, Integers, compiled
-from spikemark.methods.first_spike.events import SILENT, sort_events
+from spikemark.methods.first_spike.events import SILENT, Floats, Integers, compiled, sort_events
 
 _MARGIN = 1e-4  # what rounding of single-precision sums could make of a bound
 

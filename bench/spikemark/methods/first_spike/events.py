@@ -1,20 +1,39 @@
-"""First spikes of non-leaky integrate-and-fire neurons, exactly and without time steps.
+"""First spikes of non-leaky integrate-and-fire neurons: exactly, without time steps, and their twin on a clock.
 
 ``V_j(t)`` is the sum of ``w_ij`` over the inputs with ``t_i <= t``, and neuron j fires at the first t with
 ``V_j(t) > theta_j``: inputs of the same time are summed first, the potential is frozen at the spike, and an input or
 neuron of time 1 is silent. Potentials are kept in double precision.
+
+The clocked twin is the same layer of neurons on a framework's clock of K steps. An input of time t arrives in step
+``floor(t K)``; a neuron that fires in step k has fired at ``k / K``. Times closer than ``1 / K`` become ties, which the
+potential decides; the time gap of training is lost when ``K < 1 / g``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from spikemark.core.adapter import SpikingLayer
 from spikemark.errors import InputError
-from spikemark.methods.first_spike.compiled import Floats, Integers, compiled
 
+Floats = NDArray[np.floating[Any]]
+Integers = NDArray[np.integer[Any]]
+Booleans = NDArray[np.bool_]
 SILENT = 1.0
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def compiled(function: _Function) -> _Function:
+    """The function as machine code of one thread, cached on disk; types are inferred at the first call."""
+    return cast("_Function", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
 
 
 def first_spikes(
@@ -84,6 +103,36 @@ def _on_any_device(times: Tensor, weights: Tensor, thresholds: Tensor) -> tuple[
     fired = crossed.any(1)
     spikes = times.gather(1, first).masked_fill(~fired, SILENT)
     return spikes, torch.where(fired, potentials.gather(1, first.unsqueeze(1)).squeeze(1), potentials[:, -1])
+
+
+def quantised(times: Tensor, steps: int) -> Tensor:
+    """Times on the clock: ``floor(t K) / K``; 1 stays silent."""
+    return torch.where(times < SILENT, (times.double() * steps).floor() / steps, SILENT).to(times.dtype)
+
+
+def clocked_spikes(times: Tensor, weights: Tensor, neurons: SpikingLayer, steps: int) -> tuple[Tensor, Tensor]:
+    """Spike times of a layer for a batch, from a framework's neurons.
+
+    Args:
+        times: of the inputs, ``[B, inputs]`` in 0..1.
+        weights: ``[neurons, inputs]``.
+        neurons: integrate-and-fire, without decay.
+        steps: K.
+
+    Returns:
+        Times ``[B, neurons]``, multiples of ``1 / K`` or 1, and the potentials at them, float64; those of silent
+        neurons are the last ones.
+    """
+    currents = np.zeros((steps, len(times), len(weights)))
+    _bin_currents(times.cpu().numpy(), by_input(weights.cpu()), currents)
+    inflow = torch.from_numpy(currents)
+    spikes = neurons(inflow.to(neurons.threshold.device, neurons.threshold.dtype)).cpu()
+    potentials = inflow.cumsum(0)
+    first = spikes.argmax(0)  # the first of equal values, so the first spike
+    fired = spikes.amax(0) > 0
+    at_spike = potentials.gather(0, first.unsqueeze(0)).squeeze(0)
+    when = torch.where(fired, first.double() / steps, SILENT).to(times.dtype)
+    return when, torch.where(fired, at_spike, potentials[-1])
 
 
 @compiled
@@ -186,3 +235,15 @@ def _first_spikes(
         count = sort_events(times[b], order, spare)
         waiting[:] = 1
         integrate(times[b], order, count, weights, thresholds.copy(), waiting, groups, spikes[b], potentials[b])
+
+
+@compiled
+def _bin_currents(times: Floats, weights: Floats, currents: Floats) -> None:
+    """Add the weights ``[inputs, neurons]`` of every input to the currents ``[steps, B, neurons]`` of its step."""
+    steps, batch, neurons = currents.shape
+    for b in range(batch):
+        for i in range(len(weights)):
+            if times[b, i] < SILENT:
+                row = currents[int(np.float64(times[b, i]) * steps), b]
+                for j in range(neurons):
+                    row[j] += weights[i, j]

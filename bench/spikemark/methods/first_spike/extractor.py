@@ -20,9 +20,8 @@ from torch.nn import functional as F
 from spikemark.core.options import Options
 from spikemark.core.streams import fingerprint, generator
 from spikemark.errors import InputError
-from spikemark.methods.first_spike.compiled import Floats
 from spikemark.methods.first_spike.convolution import learn_patches, pooled_spikes
-from spikemark.methods.first_spike.events import check_unit
+from spikemark.methods.first_spike.events import Floats, check_unit
 from spikemark.methods.first_spike.feature_cache import STORES
 
 _CHUNK = 256

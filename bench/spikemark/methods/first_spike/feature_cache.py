@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikemark.methods.first_spike.compiled import Floats
+from spikemark.methods.first_spike.events import Floats
 
-BYTES_AN_EXTRACTOR = 320 * 2**20
+BYTES_PER_EXTRACTOR = 320 * 2**20
 EXTRACTORS = 2
 
 
@@ -28,7 +28,7 @@ class Stores:
         extractors: how many to keep.
     """
 
-    def __init__(self, size: int = BYTES_AN_EXTRACTOR, extractors: int = EXTRACTORS) -> None:
+    def __init__(self, size: int = BYTES_PER_EXTRACTOR, extractors: int = EXTRACTORS) -> None:
         self._size = size
         self._extractors = extractors
         self._rows: OrderedDict[str, dict[bytes, Floats]] = OrderedDict()

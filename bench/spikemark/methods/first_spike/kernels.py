@@ -1,15 +1,14 @@
 """The compiled loop of the first-spike rules: one sample after the other, as published.
 
 For a sample of class y: forward with the training thresholds, regulation of thresholds, update of weights. Output
-neurons come in groups of equal size, one a class, in the order of the classes.
+neurons come in groups of equal size, one per class, in the order of the classes.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from spikemark.methods.first_spike.compiled import Booleans, Floats, Integers, compiled
-from spikemark.methods.first_spike.events import SILENT, integrate, sort_events
+from spikemark.methods.first_spike.events import SILENT, Booleans, Floats, Integers, compiled, integrate, sort_events
 from spikemark.methods.first_spike.options import Constants
 
 S2_STDP, SSTDP, R_STDP = 0, 1, 2

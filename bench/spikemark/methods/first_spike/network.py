@@ -1,25 +1,25 @@
 """A first-spike classifier: images, features by an unsupervised extractor, one layer of neurons, the earliest wins.
 
-Inference is exact (event form) where the neurons are the oracle's, and runs on the framework's clock elsewhere. How the
-weights come about is the learner's business.
+Inference is exact (event form) where the neurons are the oracle's, and runs on the framework's clock elsewhere. The
+learner makes the weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from spikemark.core.adapter import SpikingLayer
-from spikemark.core.counts import OperationCount
+from spikemark.core.counts import LayerCount, OperationCount, SpikingCount
 from spikemark.core.options import Options
 from spikemark.errors import InputError
-from spikemark.methods.first_spike.clocked import clocked_spikes
-from spikemark.methods.first_spike.counting import count_first_spike_operations
-from spikemark.methods.first_spike.events import first_spikes
+from spikemark.methods.first_spike.convolution import count_work
+from spikemark.methods.first_spike.events import SILENT, clocked_spikes, first_spikes, quantised
 from spikemark.methods.first_spike.extractor import Extraction, FeatureExtractor
 
 Form = Literal["auto", "event", "clocked"]
@@ -53,7 +53,7 @@ class FirstSpikeNetwork(nn.Module):
 
     Args:
         extractor: of the features.
-        synapses: of the output neurons, which come in groups of equal size, one a class.
+        synapses: of the output neurons, which come in groups of equal size, one per class.
         neurons: of the output layer; their thresholds are those of tests.
         classes: number of classes.
         steps: K of the clocked form.
@@ -129,10 +129,10 @@ class FirstSpikeNetwork(nn.Module):
         return earliest, highest
 
     def count_operations(self, inputs: Tensor) -> OperationCount:
-        """Operations up to the decision; see `count_first_spike_operations`."""
-        features = self.extractor(self.images(inputs))
-        decisions = self.output_spikes(features)[0].amin(1)
-        return count_first_spike_operations(self, self.images(inputs), features, decisions)
+        """Operations up to the decision; see `count_up_to`."""
+        images = self.images(inputs)
+        features = self.extractor(images).cpu()
+        return count_up_to(self.output_spikes(features)[0].amin(1), self, images, features)
 
 
 def ranked_scores(times: Tensor, potentials: Tensor) -> Tensor:
@@ -159,6 +159,83 @@ def ranked_scores(times: Tensor, potentials: Tensor) -> Tensor:
     return torch.empty_like(scores).scatter_(1, order, scores)
 
 
+def count_up_to(decisions: Tensor, model: FirstSpikeNetwork, images: Tensor, features: Tensor) -> OperationCount:
+    """Operations per sample up to its decision, exactly.
+
+    The first output spike decides, so work stops there: every event no later than the decision is delivered to every
+    neuron that it reaches, events after it are not. Without any output spike everything is delivered.
+
+    An accumulate is a pair of an event and a nonzero weight. The contrast filter multiplies: pairs of a nonzero pixel
+    and a tap, replicated edges excluded. A neuron is updated once for every distinct time at which events reach it; in
+    the clocked form the output neurons are updated in every step up to the decision.
+
+    Args:
+        decisions: time of the first output spike, ``[B]``; 1 without one.
+        model: the network.
+        images: ``[B, C, H, W]``.
+        features: their spike times ``[B, features]``, on the CPU, like the decisions.
+    """
+    batch = len(images)
+    extractor = model.extractor
+    times = extractor.encode(images).cpu()
+    if model.clocked:
+        arrivals, ends = quantised(features, model.steps), _last_moments(decisions, model.steps)
+    else:
+        arrivals, ends = features, decisions
+    counted = (arrivals <= decisions.unsqueeze(1)) & (features < SILENT)
+    nonzero = (model.synapses.weight.cpu() != 0).sum(0)
+    outputs = len(model.synapses.weight)
+    accumulates = int((counted * nonzero).sum())
+    down, across = (side * extractor.extraction.pool for side in extractor.windows)
+    thresholds = extractor.thresholds.cpu().numpy()
+    pairs, updates, spikes = count_work(times.numpy(), ends.numpy(), extractor.taps(), thresholds, down, across)
+    moments = _clock_steps(decisions, model.steps) if model.clocked else _distinct(arrivals, counted)
+    output_updates = outputs * moments
+    output_spikes = int(
+        (model.output_spikes(features)[0] <= decisions.unsqueeze(1))
+        .logical_and((decisions < SILENT).unsqueeze(1))
+        .sum()
+    )
+    filters = extractor.filters.weight
+    dense = down * across * filters.numel()
+    return OperationCount(
+        layers=(
+            _contrast_count(extractor, images.cpu()),
+            LayerCount("extractor.filters", "binary", 0.0, pairs / batch, float(dense)),
+            LayerCount("synapses", "binary", 0.0, accumulates / batch, float(model.synapses.weight.numel())),
+        ),
+        spiking=(
+            SpikingCount("extractor", updates / batch, spikes / max(updates, 1)),
+            SpikingCount("neurons", output_updates / batch, output_spikes / max(output_updates, 1)),
+        ),
+    )
+
+
+def _last_moments(decisions: Tensor, steps: int) -> Tensor:
+    """The last float before the end of each decision's step; 1 without a decision."""
+    end = (decisions + 1 / steps).clamp(max=SILENT)
+    return torch.where(decisions < SILENT, torch.nextafter(end, torch.zeros_like(end)), SILENT)
+
+
+def _clock_steps(decisions: Tensor, steps: int) -> int:
+    ran = torch.where(decisions < SILENT, (decisions * steps).round() + 1, float(steps))
+    return int(ran.sum())
+
+
+def _distinct(times: Tensor, counted: Tensor) -> int:
+    """Number of distinct counted times, summed over the samples."""
+    return sum(len(row[mask].unique()) for row, mask in zip(times, counted, strict=True))
+
+
+def _contrast_count(extractor: FeatureExtractor, images: Tensor) -> LayerCount:
+    taps = (extractor.blob.cpu() != 0).float()
+    nonzero = (images != 0).float().reshape(-1, 1, *images.shape[-2:])
+    margin = taps.shape[-1] // 2
+    pairs = int(F.conv2d(nonzero, taps, padding=margin).double().sum())
+    everything = F.conv2d(torch.ones_like(nonzero[:1]), taps, padding=margin).sum() * images.shape[1]
+    return LayerCount("extractor.contrast", "analog", pairs / len(images), 0.0, float(everything))
+
+
 class Head(Options):
     """The classifier behind the features.
 
@@ -169,7 +246,7 @@ class Head(Options):
         deviation: of the first weights.
         low: of the range that weights keep.
         high: likewise.
-        extractor: fields of `Extraction`.
+        extractor: of the features.
         steps: K of the clocked form.
         form: "event", "clocked", or "auto": the event form where the neurons are the oracle's.
     """
@@ -180,7 +257,7 @@ class Head(Options):
     deviation: float = 0.01
     low: float = 0.0
     high: float = 1.0
-    extractor: Mapping[str, Any] = {}
+    extractor: Annotated[Extraction, Field(strict=False)] = Extraction()
     steps: Annotated[int, Field(ge=1)] = 256
     form: Form = "auto"
 
@@ -203,7 +280,7 @@ def first_spike(
     Args:
         input_shape: of one image, ``(C, H, W)``.
         classes: number of classes.
-        neurons: makes the output layer; its spec needs decay 1, no scaling of the input and a threshold a neuron.
+        neurons: makes the output layer; its spec needs decay 1, no scaling of the input and one threshold per neuron.
         norm: unused; there are no currents to normalise.
         options: fields of `Head`.
 
@@ -211,7 +288,7 @@ def first_spike(
         InputError: an option is out of its range; the message begins with its name.
     """
     head = Head(**options)
-    features = FeatureExtractor(input_shape, Extraction(**head.extractor))
+    features = FeatureExtractor(input_shape, head.extractor)
     outputs = classes * head.neurons_per_class
     layer = neurons((outputs,))
     spec = layer.spec

@@ -16,10 +16,10 @@ LTMD_SOURCE = "LTMD: Wang, Cheng and Lim, NeurIPS 2022"
 _FEATURES = {"mlp": "FC256-BN-SN", "convnet": "8C3-BN-SN-AP2-16C3-BN-SN-AP2"}
 
 
-def _rule(trains: Trains = "all", dropout: bool = False) -> Bptt:
+def _rule(optimizer: Optimizer, trains: Trains = "all", *, dropout: bool = False) -> Bptt:
     """Wherever there is moderate dropout, its two readings are asked to agree."""
     kind = ConsistentBptt if dropout else Bptt
-    return kind(loss="cross-entropy-rate", trains=trains)
+    return kind(loss="cross-entropy-rate", trains=trains, optimizer=optimizer)
 
 
 def _ours(network: str) -> dict[str, System]:
@@ -27,7 +27,7 @@ def _ours(network: str) -> dict[str, System]:
 
     def system(head: str, what: str, learned: bool = True, dropout: bool = False) -> System:
         layers = f"{_FEATURES[network]}-{head}128-{'MD0.2-' if dropout else ''}{head}K"
-        rule = _rule("all" if learned else "weights", dropout)
+        rule = _rule(Optimizer(), "all" if learned else "weights", dropout=dropout)
         return System("lt", "layers", rule, options={"layers": layers}, source=f"{LTMD_SOURCE}; {what}")
 
     return {
@@ -46,13 +46,12 @@ def _published(size: str) -> dict[str, System]:
     for data, rate in (("mnist", 0.01), ("cifar10", 0.04)):
         network, shape = f"ltmd-{data}{size}", (1, 28, 28) if data == "mnist" else (3, 32, 32)
         plain = {"replace": {"MD0.2-": ""}} if data == "mnist" else {"dropout": 0.0}
-        recipe = {"optimizer": Optimizer(name="sgd", learning_rate=rate, weight_decay=1e-4)}
-        loss = {"loss": "cross-entropy-rate"}
-        rows[network] = System("lt", network, ConsistentBptt(**loss, **recipe), source=LTMD_SOURCE, made_for=shape)
+        recipe = Optimizer(name="sgd", learning_rate=rate, weight_decay=1e-4)
+        rows[network] = System("lt", network, _rule(recipe, dropout=True), source=LTMD_SOURCE, made_for=shape)
         rows[f"{network}-lt"] = System(
             "lt",
             network,
-            Bptt(**loss, **recipe),
+            _rule(recipe),
             options=plain,
             source=f"{LTMD_SOURCE}; learned thresholds alone",
             made_for=shape,
@@ -60,7 +59,7 @@ def _published(size: str) -> dict[str, System]:
         rows[f"{network}-lif"] = System(
             "lt",
             network,
-            Bptt(**loss, **recipe, trains="weights"),
+            _rule(recipe, "weights"),
             options=plain,
             source=f"{LTMD_SOURCE}; fixed thresholds",
             made_for=shape,

@@ -1,4 +1,4 @@
-"""PLIF: a learned membrane time constant (Fang et al., ICCV 2021, arXiv 2007.05785), and the LIF it is compared with."""
+"""PLIF, a learned membrane time constant (Fang et al., ICCV 2021, arXiv 2007.05785), and its LIF baselines."""
 
 from spikemark.methods.plif.claims import CLAIMS
 from spikemark.methods.plif.neurons import NEURONS

@@ -48,7 +48,7 @@ class Eligibility:
 
     @property
     def rate(self) -> Tensor:
-        """Mean spikes a step, ``[B, *shape]``."""
+        """Mean spikes per step, ``[B, *shape]``."""
         return self._spikes / self.steps
 
     def of(self, path: str) -> Tensor:

@@ -71,10 +71,13 @@ def require_supported(model: nn.Module) -> None:
     """Refuse what has no rate pass.
 
     Raises:
-        Unsupported: a layer is neither linear, nor neurons, batch norm over joint statistics or max-pooling.
+        Unsupported: a layer is neither linear, nor neurons, batch norm over joint statistics or max-pooling, or its
+            neurons are never reset or adapt their thresholds.
     """
     inside = {m for layer in model.modules() if isinstance(layer, SpikingLayer) for m in layer.modules()}
     for name, module in model.named_modules():
+        if isinstance(module, SpikingLayer) and (module.spec.reset == "none" or module.spec.adaptation is not None):
+            raise Unsupported(f"layer {name!r}: rate-based backpropagation needs a reset and a constant threshold")
         if module not in inside and type(module) not in (*_LINEAR, *_NORMS, *_MAX_POOLS):
             raise Unsupported(
                 f"layer {name!r} ({type(module).__name__}): rate-based backpropagation does not know its mean over time"
@@ -89,7 +92,7 @@ def spike_pass(model: nn.Module, inputs: Tensor, *, streaming: bool) -> Recorded
         model: supported, see `require_supported`.
         inputs: encoded.
         streaming: all layers for one step after the other, keeping nothing of a step (rate_S), instead of all steps
-            of one layer after the other (rate_M). Batch norm then sees a step at a time.
+            of one layer after the other (rate_M). Batch norm then sees one step at a time.
 
     Raises:
         Unsupported: a layer was not called once for every step.

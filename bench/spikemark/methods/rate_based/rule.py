@@ -26,5 +26,5 @@ class RateLearner(GradientLearner[RateM]):
         recorded = spike_pass(self.model, inputs, streaming=self.rule.streaming)
         outputs = rate_pass(self.model, inputs.mean(0), recorded)
         loss = self.loss(outputs, labels)
-        (loss / len(inputs) if self.rule.divide_by_steps else loss).backward()  # type: ignore[no-untyped-call]
+        (loss / len(inputs) if self.rule.divide_by_steps else loss).backward()
         return loss, outputs

@@ -188,7 +188,7 @@ def sleep(
         weight: ``[synapses]``, signed.
         plasticity: what spike pairs do.
         rest: constants of the sleep; at most ``len(rest.powers) - 1`` steps.
-        random: a `numpy.random.Generator`; gives one normal number a neuron and step.
+        random: a `numpy.random.Generator`; gives one normal number per neuron and step.
         counts: ``[post]``, raised by each neuron's spikes.
 
     Returns:

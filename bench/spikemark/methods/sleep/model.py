@@ -21,7 +21,7 @@ from spikemark.methods.sleep.readout import RateReadout
 from spikemark.methods.sleep.structures import Floats, Ints, Wiring, at_rest, membrane_of, plasticity_of, wire
 
 RUNAWAY_RATE = 0.25
-"""Spikes a step above which a neuron counts as running away (ours): every fourth step, 250 Hz at steps of 1 ms."""
+"""Spikes per step above which a neuron counts as running away (ours): every fourth step, 250 Hz at steps of 1 ms."""
 BOUND_MARGIN = 1e-3
 """How near to a bound, relative to it, a weight counts as saturated (ours)."""
 

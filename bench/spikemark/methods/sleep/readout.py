@@ -1,4 +1,4 @@
-"""From firing rates to classes: standardise, principal components, one Gaussian a class.
+"""From firing rates to classes: standardise, principal components, one Gaussian per class.
 
 The published chain (standardisation, PCA that keeps 95 % of the variance, whitening, quadratic discriminant analysis
 with its covariances shrunk to ``0.9 S + 0.1 I``) as a module whose fitted numbers are buffers of fixed shape, so that

@@ -19,7 +19,7 @@ from spikemark.training.rule import Learner, Protocol
 
 
 class SleepStdpLearner(Learner[SleepStdp]):
-    """Plasticity without labels; labels only fit the readout, once an epoch, on responses with weights at rest.
+    """Plasticity without labels; labels only fit the readout, once per epoch, on responses with weights at rest.
 
     The images of all batches and epochs are one stream: potentials, thresholds and the count of steps until the next
     sleep go on from image to image, as published. Input spikes come from a stream of the seed alone, so that networks

@@ -62,7 +62,7 @@ class State(NamedTuple):
 
 
 class Membrane(NamedTuple):
-    """Constants of `NeuronConstants`, with the time constants as rates a step."""
+    """Constants of `NeuronConstants`, with the time constants as rates per step."""
 
     membrane_rate: float
     synapse_rate: float
@@ -98,7 +98,7 @@ class Rest(NamedTuple):
     """Constants of a sleep.
 
     Attributes:
-        noise: standard deviation, mV a step.
+        noise: standard deviation, mV per step.
         baseline: w*.
         powers: ``lambda ** k`` for k = 0 to the length of the sleep.
         targets: ``[2]``, first sums of the excitatory and the inhibitory magnitudes.

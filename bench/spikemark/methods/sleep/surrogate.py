@@ -36,7 +36,7 @@ class Slept:
 
     Attributes:
         silent: fraction of neurons without a spike.
-        runaway: fraction of neurons with more than `RUNAWAY_RATE` spikes a step.
+        runaway: fraction of neurons with more than `RUNAWAY_RATE` spikes per step.
     """
 
     silent: float

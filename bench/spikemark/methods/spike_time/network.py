@@ -1,22 +1,23 @@
-"""Networks of spike-response neurons: stages of standardised synapses, neurons and average pooling.
+"""Networks of spike response neurons: stages of standardised synapses, neurons and average pooling.
 
-Layouts are written as the paper writes them: ``15C5-P2-40C5-P2-300``, with the output layer added. The 5x5 convolutions
-are unpadded and the 3x3 ones padded by 1, which gives the sizes that the layouts name (ours where the paper is silent).
+The paper's layouts are written in the grammar of `spikemark.networks.layers`, with the output layer added: its
+15C5-P2-40C5-P2-300 is ``15C5-AP2-40C5-AP2-FC300-FC1K``.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from spikemark.errors import InputError
 from spikemark.methods.spike_time.neuron import Kernel, SlopeKind, SrmLayer
 from spikemark.methods.spike_time.synapses import AdjustedAvgPool2d, StandardisedConv2d, StandardisedLinear, Synapses
 from spikemark.networks.dropout import Dropout
-from spikemark.networks.stages import MakeNeurons, MakeNorm, SpikingNetwork
+from spikemark.networks.layers import Builder, Token
+from spikemark.networks.stages import MakeNeurons, MakeNorm, SpikingNetwork, over_time
 
 
 class SrmStage(nn.Module):
@@ -34,9 +35,7 @@ class SrmStage(nn.Module):
 
     def currents(self, x: Tensor) -> Tensor:
         """Of the neurons, ``[T, B, *shape]``."""
-        folded: Tensor = self.synapses(self._fold(x))
-        unfolded: Tensor = folded.unflatten(0, x.shape[:2])
-        return unfolded
+        return over_time(self.synapses, x.flatten(2) if isinstance(self.synapses, nn.Linear) else x)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[T, B, *in_shape]`` to ``[T, B, *out_shape]``, without gradient."""
@@ -96,84 +95,92 @@ class SrmNetwork(SpikingNetwork):
         return spikes * (1.1 - 0.1 * steps / len(spikes))
 
 
+class SrmBuilder(Builder):
+    """Builds stages of standardised synapses and spike response neurons out of a layer string.
+
+    Its layers are ``nCk`` and ``FCn``, each with its neurons; the pooling ``APk`` and the dropout ``DPr`` that follow
+    belong to them. The 5x5 convolutions are unpadded and the 3x3 ones padded by 1, which gives the sizes that the
+    paper's layouts name (ours where the paper is silent).
+    """
+
+    makes = SrmNetwork
+
+    def __init__(self, shape: tuple[int, ...], classes: int, neurons: MakeNeurons, norm: MakeNorm, kernel: Kernel):
+        super().__init__(shape, classes, neurons, norm)
+        self.kernel = kernel
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """See `Builder.kinds`."""
+        return ("C", "FC", "AP", "DP")
+
+    def layer(self, token: Token) -> None:
+        """See `Builder.layer`."""
+        match token.kind:
+            case "C":
+                synapses = self._convolution(token)
+            case "FC":
+                width = token.width(self.classes)
+                synapses, self.shape = StandardisedLinear(math.prod(self.shape), width), (width,)
+            case _:
+                raise InputError(f"layers: {token.text} stands without a convolution or FC before it")
+        neurons = SrmLayer(self.kernel, self.shape)
+        pool = None
+        if (pooling := self.take("AP")) is not None:
+            pool, self.shape = AdjustedAvgPool2d(int(pooling.number)), self.pooled(pooling)
+        dropped = self.take("DP")
+        stage = SrmStage(synapses, neurons, pool, dropped.number if dropped else 0.0)
+        self.network.add_module("output" if self.at_end else f"stage{len(self.network) + 1}", stage)
+
+    def _convolution(self, token: Token) -> Synapses:
+        channels, *sides = self.images(token)
+        count, side = token.kernels
+        padding = 1 if side == 3 else 0
+        height, width = (n + 2 * padding - side + 1 for n in sides)
+        if min(height, width) < 1:
+            raise InputError(f"layers: {token.text} does not fit {self.shape}")
+        self.shape = (count, height, width)
+        return StandardisedConv2d(channels, count, side, padding)
+
+
 def srm_network(
     input_shape: tuple[int, ...],
     classes: int,
     neurons: MakeNeurons,
     norm: MakeNorm,
     *,
-    layout: str,
+    layers: str,
     tau_m: float = 5.0,
     tau_s: float = 3.0,
     tau_grad: float = 2.5,
     slope: SlopeKind = "exponential",
-    dropout: float = 0.0,
-) -> SrmNetwork:
-    """The network of a layout; the standardised synapses take the place of `norm`.
+) -> SpikingNetwork:
+    """The network of a layer string, its output layer included.
 
     Args:
-        input_shape: ``(C, H, W)``.
+        input_shape: of one sample; ``(C, H, W)`` if there are convolutions.
         classes: number of outputs, one neuron each.
-        neurons: of the adapter, which must be ``reference``; its dynamics are not used.
-        norm: not used.
-        layout: hidden stages, for example ``12C5-P2-64C5-P2``: ``nCk`` convolutions, ``Pk`` pooling, ``n`` linear.
+        neurons: not used; the network has its own.
+        norm: not used; the synapses are standardised instead.
+        layers: for example ``12C5-AP2-64C5-AP2-FC1K``, see `SrmBuilder`.
         tau_m: see `Kernel`, as the following ones.
         tau_s: of the synapse.
         tau_grad: of the gradient.
         slope: of the kernel.
-        dropout: after each pooling and each hidden linear stage.
 
     Raises:
-        ValueError: the layout or a time constant is wrong, or the image too small.
+        InputError: a layer or a time constant is wrong, or the image is too small.
     """
-    if len(input_shape) != 3:
-        raise ValueError(f"srm networks take images (C, H, W); these samples have shape {input_shape}")
     kernel = Kernel(tau_m, tau_s, tau_grad, slope)
-    network = SrmNetwork()
-    shape = tuple(input_shape)
-    tokens = [*layout.split("-"), str(classes)]
-    for i, token in enumerate(tokens):
-        pooled = i + 1 < len(tokens) and tokens[i + 1].startswith("P")
-        if token.startswith("P"):
-            continue
-        size = int(tokens[i + 1][1:]) if pooled else 1
-        drop = dropout if pooled or ("C" not in token and i + 1 < len(tokens)) else 0.0
-        stage, shape = _stage(token, shape, kernel, size, drop)
-        network.add_module(f"stage{len(network) + 1}" if i + 1 < len(tokens) else "output", stage)
-    return network
+    return SrmBuilder(input_shape, classes, neurons, norm, kernel).build(layers)
 
 
-def _stage(
-    token: str, shape: tuple[int, ...], kernel: Kernel, pool: int, dropout: float
-) -> tuple[SrmStage, tuple[int, ...]]:
-    """The stage of ``nCk`` or ``n``, and the shape behind it."""
-    found = re.fullmatch(r"(\d+)(?:C(\d+))?", token)
-    if found is None:
-        raise ValueError(f"layout: {token!r} is neither nCk (convolution), Pk (pooling) nor n (linear)")
-    width = int(found[1])
-    if found[2] is None:
-        synapses = StandardisedLinear(math.prod(shape), width)
-        return SrmStage(synapses, SrmLayer(kernel, (width,)), None, dropout), (width,)
-    side = int(found[2])
-    padding = 1 if side == 3 else 0
-    height, breadth = (n + 2 * padding - side + 1 for n in shape[1:])
-    if min(height, breadth) < pool:
-        raise ValueError(f"layout: {token!r} does not fit what is left of the image, {shape[1]} x {shape[2]}")
-    made = SrmStage(
-        StandardisedConv2d(shape[0], width, side, padding),
-        SrmLayer(kernel, (width, height, breadth)),
-        AdjustedAvgPool2d(pool) if pool > 1 else None,
-        dropout,
-    )
-    return made, (width, height // pool, breadth // pool)
+_VGG = "(128C3)x2-AP2-DP0.1-(256C3)x3-AP2-DP0.1-(512C3)x3-AP2-DP0.1-(FC2048-DP0.1)x2-FC1K"
+_VGG_SMALL = "(8C3)x2-AP2-DP0.1-(16C3)x2-AP2-DP0.1-FC64-DP0.1-FC1K"
 
-
-_VGG = "128C3-128C3-P2-256C3-256C3-256C3-P2-512C3-512C3-512C3-P2-2048-2048"
-_VGG_SMALL = "8C3-8C3-P2-16C3-16C3-P2-64"
-
-srm_mnist = partial(srm_network, layout="15C5-P2-40C5-P2-300")
-srm_mnist_small = partial(srm_network, layout="8C5-P2-16C5-P2")
-srm_fashion = partial(srm_network, layout="32C5-P2-64C5-P2-1024")
-srm_nmnist = partial(srm_network, layout="12C5-P2-64C5-P2", tau_m=8.0, tau_s=4.0, tau_grad=3.0)
-srm_vgg = partial(srm_network, layout=_VGG, tau_m=7.0, tau_s=4.0, tau_grad=3.5, dropout=0.1)
-srm_vgg_small = partial(srm_network, layout=_VGG_SMALL, tau_m=7.0, tau_s=4.0, tau_grad=3.5, dropout=0.1)
+srm_mnist = partial(srm_network, layers="15C5-AP2-40C5-AP2-FC300-FC1K")
+srm_mnist_small = partial(srm_network, layers="8C5-AP2-16C5-AP2-FC1K")
+srm_fashion = partial(srm_network, layers="32C5-AP2-64C5-AP2-FC1024-FC1K")
+srm_nmnist = partial(srm_network, layers="12C5-AP2-64C5-AP2-FC1K", tau_m=8.0, tau_s=4.0, tau_grad=3.0)
+srm_vgg = partial(srm_network, layers=_VGG, tau_m=7.0, tau_s=4.0, tau_grad=3.5)
+srm_vgg_small = partial(srm_network, layers=_VGG_SMALL, tau_m=7.0, tau_s=4.0, tau_grad=3.5)

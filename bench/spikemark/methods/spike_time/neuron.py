@@ -16,20 +16,21 @@ one keeps ``eps(d) - eps(d - 1)`` and ``dv = du``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from spikemark.core.adapter import SpikingNeurons
+from spikemark.core.options import checked
 
 SlopeKind = Literal["exponential", "original"]
 WEIGHT_SLOPE_FLOOR = -4.0
 FORCED_RISE = 0.05
 
 
-@dataclass(frozen=True)
+@checked
 class Kernel:
     """Time constants, in steps.
 
@@ -40,23 +41,19 @@ class Kernel:
         slope: which derivative of the kernel the times of spikes use.
 
     Raises:
-        ValueError: a constant out of its range; the message names it.
+        InputError: a constant out of its range; the message names it.
     """
 
     tau_m: float = 5.0
-    tau_s: float = 3.0
-    tau_grad: float = 2.5
+    tau_s: Annotated[float, Field(ge=1)] = 3.0
+    tau_grad: Annotated[float, Field(ge=1)] = 2.5
     slope: SlopeKind = "exponential"
 
-    def __post_init__(self) -> None:
-        if not self.tau_s >= 1:
-            raise ValueError(f"tau_s: {self.tau_s} is below 1")
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
         if not self.tau_m > self.tau_s:
             raise ValueError(f"tau_m: {self.tau_m} is not above tau_s = {self.tau_s}")
-        if not self.tau_grad >= 1:
-            raise ValueError(f"tau_grad: {self.tau_grad} is below 1")
-        if self.slope not in ("exponential", "original"):
-            raise ValueError(f"slope: {self.slope!r} is not one of exponential, original")
+        return self
 
     @property
     def keep_m(self) -> float:
@@ -126,7 +123,7 @@ class SrmLayer(SpikingNeurons):
 
         Args:
             currents: ``[T, B, *shape]``; their gradient is the one for weights.
-            times: a token of the same shape (`spikemark.methods.spike_time.synapses`); its gradient is for the input's spike times.
+            times: a token of the same shape (see the module `synapses`); its gradient is for the input's spike times.
             labels: ``[B]``, for an output layer ``[T, B, classes]``: the label's neuron gets one more spike, at the
                 last step in which its membrane rose by more than 0.05 (the first step when there is none), so that it
                 always has a spike to move.
@@ -209,7 +206,7 @@ def _spread(
 ) -> Tensor:
     """Carry each spike's value back to all steps since the spike before it, under the kernel or its difference.
 
-    One running value an exponential, the second one subtracted: ``value * k ** (d + 1)``, or with `difference`
+    One running value per exponential, the second one subtracted: ``value * k ** (d + 1)``, or with `difference`
     ``value * k ** d * (k - 1)``.
     """
     result = torch.zeros_like(at_spikes)

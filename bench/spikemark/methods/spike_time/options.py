@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from spikemark.training.rule import Learner, Optimizer, Protocol, Rule
 
@@ -23,7 +23,7 @@ class SpikeTime(Rule):
         undesired: spikes of the others.
         transfer: whether the weights' scale moves into the thresholds before every step.
         first_spikes: mean spikes per neuron over T that first thresholds are set for.
-        optimizer: of weights; the schedule "exponential" is not among the paper's.
+        optimizer: of weights; the schedule "exponential" is not among the paper's, and no threshold has a gradient.
         scale_decay: weight decay of gamma and beta.
         clip: largest norm of the gradient.
     """
@@ -38,6 +38,15 @@ class SpikeTime(Rule):
     optimizer: Optimizer = Optimizer(name="adamw", learning_rate=5e-4, weight_decay=0.05)
     scale_decay: Annotated[float, Field(ge=0)] = 0.001
     clip: Annotated[float, Field(gt=0)] = 1000.0
+
+    @model_validator(mode="after")
+    def _as_published(self) -> Self:
+        if self.optimizer.schedule == "exponential":
+            raise ValueError("optimizer.schedule: time-based training has cosine and constant, not exponential")
+        for name in ("threshold_learning_rate_factor", "threshold_weight_decay"):
+            if name in self.optimizer.model_fields_set:
+                raise ValueError(f"optimizer.{name}: time-based training moves no thresholds along a gradient")
+        return self
 
     def learner(self, model: nn.Module, protocol: Protocol, seed: int) -> Learner[SpikeTime]:
         """See `Rule.learner`."""

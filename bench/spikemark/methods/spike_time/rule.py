@@ -13,14 +13,15 @@ from spikemark.methods.spike_time.losses import TIME_LOSSES, Targets
 from spikemark.methods.spike_time.network import SrmNetwork
 from spikemark.methods.spike_time.options import SpikeTime
 from spikemark.methods.spike_time.synapses import WEIGHT_LIMIT, transfer_scale
+from spikemark.training.optimisers import make_optimizer
 from spikemark.training.rule import Learner, Protocol
 
 
 class SpikeTimeLearner(Learner[SpikeTime]):
-    """Gradients by spike times, AdamW or plain SGD, and thresholds that take the weights' scale.
+    """Gradients by spike times, and thresholds that take the weights' scale.
 
     Raises:
-        InputError: the schedule is not among the paper's, or the model is no `SrmNetwork`.
+        InputError: the model is no `SrmNetwork`.
     """
 
     def __init__(self, model: nn.Module, rule: SpikeTime, protocol: Protocol, seed: int) -> None:
@@ -29,8 +30,15 @@ class SpikeTimeLearner(Learner[SpikeTime]):
             raise InputError(f"rule spike-time trains networks of spike response neurons, not {type(model).__name__}")
         self.network = model
         self.targets = Targets(self.rule.desired, self.rule.undesired, model.stages()[0].neurons.kernel.tau_s)
-        self.optimizer = self._optimizer()
-        self.schedule = self._schedule()
+        stages, optimizer = model.stages(), rule.optimizer
+        groups = [
+            {"params": [stage.synapses.weight for stage in stages], "weight_decay": optimizer.weight_decay},
+            {
+                "params": [p for stage in stages for p in (stage.synapses.gamma, stage.synapses.beta)],
+                "weight_decay": rule.scale_decay,
+            },
+        ]
+        self.optimizer, self.schedule = make_optimizer(optimizer, groups, protocol.epochs)
 
     def begin(self, inputs: Tensor) -> None:
         """Set the first thresholds on the first samples, as many as a batch holds."""
@@ -65,26 +73,3 @@ class SpikeTimeLearner(Learner[SpikeTime]):
         self.schedule.step()
         if self.rule.transfer:
             self.transfer()
-
-    def _optimizer(self) -> torch.optim.Optimizer:
-        stages, asked = self.network.stages(), self.rule.optimizer
-        groups = [
-            {"params": [stage.synapses.weight for stage in stages], "weight_decay": asked.weight_decay},
-            {
-                "params": [p for stage in stages for p in (stage.synapses.gamma, stage.synapses.beta)],
-                "weight_decay": self.rule.scale_decay,
-            },
-        ]
-        if asked.name == "sgd":
-            return torch.optim.SGD(groups, lr=asked.learning_rate, momentum=asked.momentum)
-        kind = torch.optim.AdamW if asked.name == "adamw" else torch.optim.Adam
-        return kind(groups, lr=asked.learning_rate)
-
-    def _schedule(self) -> torch.optim.lr_scheduler.LRScheduler:
-        match self.rule.optimizer.schedule:
-            case "cosine":
-                return torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, T_max=self.protocol.epochs)
-            case "constant":
-                return torch.optim.lr_scheduler.ConstantLR(self.optimizer, factor=1.0)
-            case other:
-                raise InputError(f"optimizer.schedule: rule spike-time has cosine and constant, not {other}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from spikemark.errors import InputError
 from spikemark.networks.normalization import JointBatchNorm, Surroundings
 
 
@@ -66,7 +67,7 @@ class BatchNormThroughTime(nn.ModuleList):
 
 def _require_steps(x: Tensor, steps: int) -> None:
     if len(x) != steps:
-        raise ValueError(f"this normalisation was made for {steps} steps; the currents have {len(x)}")
+        raise InputError(f"this normalisation was made for {steps} steps; the currents have {len(x)}")
 
 
 def tdbn(channels: int, around: Surroundings) -> nn.Module:

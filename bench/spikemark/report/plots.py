@@ -1,4 +1,4 @@
-"""What the plots show, free of how they are drawn: matplotlib and plotly draw the same series."""
+"""What the plots show, free of how they are drawn: matplotlib and plotly draw the same data."""
 
 from __future__ import annotations
 
@@ -21,30 +21,36 @@ def colours(names: list[str]) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class NoiseCurves:
-    """Accuracy against severity.
+class Curves:
+    """Accuracy against something that grows.
 
     Attributes:
         where: data set and network.
-        curves: by framework, noise and system: severity and accuracy (a fraction).
+        curves: by framework, panel (a noise) and system: place and accuracy (a fraction).
+        name: of the plot, in links.
+        title: what is shown.
+        x: what grows.
     """
 
     where: str
     curves: Mapping[str, Mapping[str, Mapping[str, Mapping[int, Interval]]]]
+    name: str = "noise"
+    title: str = "Accuracy under noise"
+    x: str = "severity"
 
     @property
-    def noises(self) -> list[str]:
-        """All noises, in order of appearance."""
-        return list(dict.fromkeys(noise for curves in self.curves.values() for noise in curves))
+    def panels(self) -> list[str]:
+        """All panels, in order of appearance."""
+        return list(dict.fromkeys(panel for curves in self.curves.values() for panel in curves))
 
     @property
     def systems(self) -> list[str]:
         """All systems, in order of appearance."""
-        return list(dict.fromkeys(s for curves in self.curves.values() for noise in curves.values() for s in noise))
+        return list(dict.fromkeys(s for curves in self.curves.values() for panel in curves.values() for s in panel))
 
 
 @dataclass(frozen=True)
-class Point:
+class EnergyPoint:
     """A contender's energy and accuracy.
 
     Attributes:
@@ -70,7 +76,7 @@ class EnergyAccuracy:
     """
 
     where: str
-    points: Mapping[str, tuple[Point, ...]]
+    points: Mapping[str, tuple[EnergyPoint, ...]]
 
 
 @dataclass(frozen=True)

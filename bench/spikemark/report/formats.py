@@ -1,4 +1,4 @@
-"""A report as Markdown, for repositories and READMEs."""
+"""A report as Markdown, for repositories and READMEs; and as one HTML page that needs nothing else."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from html import escape
 
 import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from plotly.offline import get_plotlyjs
 
 from spikemark.report.model import Entry, Section, Table
 
@@ -61,3 +63,25 @@ def plain(text: str) -> str:
     for character in "\\`*":
         shown = shown.replace(character, f"\\{character}")
     return shown.replace("](", "]\\(").replace("|", "&#124;")  # tables split at pipes even where they are escaped
+
+
+def page(title: str, summary: str, sections: Sequence[Section]) -> str:
+    """The page's text; everything that comes from records is escaped.
+
+    Args:
+        title: of the report.
+        summary: a paragraph.
+        sections: in order.
+    """
+    environment = Environment(
+        loader=PackageLoader("spikemark.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    charts = [chart for section in sections for chart in section.charts]
+    return environment.get_template("page.html.jinja").render(
+        title=title, summary=summary, sections=sections, charts=charts, plotly=get_plotlyjs() if charts else ""
+    )

@@ -1,0 +1,1 @@
+"""Models of a user's own: modules that were written elsewhere, as contenders beside ours."""

@@ -1,0 +1,101 @@
+"""What training did: to thresholds and decays, to neurons that fell silent, and epoch by epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from statistics import fmean
+
+from spikemark.core.statistics import Interval, mean_interval
+from spikemark.report.cells import Cells
+from spikemark.report.charts import curve_chart
+from spikemark.report.model import ABSENT, Chart, Entry, Table, decimals, number
+from spikemark.report.plots import Curves
+from spikemark.suites.records import ParameterChange, TrainingRecord
+
+NOTE = """\
+Means over seeds and layers, of the framework that is named; degenerate runs are among them. Moved: the share of the
+parameter's values that ended more than 10 % away from where they began. Silent: the share of spiking neurons that never
+fired on test samples. Missed: classes of which not one test sample was recognised. Best epoch: whose weights were
+measured, of all that were trained; where it is the last, training may not have settled."""
+_FEWEST_EPOCHS = 3
+
+
+def training_table(where: str, group: Cells) -> list[Table]:
+    """Every system in the first framework that trained it, with a row per kind of learned parameter."""
+    rows = []
+    for framework, system in _told(group):
+        trained = _trained(group.where(framework=framework, system=system))
+        names = (Entry(system), Entry(framework))
+        further = (_percent(_silent(trained)), _missed(trained), _best(trained), Entry(str(len(trained))))
+        kinds = list(dict.fromkeys(change["parameter"] for one in trained for change in one["parameters"]))
+        for kind in kinds or [""]:
+            changes = [change for one in trained for change in one["parameters"] if change["parameter"] == kind]
+            rows.append((*names, *_parameter(kind, changes), *further))
+    if not rows:
+        return []
+    columns = (
+        "system", "framework", "parameter", "first median", "last median", "moved (%)", "at most 0 (%)",
+        "silent (%)", "missed", "best epoch", "n",
+    )  # fmt: skip
+    return [Table(f"What training did: {where}", columns, tuple(rows), 3, NOTE, collapsed=True)]
+
+
+def learning_chart(where: str, group: Cells) -> list[Chart]:
+    """Accuracy on the validation set after every epoch; nothing where there are fewer than three epochs."""
+    drawn: dict[str, dict[str, dict[str, dict[int, Interval]]]] = {}
+    for framework, system in _told(group):
+        found: dict[int, dict[int, float]] = {}
+        for number_, one in enumerate(_trained(group.where(framework=framework, system=system))):
+            for epoch in one["curve"]:
+                found.setdefault(epoch["epoch"], {})[number_] = epoch["validation_accuracy"]
+        if len(found) >= _FEWEST_EPOCHS:
+            points = {epoch: mean_interval(runs, bounds=(0, 1)) for epoch, runs in sorted(found.items())}
+            drawn.setdefault(framework, {}).setdefault("validation set", {})[system] = points
+    return [curve_chart(Curves(where, drawn, "learning", "Learning curves", "epoch"))] if drawn else []
+
+
+def _told(group: Cells) -> Iterator[tuple[str, str]]:
+    """Every system with the first framework whose records say what training did: matched ones would say it again."""
+    for (system,) in group.names("system"):
+        for (framework,) in group.where(system=system).names("framework"):
+            if _trained(group.where(framework=framework, system=system)):
+                yield framework, system
+                break
+
+
+def _trained(contender: Cells) -> list[TrainingRecord]:
+    return [record["trained"] for record in contender if "trained" in record]
+
+
+def _parameter(kind: str, changes: list[ParameterChange]) -> list[Entry]:
+    """Medians are the middle ones of the recorded quantiles."""
+    if not changes:
+        return [Entry("none learned", tone="muted"), *[ABSENT] * 4]
+    medians = [fmean(change[when][len(change[when]) // 2] for change in changes) for when in ("first", "last")]
+    digits = decimals(medians)
+    moved, low = (fmean(change[share] for change in changes) for share in ("share_moved", "share_not_positive"))
+    numbers = [Entry(number(median, digits), median) for median in medians]
+    return [Entry(kind), *numbers, _percent(moved), _percent(low, bad=kind == "threshold" and low > 0)]
+
+
+def _silent(trained: list[TrainingRecord]) -> float:
+    shares = [share for one in trained for share in one["silent"].values()]
+    return fmean(shares) if shares else math.nan
+
+
+def _missed(trained: list[TrainingRecord]) -> Entry:
+    missed = sorted({number_ for one in trained for number_, share in enumerate(one["recall"]) if share == 0})
+    if not any(one["recall"] for one in trained):
+        return ABSENT
+    return Entry(", ".join(map(str, missed)) or "none", float(len(missed)), tone="bad" if missed else "")
+
+
+def _best(trained: list[TrainingRecord]) -> Entry:
+    best, last = [one["best_epoch"] for one in trained], max(len(one["curve"]) for one in trained)
+    ends = str(best[0]) if min(best) == max(best) else f"{min(best)} to {max(best)}"
+    return Entry(f"{ends} of {last}", fmean(best))
+
+
+def _percent(share: float, *, bad: bool = False) -> Entry:
+    return ABSENT if math.isnan(share) else Entry(number(100 * share, 1), 100 * share, tone="bad" if bad else "")
