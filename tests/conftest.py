@@ -1,8 +1,23 @@
 import pytest
 import torch
 
+from spikemark import registry
+
 
 @pytest.fixture(autouse=True)
 def _one_thread():
     """Tests run side by side; a pool of threads in each would fight over the cores."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def registries_as_before():
+    """What a test registers is gone afterwards."""
+    registry.load_installed()
+    entries = {kind: dict(found._entries) for kind, found in registry._REGISTRIES.items()}
+    loaded = dict(registry._loaded)
+    yield
+    for kind, before in entries.items():
+        registry._REGISTRIES[kind]._entries = before
+    registry._loaded.clear()
+    registry._loaded.update(loaded)

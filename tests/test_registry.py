@@ -40,6 +40,8 @@ import torch
 from torch import nn
 from spikemark import neuron
 
+pytestmark = pytest.mark.usefixtures("registries_as_before")
+
 class Step(nn.Module):
     def __init__(self):
         super().__init__()
@@ -53,19 +55,6 @@ class Step(nn.Module):
 def odd(shape, *, generator=None):
     return {makes}
 """
-
-
-@pytest.fixture(autouse=True)
-def _registries_as_before():
-    """What a test registers is gone afterwards."""
-    registry.load_installed()
-    entries = {kind: dict(found._entries) for kind, found in registry._REGISTRIES.items()}
-    loaded = dict(registry._loaded)
-    yield
-    for kind, before in entries.items():
-        registry._REGISTRIES[kind]._entries = before
-    registry._loaded.clear()
-    registry._loaded.update(loaded)
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spikemark.data.binning import Binning, bin_events, check_events, make_events
-from spikemark.data.card import DATASETS, Sizes
+from spikemark.data.binning import bin_events, check_events, make_events
+from spikemark.data.card import DATASETS, Binning, Sizes
 from spikemark.data.loading import load_dataset
 from spikemark.errors import DataError, InputError
 

@@ -7,8 +7,8 @@ import pytest
 
 from spikemark.data import cards, files, manage
 from spikemark.data.card import File
+from spikemark.data.files import data_table, fetch, verify
 from spikemark.data.loading import load_dataset
-from spikemark.data.manage import data_table, fetch, verify
 from spikemark.errors import DataError
 
 

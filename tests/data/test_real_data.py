@@ -10,8 +10,8 @@ from spikemark.core.neurons import NEURONS
 from spikemark.core.streams import fingerprint, generator
 from spikemark.data.card import DATASETS, Sizes
 from spikemark.data.encoders import encode
+from spikemark.data.files import verify
 from spikemark.data.loading import load_dataset
-from spikemark.data.manage import verify
 from spikemark.networks.build import build_network
 
 FOLDER = os.environ.get("SPIKEMARK_DATA")

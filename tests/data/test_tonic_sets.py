@@ -12,10 +12,9 @@ from test_events import nmnist_bytes
 
 from spikemark.data import cards, files, manage
 from spikemark.data import tonic_sets as sets
-from spikemark.data.binning import Binning
-from spikemark.data.card import DATASETS
+from spikemark.data.card import DATASETS, Binning
+from spikemark.data.files import data_table, verify
 from spikemark.data.loading import load_dataset
-from spikemark.data.manage import data_table, verify
 from spikemark.errors import DataError, InputError
 
 pytest.importorskip("tonic", reason="tonic (extra 'events') is not installed")

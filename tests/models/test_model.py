@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from spikemark import registry
 from spikemark.core.frameworks import get_adapter
 from spikemark.data.card import Sizes
 from spikemark.data.loading import load_dataset
@@ -15,16 +14,9 @@ from spikemark.training.loop import train
 from spikemark.training.rule import Protocol
 from spikemark.training.system import SYSTEMS
 
+pytestmark = pytest.mark.usefixtures("registries_as_before")
+
 SHAPE, CLASSES, T, B = (1, 8, 8), 10, 4, 3
-
-
-@pytest.fixture(autouse=True)
-def _registries_as_before():
-    registry.load_installed()
-    entries = {kind: dict(found._entries) for kind, found in registry._REGISTRIES.items()}
-    yield
-    for kind, before in entries.items():
-        registry._REGISTRIES[kind]._entries = before
 
 
 class Linear(nn.Module):

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from spikemark.core.frameworks import get_adapter
-from spikemark.data.binning import Binning, make_events
-from spikemark.data.card import Sizes
+from spikemark.data.binning import make_events
+from spikemark.data.card import Binning, Sizes
 from spikemark.data.encoders import encode
 from spikemark.data.loading import Dataset, Split, load_dataset
 from spikemark.data.recordings import Recordings

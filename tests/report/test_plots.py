@@ -6,12 +6,12 @@ import xml.etree.ElementTree as ET
 
 import plotly.graph_objects as go
 import pytest
+from spikemark.report.series import Bar, EnergyAccuracy, NoiseCurves, Point, Ratios
 from synthetic_records import suite_of
 
 from spikemark.core.statistics import Interval
 from spikemark.report import _sections, charts, figures
 from spikemark.report.cells import Cells
-from spikemark.report.series import Bar, EnergyAccuracy, NoiseCurves, Point, Ratios
 
 NAN = float("nan")
 STRANGE = "a<b> & $\\frac{1$"

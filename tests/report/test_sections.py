@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from spikemark.report.markdown import plain
 from synthetic_records import (
     accuracy_record,
     conformance_record,
@@ -18,7 +19,6 @@ from spikemark.report.accuracy import accuracy_section
 from spikemark.report.cells import Cells, fairness
 from spikemark.report.comparisons import compare, rank
 from spikemark.report.energy import energy_section
-from spikemark.report.markdown import plain
 from spikemark.report.model import MINUS, decimals, estimate, number, prefix, slug
 from spikemark.report.provenance import environment_section, fairness_section
 from spikemark.report.robustness import robustness_section

@@ -139,7 +139,7 @@ class Card:
     kind: Kind
     shape: Annotated[tuple[Count, ...], Field(min_length=1)]
     classes: Count
-    samples: Sizes
+    samples: Sizes | None
     encoder: str
     loader: str | Callable[..., Any]
     licence: str

@@ -1,7 +1,8 @@
 """Encoders: from samples to what a network sees at each time step.
 
 An encoder knows nothing of data sets or networks. Everything random comes from the generator handed in, so the same
-stream gives every contender the same input.
+stream gives every contender the same input; and it is drawn sample after sample, so that batches of any size see the same.
+An encoder whose frames are all the same gives a view that does not move along T: networks compute such input once.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ def direct(inputs: Tensor, steps: int, generator: torch.Generator) -> Tensor:
 
 def poisson(inputs: Tensor, steps: int, generator: torch.Generator) -> Tensor:
     """Independent spikes with probability ``p = x`` at each step: a Bernoulli approximation of a Poisson process."""
-    draws = torch.rand((steps, *inputs.shape), generator=generator, dtype=torch.float32)
-    return (draws.to(inputs.device) < inputs).to(inputs.dtype)
+    batch, *shape = inputs.shape
+    draws = torch.rand((batch, steps, *shape), generator=generator, dtype=torch.float32)
+    return (draws.to(inputs.device).movedim(1, 0) < inputs).to(inputs.dtype)
 
 
 def latency(inputs: Tensor, steps: int, generator: torch.Generator) -> Tensor:
-    """One spike a pixel, the brighter the earlier, at step ``round((1 - x) (T - 1))``; pixels of 0 stay silent.
+    """One spike per pixel, the brighter the earlier, at step ``round((1 - x) (T - 1))``; pixels of 0 stay silent.
 
     The linear map of brightness to time of Comsa et al., ICASSP 2020 (arXiv 1907.13223), on T steps.
     """
@@ -68,8 +70,17 @@ def encode(name: str, inputs: Tensor, steps: int, generator: torch.Generator) ->
 
     Raises:
         UnknownNameError: no such encoder.
-        InputError: `steps` is below 1, or does not fit the samples.
+        InputError: `steps` is below 1, does not fit the samples, or the encoder gives something else than it should.
     """
     if steps < 1:
         raise InputError(f"steps: {steps} is below 1")
-    return ENCODERS[name](inputs, steps, generator)
+    encoded = ENCODERS[name](inputs, steps, generator)
+    if not isinstance(encoded, Tensor):
+        raise InputError(f"encoder {name!r}: gave a {type(encoded).__name__}; expected a tensor [T, B, ...]")
+    if encoded.shape[:2] != (steps, len(inputs)):
+        raise InputError(
+            f"encoder {name!r}: gave shape {list(encoded.shape)}; expected {steps} steps of {len(inputs)} samples first"
+        )
+    if encoded.dtype != inputs.dtype:
+        raise InputError(f"encoder {name!r}: gave {encoded.dtype} for samples of {inputs.dtype}")
+    return encoded

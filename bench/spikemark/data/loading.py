@@ -16,11 +16,10 @@ import torch
 from torch import Tensor
 
 from spikemark.core.streams import generator
-from spikemark.data.binning import Binning
-from spikemark.data.card import DATASETS, Card, Sizes
+from spikemark.data.card import DATASETS, Binning, Card, Sizes
 from spikemark.data.pools import Loader, Pool, SplitName
 from spikemark.data.recordings import Recordings, scaled
-from spikemark.errors import InputError
+from spikemark.errors import DataError, InputError
 
 _SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
@@ -83,33 +82,54 @@ def load_dataset(
         DataError: a file is missing or damaged.
     """
     card = DATASETS[name] if binning is None else DATASETS[name].binned(binning)
-    counts = _counts(card, sizes or Sizes())
-    module, _, function = card.loader.partition(":")
-    loader: Loader = getattr(import_module(module), function)
-    pools = loader(card, data_dir)
+    if not isinstance(card, Card):
+        raise InputError(f"data set {name!r}: is a {type(card).__name__}; expected a Card, or use @dataset")
+    known = None if card.samples is None else _counts(name, card.samples, sizes or Sizes())
+    pools = _loader(card)(card, data_dir)
     for pool in pools.values():
         pool.check(card)
-    chosen = _partition(card, pools)
+    samples = card.samples or _found(pools)
+    counts = known or _counts(name, samples, sizes or Sizes())
+    chosen = _partition(card.name, samples, pools)
     splits = {split: _take(card, *chosen[split], counts[split]) for split in _SPLITS}
     return Dataset(name, card.shape, card.classes, **splits, steps=card.steps)
 
 
-def _counts(card: Card, sizes: Sizes) -> dict[SplitName, int]:
+def _loader(card: Card) -> Loader:
+    if not isinstance(card.loader, str):
+        return card.loader
+    module, _, function = card.loader.partition(":")
+    loader: Loader = getattr(import_module(module), function)
+    return loader
+
+
+def _found(pools: Mapping[SplitName, Pool]) -> Sizes:
+    """Sizes of a set that does not say them: validation is a tenth of the training samples, where it is not there."""
+    sizes = {split: len(pool.labels) for split, pool in pools.items()}
+    if "validation" not in sizes:
+        sizes["validation"] = max(1, sizes["train"] // 10)
+        sizes["train"] -= sizes["validation"]
+    if "test" not in sizes:
+        raise DataError(f"{next(iter(pools.values())).origin}: there is no test split")
+    return Sizes(**sizes)
+
+
+def _counts(name: str, samples: Sizes, sizes: Sizes) -> dict[SplitName, int]:
     """Samples to take from each split."""
     counts: dict[SplitName, int] = {}
     for split in _SPLITS:
-        available, asked = getattr(card.samples, split), getattr(sizes, split)
+        available, asked = getattr(samples, split), getattr(sizes, split)
         if asked is not None and asked > available:
-            raise InputError(f"sizes.{split}: {asked} asked for, but {card.name} has {available} {split} samples")
+            raise InputError(f"sizes.{split}: {asked} asked for, but {name} has {available} {split} samples")
         counts[split] = available if asked is None else asked
     return counts
 
 
-def _partition(card: Card, pools: Mapping[SplitName, Pool]) -> dict[SplitName, tuple[Pool, Tensor]]:
+def _partition(name: str, samples: Sizes, pools: Mapping[SplitName, Pool]) -> dict[SplitName, tuple[Pool, Tensor]]:
     """Each split's pool and its samples' indices there; a split without a pool is drawn from the training pool."""
     parts: dict[SplitName, tuple[Pool, Tensor]] = {}
     orders = {
-        split: torch.randperm(len(pool.labels), generator=generator("split", card.name, split))
+        split: torch.randperm(len(pool.labels), generator=generator("split", name, split))
         for split, pool in pools.items()
     }
     rest = orders["train"]
@@ -117,12 +137,12 @@ def _partition(card: Card, pools: Mapping[SplitName, Pool]) -> dict[SplitName, t
         if split in pools:
             parts[split] = pools[split], orders[split]
         else:
-            held = getattr(card.samples, split)
+            held = getattr(samples, split)
             parts[split], rest = (pools["train"], rest[:held]), rest[held:]
     parts["train"] = pools["train"], rest
     for split, (_, indices) in parts.items():
-        expected = getattr(card.samples, split)
-        assert len(indices) == expected, f"{card.name}: {len(indices)} {split} samples, its card says {expected}"
+        expected = getattr(samples, split)
+        assert len(indices) == expected, f"{name}: {len(indices)} {split} samples, its card says {expected}"
     return parts
 
 

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spikemark.data.binning import Binning, Events, Sensor, bin_events
+from spikemark.data.binning import Events, bin_events
+from spikemark.data.card import Binning, Sensor
 from spikemark.errors import InputError
 
 ReadEvents = Callable[[int], Events]

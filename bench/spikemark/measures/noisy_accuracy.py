@@ -1,7 +1,8 @@
 """Accuracy under noise of a network trained once.
 
-This module evaluates cases; `spikemark.noise` disturbs them. Draws depend on data set, noise and
-severity alone, so every framework, neuron and seed meets the same ones; the fingerprints prove it.
+This module evaluates cases; `spikemark.noise` disturbs them. Draws depend on data set, noise, severity and seed alone, so
+every framework and neuron meets the same ones, as the fingerprints prove; and every seed meets others, so that intervals
+hold for the noise and not for one draw of it.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ def robustness(
     batch_size: int,
     adapter: Adapter | None = None,
     recordings: Recordings | None = None,
+    *,
+    seed: int = 0,
 ) -> tuple[list[Measurement], dict[str, str]]:
     """Accuracy on the same samples, clean and under each noise and severity.
 
@@ -46,9 +49,10 @@ def robustness(
         encode_step: how a batch of samples reaches the network.
         noises: names in `spikemark.noise.NOISES`.
         severities: among 1 to 5.
-        batch_size: samples at a time; noise on spikes is drawn batch by batch, so it belongs to the protocol.
+        batch_size: samples at a time; it changes nothing but speed.
         adapter: the framework of the network's neurons; needed for mismatch of thresholds and decays alone.
         recordings: the event lists behind the samples (the first of them), for noises on events.
+        seed: of all draws.
 
     Returns:
         The measurements, and a hash for each noise and severity of the noisy samples and of the generator's state after
@@ -68,7 +72,10 @@ def robustness(
     fingerprints = {"noise:clean": fingerprint(inputs)}
     for noise in chosen:
         for severity in sorted(set(severities) - {0}):
-            with _disturbed(case, noise, severity, dataset_name, fingerprints["noise:clean"]) as (disturbed, name):
+            with _disturbed(case, noise, severity, dataset_name, seed, fingerprints["noise:clean"]) as (
+                disturbed,
+                name,
+            ):
                 rows.append(_row(noise.name, severity, _accuracy(disturbed, dataset_name, batch_size)))
                 fingerprints[f"noise:{noise.name}:{severity}"] = name()
     return rows, fingerprints
@@ -76,21 +83,23 @@ def robustness(
 
 @contextmanager
 def _disturbed(
-    case: Case, noise: Noise, severity: int, dataset_name: str, clean: str
+    case: Case, noise: Noise, severity: int, dataset_name: str, seed: int, clean: str
 ) -> Iterator[tuple[Case, Callable[[], str]]]:
     """The disturbed case and, once it was evaluated, the hash of its samples and draws.
 
-    Noisy samples that are the same for every network are made once a process, as far as memory is set aside for them.
+    Noisy samples that are the same for every network are made once per process, as far as memory is set aside for them.
     """
     binning = case.recordings.binning if case.recordings is not None and noise.domain == "events" else None
-    key = (dataset_name, noise.name, noise.levels, severity, binning, len(case.inputs))
+    key = (dataset_name, noise.name, noise.levels, severity, seed, binning, len(case.inputs))
     known = _NOISY.get(clean, key) if noise.shared else None
     if known is not None:
         yield replace(case, inputs=known[0]), lambda: known[1]
         return
-    random = generator("noise", dataset_name, noise.name, severity)
+    random = generator("noise", dataset_name, noise.name, severity, seed)
     with noise.apply(case, severity, random) as disturbed:
-        name = cache(lambda: fingerprint(disturbed.inputs, random.get_state()))
+        name = cache(
+            lambda: fingerprint(disturbed.inputs, random.get_state(), *(draws.get_state() for draws in disturbed.draws))
+        )
         yield disturbed, name
         if noise.shared:
             _NOISY.put(clean, key, disturbed.inputs, name())

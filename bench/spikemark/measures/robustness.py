@@ -54,6 +54,7 @@ class Robustness(Measure):
             _BATCH,
             subject.adapter,
             dataset.test.recordings,
+            seed=subject.seed,
         )
         subject.fingerprints.update(hashes)
         return rows

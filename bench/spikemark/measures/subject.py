@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from spikemark.core.adapter import Adapter
 from spikemark.core.frameworks import get_adapter
 from spikemark.core.neurons import NEURONS, Neuron, NeuronSpec
-from spikemark.data.binning import Binning
-from spikemark.data.card import DATASETS, Card, Sizes
+from spikemark.data.card import DATASETS, Binning, Card, Sizes
 from spikemark.data.loading import Dataset, load_dataset
 from spikemark.errors import InputError
 from spikemark.training.loop import Trained, Watch, evaluate, train

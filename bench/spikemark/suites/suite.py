@@ -14,12 +14,12 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from spikemark.core.neurons import NEURONS, NeuronSpec
 from spikemark.core.options import Options, each_once
-from spikemark.data.card import DATASETS, Card
+from spikemark.data.card import DATASETS, Binning, Card, Sizes
 from spikemark.errors import InputError, explain, unknown
 from spikemark.measures.measure import MEASURES, Measure
 from spikemark.registry import known, load_plugin, registry
 from spikemark.suites.jobs import Point
-from spikemark.suites.settings import Count, Encoding, Events, Sizes, Training
+from spikemark.suites.settings import Count, Encoding, Training
 from spikemark.training.rule import Rule
 from spikemark.training.system import SYSTEMS, System
 
@@ -65,7 +65,7 @@ class Part(Options):
     timeout: Annotated[float, Field(gt=0)] = 600.0
     sizes: Sizes = Sizes()
     encoding: Encoding = Encoding()
-    events: Events | None = None
+    events: Binning | None = None
     training: Training = Training()
     tables: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
@@ -101,7 +101,7 @@ class Part(Options):
 
     def _cards(self) -> list[Card]:
         cards = [DATASETS[name] for name in self.datasets]
-        return cards if self.events is None else [card.binned(self.events.binning()) for card in cards]
+        return cards if self.events is None else [card.binned(self.events) for card in cards]
 
     def contenders(self) -> dict[str, System]:
         """Systems by the name that tables use.

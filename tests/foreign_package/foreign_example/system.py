@@ -1,7 +1,6 @@
 """Systems: a neuron, a network and a rule; here ours, the package's own, and a mixture."""
 
 from foreign_example.rule import Smoothed
-
 from spikemark import System, register
 
 SMOOTHED = System(
