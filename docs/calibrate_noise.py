@@ -15,11 +15,11 @@ from spikemark.data.card import Sizes
 from spikemark.data.encoders import encode
 from spikemark.data.loading import load_dataset
 from spikemark.measures.noisy_accuracy import robustness
-from spikemark.training.build import build_system
 from spikemark.noise.case import NOISES, SEVERITIES
-from spikemark.training.system import SYSTEMS
-from spikemark.training.rule import Protocol
+from spikemark.training.build import build_system
 from spikemark.training.loop import train
+from spikemark.training.rule import Protocol
+from spikemark.training.system import SYSTEMS
 
 SYSTEM, SEEDS = "mlp-lif", (0, 1, 2)
 # Noise on events is measured where there are events. Encoder, steps and epochs; attacks see fewer samples.
@@ -36,7 +36,7 @@ def curves(task: str, seed: int) -> dict[tuple[str, int], float]:
     system, adapter = SYSTEMS[SYSTEM], get_adapter("reference")
     data = load_dataset(task, sizes=sizes)
     model = build_system(system, adapter, data.shape, data.classes, seed)
-    train(model, system, data, protocol, seed)
+    train(model, system.rule, data, protocol, seed)
     found: dict[tuple[str, int], float] = {}
     for attack in (False, True):
         count = ATTACKED if attack else len(data.validation)
@@ -51,6 +51,7 @@ def curves(task: str, seed: int) -> dict[tuple[str, int], float]:
             512,
             adapter,
             data.validation.recordings,
+            seed=seed,
         )
         found |= {(str(row["noise"]), int(row["severity"])): row["value"] for row in rows}
     return found
@@ -62,7 +63,7 @@ def names(task: str) -> list[str]:
 
 
 def main() -> None:
-    """Print a table a task in Markdown: mean over seeds, in points below the clean accuracy."""
+    """Print one table per task in Markdown: mean over seeds, in points below the clean accuracy."""
     torch.set_num_threads(1)
     for task in TASKS:
         found = [curves(task, seed) for seed in SEEDS]

@@ -15,6 +15,8 @@ from spikemark.suites.jobs import resolve
 from spikemark.suites.records import ResultsError, load_results
 from spikemark.suites.suite import load_suite
 
+pytestmark = pytest.mark.usefixtures("registries_as_before")
+
 OURS = f"spikemark {version('spikemark')}"
 SUITE = """
 name = "mine"
@@ -39,8 +41,6 @@ NEURON = """
 import torch
 from torch import nn
 from spikemark import neuron
-
-pytestmark = pytest.mark.usefixtures("registries_as_before")
 
 class Step(nn.Module):
     def __init__(self):
@@ -223,7 +223,7 @@ def test_plugins_of_a_suite_are_a_list_of_names(write, spikemark, plugins):
 @pytest.mark.parametrize(
     ("more", "messages"),
     [
-        ('networks = ["mlp"]\nneurons = ["slt"]', ["suite.toml", "neurons: no neuron 'slt'; did you mean 'stl'?"]),
+        ('networks = ["mlp"]\nneurons = ["plfi"]', ["suite.toml", "neurons: no neuron 'plfi'; did you mean 'plif'?"]),
         ('networks = ["mpl"]\nneurons = ["stl"]', ["networks: no network 'mpl'; did you mean 'mlp'?"]),
         ('normalization = "joint-nb"', ["normalization: no normalization 'joint-nb'; did you mean 'joint-bn'?"]),
         (
@@ -243,8 +243,6 @@ def test_plugins_of_a_suite_are_a_list_of_names(write, spikemark, plugins):
     ],
 )
 def test_what_a_suite_names_wrongly_is_one_line(write, spikemark, more, messages):
-    if "robustness" in more:
-        more += "\n"
     text = SUITE.format(more=more).replace('["accuracy"]', '["accuracy", "robustness"]')
     error = refused(spikemark("run", write("suite.toml", text), "--dry-run"))
     for message in messages:

@@ -5,7 +5,9 @@ Importing the package imports no framework, and everything heavy only when a nam
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -71,3 +73,23 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
+
+
+class _Function(ModuleType):
+    """A package that shares its name with a function of the API, and is called as that."""
+
+    def __call__(self, *values: Any, **options: Any) -> Any:
+        name = self.__name__.rpartition(".")[2]
+        return getattr(import_module(_LAZY[name]), name)(*values, **options)
+
+
+class _Package(ModuleType):
+    """This package: once `noise` and `report` are imported, their names are no less those of functions."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _LAZY and isinstance(value, ModuleType):
+            value.__class__ = _Function
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

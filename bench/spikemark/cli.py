@@ -82,7 +82,7 @@ def _rows(title: str, columns: list[str], rows: list[list[Any]]) -> None:
     for row in rows:
         table.add_row(*(str(value) for value in row))
     console = Console()
-    console.print(table) if console.is_terminal else Console(width=200).print(table)
+    console.print(table) if console.is_terminal else Console(width=2_000).print(table)
 
 
 @app.command()

@@ -306,12 +306,17 @@ def load_plugin(plugin: str, folder: Path | None = None) -> Origin:
     return origin
 
 
+def loaded_plugins() -> list[str]:
+    """Files and modules that `load_plugin` loaded, for another process to load; in order."""
+    return [origin.plugin for origin in _loaded.values() if origin.plugin is not None]
+
+
 def _load(what: str, origin: Origin, load: Callable[[], object]) -> None:
     before = {kind: dict(found._entries) for kind, found in _REGISTRIES.items()}
     try:
         with _registering(origin):
             load()
-    except Exception as error:  # noqa: BLE001 (whatever a stranger's module raises is one line that names it)
+    except Exception as error:  # whatever a stranger's module raises is one line that names it
         for kind, entries in before.items():
             _REGISTRIES[kind]._entries = entries  # half a plug-in would answer some questions and not others
         message = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"

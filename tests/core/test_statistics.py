@@ -1,6 +1,6 @@
 """Intervals and the paired test: by hand, against scipy, and by simulation of their false alarms.
 
-Run as a program, it prints the table of docs/statistics.md (some minutes): python tests/test_statistics.py 2000
+Run as a program, it prints the table of docs/statistics.md (some minutes): python tests/core/test_statistics.py 2000
 """
 
 from __future__ import annotations

@@ -4,13 +4,23 @@ import numpy as np
 import pytest
 from idx_files import idx
 
-from spikemark.data import cards, files
-from spikemark.data import manage as manage_module
-from spikemark.data.card import Card, File, Sizes
+from spikemark.data import files
+from spikemark.data.card import DATASETS, Card, File, Sizes
 
 
 @pytest.fixture
-def tiny(tmp_path, monkeypatch):
+def only_card(monkeypatch):
+    """Makes a card the only registered data set, until the test ends."""
+
+    def put(card):
+        monkeypatch.setattr(DATASETS, "_entries", {})
+        DATASETS.add(card.name, card)
+
+    return put
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch, only_card):
     """The data folder of a registered MNIST-like set "tiny" of 20 + 6 samples; the cache is empty."""
     random = np.random.default_rng(0)
     arrays = {
@@ -40,8 +50,7 @@ def tiny(tmp_path, monkeypatch):
         split="official test",
         files=tuple(listed),
     )
-    for module in (cards, manage_module):
-        monkeypatch.setattr(module, "DATASETS", {"tiny": card})
+    only_card(card)
     monkeypatch.setattr(files, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.delenv("SPIKEMARK_DATA", raising=False)
     return tmp_path / "data"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from test_events import nmnist_bytes
 
-from spikemark.data import cards, files, manage
+from spikemark.data import files
 from spikemark.data import tonic_sets as sets
 from spikemark.data.card import DATASETS, Binning
 from spikemark.data.files import data_table, verify
@@ -50,7 +50,7 @@ def test_nmnist(folder):
     assert pools["test"].read(0)["t"].tolist() == [10, 299_999]
 
 
-def test_nmnist_from_its_archives(folder, monkeypatch):
+def test_nmnist_from_its_archives(folder, monkeypatch, only_card):
     nmnist_files(folder)
     listed = []
     for file in DATASETS["nmnist"].files:
@@ -64,8 +64,7 @@ def test_nmnist_from_its_archives(folder, monkeypatch):
         if path.is_dir() and path.name != "NMNIST":
             path.rmdir()
     card = replace(DATASETS["nmnist"], files=tuple(listed))
-    for module in (cards, manage):
-        monkeypatch.setattr(module, "DATASETS", {"nmnist": card})
+    only_card(card)
     assert verify("nmnist", folder) == []
     assert data_table(folder)[0]["present"] == "yes"
     assert len(sets.nmnist(card, folder)["train"].labels) == 2
@@ -195,11 +194,10 @@ def test_empty_folder_is_named(folder):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_offline_is_one_line(name, folder, monkeypatch):
+def test_offline_is_one_line(name, folder, only_card):
     card = DATASETS[name]
     closed = replace(card, files=tuple(replace(file, url="http://127.0.0.1:9/x") for file in card.files))
-    for module in (cards, manage):
-        monkeypatch.setattr(module, "DATASETS", {name: closed})
+    only_card(closed)
     with pytest.raises(
         DataError, match=rf"{name}: .* is missing and http://127.0.0.1:9/x failed .* put it in DIR/"
     ) as e:

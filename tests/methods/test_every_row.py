@@ -51,7 +51,7 @@ def trained(name, number, monkeypatch):
     monkeypatch.setattr(extractor, "_TRAINED", OrderedDict())
     monkeypatch.setattr(extractor, "STORES", feature_cache.Stores())
     torch.manual_seed(number)
-    np.random.seed(number)  # noqa: NPY002 (the legacy generator is what is to play no part)
+    np.random.seed(number)
     random.seed(number)
     row, steps = quick(SYSTEMS[name])
     shape = row.made_for or (1, 12, 12)

@@ -1,27 +1,36 @@
-"""Records as they come from real runs, with numbers made to order."""
+"""Records as they come from real runs, with numbers made to order; each is validated like one from a file."""
+
+import json
 
 from spikemark.core.measurement import pack_correct
-from spikemark.suites.records import SCHEMA
+from spikemark.suites.jobs import key_of
+from spikemark.suites.records import SCHEMA, parse_record
+
+MEASURES = {"throughput": "network", "layers": "neuron", "conformance": "neuron"}
 
 
-def record(framework="snntorch", system="mlp-lif", seed=0, measure="train", measurements=(), **changes):
+def record(framework="snntorch", system="mlp-lif", seed=0, measure="accuracy", measurements=(), **changes):
     """A record; `changes` replace its fields, `cell` and `environment` are merged."""
+    subject = MEASURES.get(measure, "system")
     cell = {
         "measure": measure,
+        "subject": subject,
         "framework": framework,
         "neuron": "lif",
-        "network": "mlp",
-        "system": system,
-        "dataset": "digits",
         "seed": seed,
-        "settings": {"training": {"epochs": 2}},
-    } | changes.pop("cell", {})
+        "settings": {"training": {"epochs": 2}, measure: {}},
+    }
+    cell |= {} if subject == "neuron" else {"network": "mlp", "system": system, "dataset": "digits"}
+    cell |= changes.pop("cell", {})
     environment = {"processor": "cpu", "cores": 2, "system": "Linux"} | changes.pop("environment", {})
     made = {
         "schema": SCHEMA,
-        "key": f"{abs(hash((framework, system, seed, measure))):016x}"[:16],
+        "key": key_of(cell),
+        "training": key_of({"training": [framework, system, seed]}) if subject == "system" else None,
         "suite": "smoke",
         "cell": cell,
+        "chance": 0.1,
+        "route": {"kind": "native", "why": "as it is"},
         "environment": environment,
         "status": "ok",
         "error": None,
@@ -29,8 +38,15 @@ def record(framework="snntorch", system="mlp-lif", seed=0, measure="train", meas
         "fingerprints": {},
         "started": "2026-01-01T00:00:00+00:00",
         "seconds": 1.0,
-    }
-    return made | changes
+    } | changes
+    parsed = parse_record(json.dumps(made).encode(), "made")
+    assert parsed is not None
+    return parsed
+
+
+def counted(*measurements, **changes):
+    """The record of the measure energy."""
+    return record(measure="energy", measurements=measurements, **changes)
 
 
 def row(metric, value, **features):
@@ -38,6 +54,6 @@ def row(metric, value, **features):
 
 
 def accuracy_record(seed, correct, **changes):
-    """A training cell with per-sample correctness."""
+    """Accuracy with per-sample correctness."""
     rows = [row("accuracy", float(correct.mean()), unit="fraction", split="test")]
     return record(seed=seed, measurements=rows, correct=pack_correct(correct), **changes)

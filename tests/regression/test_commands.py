@@ -4,7 +4,7 @@ import json
 import sys
 
 import pytest
-from made_records import record, row
+from made_records import counted, row
 
 from spikemark import cli
 from spikemark.regression.render import MARK
@@ -86,8 +86,8 @@ def test_wrong_requests_are_one_line_and_exit_with_2(spikemark, pair, arguments,
 
 
 def test_records_and_history(spikemark, folder, tmp_path):
-    base = folder("base", record(measurements=[row("macs", 5.0)]))
-    head = folder("head", record(measurements=[row("macs", 6.0)]))
+    base = folder("base", counted(row("macs", 5.0)))
+    head = folder("head", counted(row("macs", 6.0)))
     code, out, _ = spikemark("compare", base, head)
     assert code == 1
     assert "+20.00 %" in out

@@ -5,14 +5,17 @@ import math
 
 import numpy as np
 import pytest
-from made_records import accuracy_record, record, row
+from made_records import accuracy_record, counted, record, row
 
+from spikemark.core.measurement import Metric
 from spikemark.errors import InputError
+from spikemark.measures.measure import MEASURES, Measure
 from spikemark.regression.compare import compare
 from spikemark.regression.floors import floors_path, measure_floors, read_floors, write_floors
-from spikemark.regression.series import Side
+from spikemark.regression.series import INSTRUCTIONS, TIME, Side
 from spikemark.regression.sources import read_side, records_side
 from spikemark.regression.verdicts import Limits
+from spikemark.suites.packed import pack
 
 
 def sides(base, head):
@@ -24,15 +27,18 @@ def verdicts(comparison):
 
 
 def test_equal_records_are_the_same():
-    records = [record(measurements=[row("macs", 1000.0), row("acs", 7.0), row("accuracy", 0.9, split="test")])]
+    records = [
+        counted(row("macs", 1000.0), row("acs", 7.0)),
+        record(measurements=[row("accuracy", 0.9, split="test")]),
+    ]
     comparison = compare(*sides(records, records))
     assert comparison.passed
     assert set(verdicts(comparison).values()) == {"same"}
 
 
 def test_one_counted_operation_is_found():
-    base = [record(measurements=[row("macs", 100_000.0), row("acs", 1.0)])]
-    head = [record(measurements=[row("macs", 100_001.0), row("acs", 1.0)])]
+    base = [counted(row("macs", 100_000.0), row("acs", 1.0))]
+    head = [counted(row("macs", 100_001.0), row("acs", 1.0))]
     comparison = compare(*sides(base, head))
     assert [f.label for f in comparison.regressions] == ["macs"]
     assert comparison.regressions[0].change == pytest.approx(1e-5)
@@ -51,14 +57,16 @@ def test_one_spike_in_a_hundred_thousand_is_found():
 
 @pytest.mark.parametrize(("count", "verdict"), [(1005.0, "same"), (1020.0, "slower"), (980.0, "faster")])
 def test_instruction_counts_have_an_allowance(count, verdict):
-    base, head = ([record(measurements=[row("instructions", n)])] for n in (1000.0, count))
-    finding = compare(*sides(base, head)).findings[0]
+    base, head = Side("base"), Side("head")
+    for side, number in ((base, 1000.0), (head, count)):
+        side.place("a layer", INSTRUCTIONS).exact[0, ""] = number
+    finding = compare(base, head).findings[0]
     assert (finding.verdict, finding.regression) == (verdict, verdict == "slower")
 
 
 def test_layers_that_trade_operations_are_a_finding():
-    base = [record(measurements=[row("macs", 10.0), row("macs", 4.0, layer="a"), row("macs", 6.0, layer="b")])]
-    head = [record(measurements=[row("macs", 10.0), row("macs", 5.0, layer="a"), row("macs", 5.0, layer="b")])]
+    base = [counted(row("macs", 10.0), row("macs", 4.0, layer="a"), row("macs", 6.0, layer="b"))]
+    head = [counted(row("macs", 10.0), row("macs", 5.0, layer="a"), row("macs", 5.0, layer="b"))]
     finding = compare(*sides(base, head)).findings[0]
     assert finding.verdict == "worse"
     assert finding.note == "differs in 2 of 3 places"
@@ -100,6 +108,7 @@ def test_robustness_is_judged_by_noise_over_severities():
         return [
             record(
                 seed=s,
+                measure="robustness",
                 measurements=[
                     row("accuracy", 0.9 - 0.1 * k - drop * (noise == "blur"), split="test", noise=noise, severity=k)
                     for noise in ("blur", "gaussian")
@@ -114,20 +123,20 @@ def test_robustness_is_judged_by_noise_over_severities():
 
 
 def test_missing_new_and_failed_are_listed():
-    fine = record(measurements=[row("macs", 1.0)])
-    gone = record("norse", measurements=[row("macs", 1.0)])
-    added = record("fused", measurements=[row("macs", 1.0)])
-    broken = record(seed=1, status="failed", error="ValueError: no\nTraceback", measurements=[])
-    comparison = compare(*sides([fine, gone, record(seed=1, measurements=[row("macs", 1.0)])], [fine, added, broken]))
-    assert comparison.missing == ["norse mlp-lif digits"]
-    assert comparison.new == ["fused mlp-lif digits"]
-    assert comparison.newly_failed == {"snntorch mlp-lif digits seed 1": "failed: ValueError: no"}
+    fine = counted(row("macs", 1.0))
+    gone = counted(row("macs", 1.0), framework="norse")
+    added = counted(row("macs", 1.0), framework="fused")
+    broken = counted(seed=1, status="failed", error="ValueError: no\nTraceback")
+    comparison = compare(*sides([fine, gone, counted(row("macs", 1.0), seed=1)], [fine, added, broken]))
+    assert comparison.missing == ["norse mlp-lif digits (energy)"]
+    assert comparison.new == ["fused mlp-lif digits (energy)"]
+    assert comparison.newly_failed == {"snntorch mlp-lif digits (energy) seed 1": "failed: ValueError: no"}
     assert not comparison.passed
 
 
 def test_what_failed_before_is_no_regression():
-    broken = record(seed=1, status="timeout", error="too slow", measurements=[])
-    fine = record(measurements=[row("macs", 1.0)])
+    broken = counted(seed=1, status="timeout", error="too slow")
+    fine = counted(row("macs", 1.0))
     assert compare(*sides([fine, broken], [fine, broken])).passed
 
 
@@ -169,7 +178,7 @@ def test_false_alarms_are_shared_by_all_benchmarks():
         for number in range(10):
             for side in (base, head):
                 runs = [(value,) for value in np.exp(0.1 * rng.standard_normal(12))]
-                side.place(f"benchmark {number}", "time", "time", "s").runs.extend(runs)
+                side.place(f"benchmark {number}", TIME).runs.extend(runs)
         alarms += not compare(base, head, Limits(threshold=0.001)).passed
     assert alarms <= 4
 
@@ -201,16 +210,16 @@ def test_two_runs_are_no_noise_floor(benchmark_json):
 
 
 def test_different_suites_and_settings_are_refused():
-    fine = [record(measurements=[row("macs", 1.0)])]
-    other = [record(measurements=[row("macs", 1.0)], cell={"settings": {"training": {"epochs": 3}}})]
+    fine = [counted(row("macs", 1.0))]
+    other = [counted(row("macs", 1.0), cell={"settings": {"training": {"epochs": 3}, "energy": {}}})]
     with pytest.raises(InputError, match=r"settings\.training\.epochs is 2 in BASE, 3 in HEAD"):
         compare(*sides(fine, other))
     with pytest.raises(InputError, match="suite 'smoke', head of 'quick'"):
-        compare(*sides(fine, [record(measurements=[row("macs", 1.0)], suite="quick")]))
+        compare(*sides(fine, [counted(row("macs", 1.0), suite="quick")]))
 
 
 def test_nothing_in_common_is_an_error():
-    first, second = ([record(f, measurements=[row("macs", 1.0)])] for f in ("norse", "snntorch"))
+    first, second = ([counted(row("macs", 1.0), framework=f)] for f in ("norse", "snntorch"))
     with pytest.raises(InputError, match="nothing was compared"):
         compare(*sides(first, second))
     with pytest.raises(InputError, match="with time; nothing was compared"):
@@ -222,10 +231,11 @@ def test_nothing_in_common_is_an_error():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"schema": 1, "key"', "truncated or not JSON"),
-        ("[]", "neither a record nor a pytest-benchmark file"),
-        ("{}", "neither a spikemark record nor a pytest-benchmark file"),
-        (json.dumps(record(schema=99)), "schema 99; this version reads"),
+        ('{"schema": 1, "key"', "holds no records"),
+        ("[]", "holds no records"),
+        ("{}", "holds no records"),
+        (json.dumps(record() | {"schema": 99}), "schema 99; this version reads"),
+        (json.dumps(record() | {"seconds": "long"}), "seconds: Input should be a valid number"),
         (json.dumps({"benchmarks": [{"fullname": "test_a", "stats": {"mean": 1.0}}]}), "test_a has no raw data"),
     ],
 )
@@ -242,7 +252,118 @@ def test_empty_and_mixed_folders_are_refused(tmp_path, folder, benchmark_json):
         read_side(tmp_path)
     with pytest.raises(InputError, match="does not exist"):
         read_side(tmp_path / "nowhere")
-    path = folder("mixed", record(measurements=[row("macs", 1.0)]))
+    path = folder("mixed", counted(row("macs", 1.0)))
     benchmark_json("mixed/b.json", {"test_a": 1.0})
     with pytest.raises(InputError, match="mixes"):
         read_side(path)
+
+
+def test_files_of_another_form_are_left_out_with_a_warning(folder, caplog):
+    path = folder("mixed", counted(row("macs", 1.0)))
+    (path / "settings.json").write_text("{}")
+    (path / "torn.json").write_text('{"schema"')
+    assert list(read_side(path).series) == [("snntorch mlp-lif digits (energy)", "macs")]
+    assert [part in caplog.text for part in ("settings.json is no", "torn.json is torn")] == [True, True]
+
+
+def test_packed_results_are_read_like_their_folder(folder):
+    path = folder("plain", counted(row("macs", 1.0)), record(measurements=[row("parameters", 5.0)]))
+    assert read_side(pack(path)).series.keys() == read_side(path).series.keys()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"framework_version": "2.0"}, "framework_version is None in earlier ones, '2.0' in the last ones"),
+        (
+            {"settings": {"training": {"epochs": 3}, "accuracy": {}}},
+            "settings.training.epochs is 2 in earlier ones, 3 in the last ones",
+        ),
+    ],
+)
+def test_a_folder_that_was_used_again_counts_its_last_records_only(change, words):
+    def run(level, **changes):
+        rows = [row("accuracy", level, split="test")]
+        return [record(seed=seed, measurements=rows, **changes) for seed in range(3)]
+
+    old, new = run(0.97), run(0.5, cell=change, started="2026-02-01T00:00:00+00:00")
+    for head in ([*old, *new], [*new, *old]):
+        side = records_side("head", head)
+        assert set(side.series["snntorch mlp-lif digits", "accuracy"].scores.values()) == {0.5}
+        assert side.notes == [f"snntorch mlp-lif digits: 3 older records are left out, since {words}"]
+    if "settings" not in change:
+        comparison = compare(*sides(old, [*old, *new]))
+        assert not comparison.passed
+        assert "head: snntorch mlp-lif digits: 3 older" in " ".join(comparison.warnings)
+
+
+def test_variants_are_benchmarks_of_their_own():
+    rows = [row("accuracy", 0.9, split="test")]
+    side = records_side("side", [record(measurements=rows), record(measurements=rows, cell={"variant": "t8"})])
+    assert {name for name, _ in side.series} == {"snntorch mlp-lif digits", "snntorch mlp-lif digits t8"}
+
+
+def test_labels_tell_numbers_of_one_metric_apart():
+    point = {"steps": 16, "batch": 64, "shape": [1024], "dtype": "float32", "mode": "eager"}
+    layers = [row("seconds", 1.0, split="forward", track=track, point=point) for track in ("matched", "native")]
+    oracle = [row("gradient_error", 0.0, split="currents", dtype=dtype) for dtype in ("float32", "float64")]
+    priced = [row("energy", 1.0, unit="pJ/sample", profile=name) for name in ("a", "b")]
+    side = records_side(
+        "side",
+        [
+            record(measure="layers", measurements=layers, cell={"axis": "width"}),
+            record(measure="conformance", measurements=oracle),
+            counted(*priced),
+        ],
+    )
+    assert {key: series.watched for key, series in side.series.items()} == {
+        ("snntorch lif width (layers)", "seconds forward at T=16 B=64 N=1024"): True,
+        ("snntorch lif width (layers)", "seconds forward native at T=16 B=64 N=1024"): False,
+        ("snntorch lif (conformance)", "gradient_error currents [float32]"): True,
+        ("snntorch lif (conformance)", "gradient_error currents [float64]"): True,
+        ("snntorch mlp-lif digits (energy)", "energy [a]"): True,
+        ("snntorch mlp-lif digits (energy)", "energy [b]"): True,
+    }
+
+
+def test_a_training_that_fails_is_told_once():
+    names = ("accuracy", "robustness", "energy")
+    failed = [record(measure=name, status="diverged", error="loss is NaN") for name in names]
+    assert records_side("side", failed).broken == {"snntorch mlp-lif digits seed 0": "diverged: loss is NaN"}
+
+
+def test_a_benchmark_that_works_in_base_alone_is_a_regression():
+    fine = record(measurements=[row("accuracy", 0.9, split="test")])
+    broken = record(status="failed", error="boom")
+    comparison = compare(*sides([fine], [broken]))
+    assert not comparison.passed
+    assert comparison.newly_failed == {"snntorch mlp-lif digits seed 0": "failed: boom"}
+
+
+def test_exact_numbers_without_a_seed_in_common_are_said():
+    comparison = compare(*sides([counted(row("macs", 1.0))], [counted(row("macs", 1.0), seed=1)]))
+    assert comparison.findings == []
+    assert "macs has no seed in common" in comparison.warnings[0]
+
+
+def test_metrics_of_a_registered_measure_are_judged_as_it_says(monkeypatch):
+    class Latency(Measure):
+        name = "latency-of-mine"
+        metrics = (Metric("answer_time", "ms", "cost", timed=True), Metric("rank", "1", "score", more=True))
+
+        def run(self, subject):
+            raise NotImplementedError
+
+    monkeypatch.setattr(MEASURES, "_entries", dict(MEASURES._entries))
+    MEASURES.add("latency-of-mine", Latency)
+
+    def run(seconds):
+        values = [seconds * (1 + 0.001 * i) for i in range(20)]
+        rows = [row("answer_time", seconds, values=values), row("rank", 0.5)]
+        return [record(measure="latency-of-mine", measurements=rows)]
+
+    found = verdicts(compare(*sides(run(1.0), run(1.3))))
+    assert found == {
+        ("snntorch mlp-lif digits (latency-of-mine)", "answer_time"): "slower",
+        ("snntorch mlp-lif digits (latency-of-mine)", "rank"): "same",
+    }

@@ -5,14 +5,14 @@ import pytest
 
 from spikemark.errors import InputError
 from spikemark.regression.history import Past, add, load
-from spikemark.regression.series import Side
+from spikemark.regression.series import TIME, Side, metrics
 from spikemark.regression.trends import changes, summary, trend_page
 
 
 def side(value, machine="a cpu"):
     made = Side("run", machine=machine)
-    made.place("snntorch lif forward", "time", "time", "s").runs.append((value, value))
-    made.place("snntorch lif", "macs", "macs", "1").exact[0, ""] = 100.0
+    made.place("snntorch lif forward", TIME).runs.append((value, value))
+    made.place("snntorch lif", metrics()["macs"]).exact[0, ""] = 100.0
     return made
 
 

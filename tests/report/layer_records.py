@@ -9,11 +9,11 @@ from typing import Any
 
 from synthetic_records import make_record
 
-from spikemark.measures.speed.points import Point
+from spikemark.measures.speed.points import TRACKS, Point
 from spikemark.suites.records import Record
 
 FRAMEWORKS = {"reference": 1.0, "norse": 2.0, "fused": 0.25}
-COPY = 1e-10  # seconds a byte read or written
+COPY = 1e-10  # seconds per byte read or written
 
 
 def seconds(framework: str, neuron: str, point: Point) -> float:
@@ -25,18 +25,19 @@ def layers_record(framework: str, neuron: str, axis: str, points: list[Point], *
     """A cell of layers; "fused" knows no bfloat16."""
     rows: list[dict[str, Any]] = [{"metric": "threads", "value": 2.0, "unit": "threads"}]
     for point in points:
-        place = {"layer": point.label}
+        place = {"point": point.to_dict()}
         if framework == "fused" and point.dtype == "bfloat16":
-            for prefix in ("", "native_"):
-                flag = {"metric": f"{prefix}unsupported", "value": 1.0, "unit": "1", "why": "float32 only"}
-                rows.append(flag | place)
+            for track in TRACKS:
+                flag = {"metric": "unsupported", "value": 1.0, "unit": "1", "why": "float32 only"}
+                rows.append(flag | place | {"track": track})
             continue
         for phase, passes in (("forward", 2), ("forward+backward", 6)):
             rows += [row | place | {"split": phase} for row in _phase(framework, neuron, point, passes)]
-        for prefix, factor in (("", 8.0), ("native_", 4.0)):
-            rows.append({"metric": f"{prefix}peak_memory", "value": factor * point.size, "unit": "bytes"} | place)
-            rows.append({"metric": f"{prefix}first_call", "value": 0.5, "unit": "s"} | place)
-    cell = {"dataset": axis, "network": None, "system": neuron, "settings": {"layers": {"axis": axis}}}
+        for track, factor in (("matched", 8.0), ("native", 4.0)):
+            own = place | {"track": track}
+            rows.append({"metric": "peak_memory", "value": factor * point.size, "unit": "bytes"} | own)
+            rows.append({"metric": "first_call", "value": 0.5, "unit": "s"} | own)
+    cell = {"axis": axis, "settings": {"layers": {"axes": {axis: len(points)}}}}
     return make_record("layers", framework, neuron, 0, **({"measurements": rows, "cell": cell} | changes))
 
 
@@ -47,13 +48,14 @@ def _phase(framework: str, neuron: str, point: Point, passes: int) -> list[dict[
         _row("copy_bandwidth", [1 / COPY] * 8),
         _row("reference_seconds", [seconds("reference", neuron, point)] * 8),
     ]
-    for prefix, factor in (("", 1.0), ("native_", 0.5)):
+    for track, factor in (("matched", 1.0), ("native", 0.5)):
         own = factor * seconds(framework, neuron, point)
-        rows += [
-            _row(f"{prefix}seconds", [own] * 8),
-            _row(f"{prefix}seconds_ratio", [own / seconds("reference", neuron, point)] * 8),
-            _row(f"{prefix}bandwidth_fraction", [moved * COPY / own] * 8),
+        timed = [
+            _row("seconds", [own] * 8),
+            _row("seconds_ratio", [own / seconds("reference", neuron, point)] * 8),
+            _row("bandwidth_fraction", [moved * COPY / own] * 8),
         ]
+        rows += [row | {"track": track} for row in timed]
     return rows
 
 

@@ -52,7 +52,7 @@ def open_page(path, profile):
 def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     records = suite_of(seeds=2, frameworks=("reference", "norse"), neurons=("lif", "stl"))
-    records.append(make_record("train", "norse", "lt", 0, status="failed", error="<script>throw 1</script>"))
+    records.append(make_record("accuracy", "norse", "lt", 0, status="failed", error="<script>throw 1</script>"))
     for record in records:
         write_record(folder / "results", record)
     write_report(folder / "results", folder / "out")

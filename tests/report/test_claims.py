@@ -63,7 +63,7 @@ def test_costs_are_compared_as_ratios():
         value = slow * (1 + 0.01 * record["cell"]["seed"])
         record["measurements"].append({"metric": "epoch_seconds", "value": value, "unit": "s"})
     made[0]["measurements"][-1]["value"] *= 1.02
-    (row,) = judge(claim(quantity="seconds an epoch"), Cells.of(made))
+    (row,) = judge(claim(quantity="seconds per epoch"), Cells.of(made))
     assert row.outcome == "holds"
     assert np.exp(row.difference.value) == pytest.approx(2.0, rel=0.01)
 
@@ -104,7 +104,7 @@ def test_an_arm_is_of_its_variant():
 
 
 def test_the_report_of_the_ledger(tmp_path, monkeypatch):
-    monkeypatch.setattr(claims, "CLAIMS", (claim(),))
+    monkeypatch.setattr(claims, "CLAIMS", {"a-claim": claim()})
     for record in records(lif=0.80, stl=0.90):
         write_record(tmp_path / "claims", record)
     write_report(tmp_path / "claims", tmp_path / "out")
@@ -114,16 +114,19 @@ def test_the_report_of_the_ledger(tmp_path, monkeypatch):
 
 
 def test_every_arm_of_the_ledger_is_run_by_its_suite():
-    cells = {(cell.system, cell.variant) for cell in load_suite("claims").cells()}
-    arms = {(arm.system, arm.variant) for claim in CLAIMS for c in claim.contrasts for arm in (c.first, c.second)}
-    assert arms <= cells
-    assert len({claim.name for claim in CLAIMS}) == len(CLAIMS)
+    run = {(point.system_name, point.variant) for point in load_suite("claims").points()}
+    ledger = claims.registered()
+    arms = {(arm.system, arm.variant) for claim in ledger for c in claim.contrasts for arm in (c.first, c.second)}
+    assert ledger
+    assert arms <= run
+    assert [claim.name for claim in ledger] == list(CLAIMS)
 
 
 def test_effects_of_accuracy_and_of_costs_are_drawn_apart(monkeypatch):
     contrast = Contrast(Arm("mlp-stl"), Arm("mlp-lif"))
-    cost = Contrast(Arm("mlp-stl"), Arm("mlp-lif"), quantity="seconds an epoch", expects="lower")
-    monkeypatch.setattr(claims, "CLAIMS", (Claim("a-claim", "stl beats lif", "a source", "none", (contrast, cost)),))
+    cost = Contrast(Arm("mlp-stl"), Arm("mlp-lif"), quantity="seconds per epoch", expects="lower")
+    made_up = Claim("a-claim", "stl beats lif", "a source", "none", (contrast, cost))
+    monkeypatch.setattr(claims, "CLAIMS", {"a-claim": lambda: made_up})
     made = records(lif=0.80, stl=0.90)
     for record in made:
         slow = 2.0 if record["cell"]["neuron"] == "stl" else 1.0
@@ -133,3 +136,39 @@ def test_effects_of_accuracy_and_of_costs_are_drawn_apart(monkeypatch):
     accuracy, costs = section.charts
     assert accuracy.data[0]["x"][0] == pytest.approx(math.asinh(10), abs=0.3)
     assert costs.data[0]["x"] == [pytest.approx(math.log(2))]
+
+
+def test_any_suite_with_both_sides_of_a_contrast_has_its_claims_judged(monkeypatch):
+    other = Claim("untested", "s", "p", "f", (Contrast(Arm("mlp-stl"), Arm("elsewhere")),))
+    monkeypatch.setattr(claims, "CLAIMS", {"a-claim": claim(), "untested": other})
+    made = [
+        accuracy_record("norse", n, s, np.arange(200) < 150 + s, suite="mine") for n in ("lif", "stl") for s in SEEDS
+    ]
+    overview, details = claims.claims_sections(Cells.of(made))
+    assert [row[0].text for row in overview.tables[0].rows] == ["a-claim"]
+    assert "not in these records: 1." in overview.tables[0].note
+    assert "spikemark run mine --only system=mlp-stl,mlp-lif" in details.tables[0].note
+    assert claims.claims_sections(Cells.of(made[:5])) == []
+    assert claims.claims_sections(Cells.of([r for r in made if r["cell"]["neuron"] == "stl"])) == []
+
+
+def test_settings_are_not_mixed_within_a_contrast():
+    made = records(lif=0.80, stl=0.90)
+    longer = records(lif=0.90, stl=0.80)
+    for record in longer:
+        settings = record["cell"]["settings"]
+        record["cell"]["settings"] = settings | {"training": settings["training"] | {"epochs": 30}}
+    rows = judge(claim(), Cells.of([*made, *longer]))
+    assert sorted((row.dataset, row.outcome) for row in rows) == [
+        ("digits, epochs 15", "holds"),
+        ("digits, epochs 30", "does not hold here"),
+    ]
+    assert [row.difference.n for row in rows] == [5, 5]
+
+
+def test_degenerate_runs_decide_nothing():
+    made = records(lif=0.80, stl=0.90)
+    for record in made[:3]:
+        record |= {"status": "degenerate", "error": "3 of 10 classes are never predicted"}
+    (row,) = judge(claim(), Cells.of(made))
+    assert (row.difference.n, row.problems) == (2, "3 degenerate")

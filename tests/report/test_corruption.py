@@ -13,7 +13,7 @@ def curve_record(neuron, seed, clean, losses):
         {"metric": "accuracy", "unit": "fraction", "split": "test", "noise": "gaussian", "severity": s, "value": v}
         for s, v in enumerate(values)
     ]
-    return make_record("train", "norse", neuron, seed, measurements=rows)
+    return make_record("robustness", "norse", neuron, seed, measurements=rows)
 
 
 def rows_of(records):
@@ -56,3 +56,12 @@ def test_sentence_gathers_frameworks():
     said = [("norse", "a", "better"), ("snntorch", "a", "better"), ("norse", "b", "undecided")]
     assert sentence(said) == "a is more robust on norse, snntorch; b is undecided on norse."
     assert sentence([]) == "nothing to compare."
+
+
+def test_chance_is_that_of_the_record():
+    (record,) = [curve_record("lif", 0, 0.9, (0.2, 0.4))]
+    _, section = rows_of([record])
+    assert section.tables[1].rows[0][4].sort == pytest.approx((0.8 + 2 * 0.6 + 0.4) / 4 / 0.8)
+    record["chance"] = None
+    _, section = rows_of([record])
+    assert section.tables[1].rows[0][4].text == DASH

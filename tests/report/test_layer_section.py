@@ -30,6 +30,17 @@ def section(cells):
     return layers_section(cells)
 
 
+def refused(why):
+    return {
+        "metric": "unsupported",
+        "value": 1.0,
+        "unit": "1",
+        "track": "native",
+        "point": BASE.to_dict(),
+        "why": why,
+    }
+
+
 def rows_of(section, start):
     table = next(table for table in section.tables if table.title.startswith(start))
     return table, [dict(zip(table.columns, [entry.text for entry in row], strict=True)) for row in table.rows]
@@ -115,10 +126,8 @@ def test_plots_are_valid_and_show_every_line(cells, make):
 
 def test_missing_native_layers_and_failed_cells_are_shown():
     record = layers_record("norse", "lif", "dtype", [BASE])
-    record["measurements"] = [row for row in record["measurements"] if not row["metric"].startswith("native_")]
-    record["measurements"].append(
-        {"metric": "native_unsupported", "value": 1.0, "unit": "1", "layer": BASE.label, "why": "answers in float32"}
-    )
+    record["measurements"] = [row for row in record["measurements"] if row.get("track") != "native"]
+    record["measurements"].append(refused("answers in float32"))
     failed = layers_record("fused", "lif", "dtype", [BASE], status="failed", error="Boom: no", measurements=[])
     _, rows = rows_of(layers_section(Cells.of([record, failed])), "Layers at")
     assert [(row["framework"], row["track"]) for row in rows] == [
@@ -132,9 +141,7 @@ def test_missing_native_layers_and_failed_cells_are_shown():
 def test_records_are_shown_and_never_obeyed(results, tmp_path):
     why = "<script>alert(1)</script>"
     record = layers_record("norse", "lif", "dtype", [BASE])
-    record["measurements"].append(
-        {"metric": "native_unsupported", "value": 1.0, "unit": "1", "layer": BASE.label, "why": why}
-    )
+    record["measurements"].append(refused(why))
     write_report(results([record]), tmp_path / "out")
     for name in ("quick.html", "quick.md"):
         text = (tmp_path / "out" / name).read_text()
@@ -157,3 +164,23 @@ def test_suites_without_layers_have_no_such_section():
     section = layers_section(Cells.of(suite_of(seeds=1, frameworks=("reference",), neurons=("lif",))))
     assert not section.tables
     assert not section.charts
+
+
+def test_other_settings_are_tables_of_their_own():
+    one, other = (layers_record("norse", "lif", "dtype", [BASE]) for _ in range(2))
+    other["cell"]["settings"] = {"layers": {"axes": {"dtype": 1}, "seconds": 5.0}}
+    titles = [table.title for table in layers_section(Cells.of([one, other])).tables]
+    assert "Layers at T=16 B=64 N=1024: layers seconds 5.0" in titles
+    assert "Layers at T=16 B=64 N=1024: layers seconds none" in titles
+
+
+def test_contenders_may_be_measured_at_other_points_but_nobody_twice_at_one():
+    one, other = layers_record("norse", "lif", "dtype", [BASE]), layers_record("norse", "stl", "dtype", [BASE])
+    other["cell"]["settings"] = {"layers": {"axes": {"dtype": 2}}}
+    assert [table.title for table in layers_section(Cells.of([one, other])).tables][0] == "Layers at T=16 B=64 N=1024"
+    again = layers_record("norse", "lif", "dtype", [BASE], started="2026-02-01T00:00:00+00:00")
+    again["cell"]["settings"] = {"layers": {"axes": {"dtype": 2}}}
+    titles = [table.title for table in layers_section(Cells.of([one, other, again])).tables]
+    assert {"Layers at T=16 B=64 N=1024: layers axes dtype 1", "Layers at T=16 B=64 N=1024: layers axes dtype 2"} < {
+        *titles
+    }

@@ -7,6 +7,9 @@ import io
 import json
 import random
 import re
+import shutil
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
@@ -18,10 +21,11 @@ from synthetic_records import (
     make_record,
     suite_of,
     throughput_record,
-    train_record,
+    trained_records,
 )
 
 from spikemark.report import write_report
+from spikemark.suites.packed import pack
 from spikemark.suites.records import ResultsError, load_records, write_record
 
 SMALL = {"seeds": 2, "frameworks": ("reference", "norse"), "neurons": ("lif", "stl")}
@@ -35,6 +39,7 @@ def contents(paths):
 def test_files_are_named_after_the_suite(results, tmp_path):
     paths = write_report(results(suite_of(**SMALL)), tmp_path / "reports")
     assert [path.name for path in paths] == [
+        "quick-effects-accuracy.svg",
         "quick-energy-digits-mlp.svg",
         "quick-heat-digits-mlp.svg",
         "quick-noise-digits-mlp.svg",
@@ -91,15 +96,15 @@ def hostile_records():
     records = []
     for number in range(2):
         strange = {"system": HOSTILE, "neuron": HOSTILE, "dataset": HOSTILE, "framework": HOSTILE}
-        train = train_record("reference", "lif", number, cell=strange)
-        for row in train["measurements"]:
-            row.update({name: row[name] + HOSTILE for name in ("noise", "layer") if name in row})
-        train["environment"] = {HOSTILE: HOSTILE}
-        train["cell"]["route"] = {"kind": HOSTILE, "why": HOSTILE}
-        train["suite"] = f"../{HOSTILE}"
-        train["key"] = f"{number}"
-        records.append(train)
-        failed = make_record("train", "norse", "lif", number, status="failed", error=HOSTILE, suite=f"../{HOSTILE}")
+        for index, made in enumerate(trained_records("reference", "lif", number, cell=strange)):
+            for row in made["measurements"]:
+                row.update({name: row[name] + HOSTILE for name in ("noise", "layer", "profile") if name in row})
+            made["environment"] = {HOSTILE: HOSTILE}
+            made["route"] = {"kind": HOSTILE, "why": HOSTILE}
+            made["suite"] = f"../{HOSTILE}"
+            made["key"] = f"{number}-{index}"
+            records.append(made)
+        failed = make_record("accuracy", "norse", "lif", number, status="failed", error=HOSTILE, suite=f"../{HOSTILE}")
         records.append(failed)
     return records
 
@@ -140,12 +145,16 @@ def table_of(markdown: str, title: str) -> list[str]:
 def troubled(results):
     """A suite in which cells went wrong in every way."""
     kinds = ("reference", "norse")
-    records = [train_record(f, "lif", s) for f in kinds for s in range(2)] + [throughput_record("reference", "lif")]
+    records = [trained_records(f, "lif", s)[0] for f in kinds for s in range(2)] + [
+        throughput_record("reference", "lif")
+    ]
     records += [
-        make_record("train", "norse", "lif", 2, status="diverged", error="loss is NaN in epoch 3"),
-        make_record("train", "norse", "stl", 0, status="timeout", error="no result after 300 s"),
-        make_record("train", "norse", "stl", 1, status="failed", error="MemoryError: boom\nTraceback: /home/somebody"),
-        make_record("train", "norse", "diet", 0, status="failed", error="Unsupported: surrogate.relative, since ..."),
+        make_record("accuracy", "norse", "lif", 2, status="diverged", error="loss is NaN in epoch 3"),
+        make_record("accuracy", "norse", "stl", 0, status="timeout", error="no result after 300 s"),
+        make_record(
+            "accuracy", "norse", "stl", 1, status="failed", error="MemoryError: boom\nTraceback: /home/somebody"
+        ),
+        make_record("accuracy", "norse", "diet", 0, status="unsupported", error="surrogate.relative, since ..."),
         make_record("throughput", "norse", "lif", 0, status="failed", error=None),
         conformance_record("norse", "lif", measurements=[], status="timeout", error="too slow"),
     ]
@@ -178,11 +187,12 @@ def test_cells_without_a_result_are_listed_with_their_error(troubled, tmp_path):
 def test_tables_count_what_they_lack(troubled, tmp_path):
     write_report(troubled, tmp_path / "out")
     text = (tmp_path / "out" / "quick.md").read_text()
-    accuracy = table_of(text, "Test accuracy, best-validation epoch")
-    assert "(1 diverged)" in accuracy[2]
-    assert "1 failed, 1 timeout" in accuracy[3]
-    assert "not run" in accuracy[3]
-    assert "1 unsupported" in accuracy[4]
+    rows = table_of(text, "Test accuracy, best-validation epoch")[2:]
+    accuracy = {row.split("|")[1].strip(): row for row in rows}
+    assert "(1 diverged)" in accuracy["mlp-lif"]
+    assert "1 failed, 1 timeout" in accuracy["mlp-stl"]
+    assert "not run" in accuracy["mlp-stl"]
+    assert "1 unsupported" in accuracy["mlp-diet"]
     assert "1 timeout" in "\n".join(table_of(text, "### Spikes and gradients"))
 
 
@@ -217,9 +227,9 @@ def test_a_cell_run_again_counts_once(results, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"measurements": [{"metric": "accuracy", "value": None, "unit": "1"}]}, "accuracy is None"),
-        ({"measurements": [{"metric": "accuracy", "value": "high", "unit": "1"}]}, "accuracy is 'high'"),
-        ({"cell": {"seed": "first"}}, "cell.seed is 'first'"),
+        ({"measurements": [{"metric": "accuracy", "value": None, "unit": "1"}]}, "measurements.0.value: .* None"),
+        ({"measurements": [{"metric": "accuracy", "value": "high", "unit": "1"}]}, "measurements.0.value: .* 'high'"),
+        ({"route": {"kind": 3}}, "route.kind: .* 3"),
         ({"correct": "8:/w=="}, r"different sizes \(2, 8\)"),
     ],
 )
@@ -228,7 +238,7 @@ def test_records_that_make_no_sense_are_named(tmp_path, changes, message):
     folder.mkdir()
     records = [
         accuracy_record("reference", "lif", 0, [1, 0]),
-        accuracy_record("reference", "lif", 1, [1, 1], **changes),
+        accuracy_record("reference", "lif", 1, [1, 1]) | changes,
     ]
     for number, record in enumerate(records):
         (folder / f"{number}.json").write_text(json.dumps(record))
@@ -238,7 +248,7 @@ def test_records_that_make_no_sense_are_named(tmp_path, changes, message):
 
 
 def test_a_measurement_held_twice_is_named(results, tmp_path):
-    record = train_record("reference", "lif", 0)
+    record = trained_records("reference", "lif", 0)[0]
     record["measurements"].append({"metric": "accuracy", "value": 0.5, "unit": "fraction", "split": "test"})
     with pytest.raises(ResultsError, match=rf"record {record['key']} holds accuracy .* 2 times"):
         write_report(results([record]), tmp_path / "out")
@@ -253,7 +263,41 @@ def test_no_records_is_an_error(tmp_path):
 
 
 def test_only_failures_still_make_a_report(results, tmp_path):
-    folder = results([make_record("train", "norse", "lif", 0, status="failed", error="ValueError: no")])
+    folder = results([make_record("accuracy", "norse", "lif", 0, status="failed", error="ValueError: no")])
     text = next(p for p in write_report(folder, tmp_path / "out") if p.suffix == ".md").read_text()
     assert "ValueError: no" in text
     assert "plotly" not in (tmp_path / "out" / "quick.html").read_text().lower()
+
+
+def test_reports_are_rendered_without_torch(results, tmp_path):
+    folder = results(suite_of(seeds=2, frameworks=("reference",), neurons=("lif", "stl")))
+    code = (
+        "import sys; from pathlib import Path; from spikemark.report import write_report;"
+        f"made = write_report(Path({str(folder)!r}), Path({str(tmp_path / 'out')!r}));"
+        "print(len(made), sorted({'torch', 'spikemark_adapters'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    count, _, modules = done.stdout.strip().partition(" ")
+    assert int(count) >= 7
+    assert modules == "[]"
+
+
+def test_records_at_hand_a_folder_and_a_packed_file_give_the_same_report(results, tmp_path):
+    records = suite_of(seeds=2, frameworks=("reference",), neurons=("lif", "stl"))
+    folder = results(records, "results/quick")
+    (folder / "weights").mkdir()
+    (folder / "weights" / "0123.safetensors").write_bytes(b"no record")
+    at_hand = contents(write_report(records, tmp_path / "at-hand"))
+    assert contents(write_report(folder, tmp_path / "folder")) == at_hand
+    assert contents(write_report(tmp_path / "results", tmp_path / "above")) == at_hand
+    packed = pack(folder)
+    assert contents(write_report(packed, tmp_path / "packed")) == at_hand
+    with pytest.raises(ResultsError, match="both hold a suite 'quick'"):
+        write_report(tmp_path / "results", tmp_path / "twice")
+    shutil.rmtree(folder)
+    assert contents(write_report(tmp_path / "results", tmp_path / "packed-above")) == at_hand
+
+
+def test_no_records_at_hand_is_an_error(tmp_path):
+    with pytest.raises(ResultsError, match="no records"):
+        write_report([], tmp_path / "out")

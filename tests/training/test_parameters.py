@@ -1,59 +1,108 @@
-"""What is told of thresholds and decays before and after a training."""
+"""What training did to thresholds and decays: by hand, and through the loop."""
 
 import pytest
 import torch
 from torch import nn
 
-from spikemark import NEURONS, get_adapter
-from spikemark.methods.ltmd.graded import GradedNeurons
+from spikemark import NEURONS, SYSTEMS, get_adapter
+from spikemark.core.neurons import FrameworkNeuron
+from spikemark.data.loading import Dataset, Split
 from spikemark.networks.build import build_network
+from spikemark.training.build import build_system
+from spikemark.training.loop import train
 from spikemark.training.parameters import QUANTILES, changes, observed
+from spikemark.training.rule import Protocol
 
-REFERENCE = get_adapter("reference")
+
+def toy(shape=(4,), classes=2, n=32):
+    draws = torch.Generator().manual_seed(0)
+    split = Split(torch.rand(n, *shape, generator=draws), torch.arange(n) % classes)
+    return Dataset("toy", shape, classes, split, split, split)
 
 
-def test_by_hand():
-    layer = REFERENCE.neuron(NEURONS["stl"], (5,))
-    model = nn.Sequential(nn.Linear(2, 5), layer)
-    with torch.no_grad():
-        layer.raw_threshold.copy_(torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]))
-    before = observed(model)
-    with torch.no_grad():
-        layer.raw_threshold.copy_(torch.tensor([1.05, 2.3, -1.0, 0.0, 5.0]))
-    (change,) = changes(before, observed(model))
-    assert (change.layer, change.parameter, change.count) == ("1", "threshold", 5)
-    places = [round(4 * q) for q in QUANTILES]
-    assert change.first == tuple([1.0, 2.0, 3.0, 4.0, 5.0][place] for place in places)
-    assert change.last == pytest.approx([[-1.0, 0.0, 1.05, 2.3, 5.0][place] for place in places])
+def test_changes_by_hand():
+    first = {("hidden", "threshold"): torch.tensor([1.0, 2.0, -4.0, 0.0, 10.0]).double()}
+    # 11 % of 1 is a move, 5 % of 2 is none, 25 % of 4 is one, anything from 0 is one, 10 % of 10 is none.
+    last = {("hidden", "threshold"): torch.tensor([1.11, 1.9, -5.0, 0.001, 9.0]).double()}
+    (change,) = changes(first, last)
+    assert (change.layer, change.parameter, change.count) == ("hidden", "threshold", 5)
     assert change.share_moved == 3 / 5
-    assert change.share_not_positive == 2 / 5
+    assert change.share_not_positive == 1 / 5
+    assert change.first == (-4.0, -4.0, 0.0, 1.0, 2.0, 10.0, 10.0)
+    assert change.last == (-5.0, -5.0, 0.001, 1.11, 1.9, 9.0, 9.0)
+    assert len(QUANTILES) == len(change.first)
 
 
-@pytest.mark.parametrize(
-    ("neuron", "names"),
-    [("lif", []), ("plif", ["decay"]), ("stl", ["threshold"]), ("diet", ["threshold", "decay"])],
-)
-def test_only_what_is_learned_is_told(neuron, names):
-    model = build_network("mlp", REFERENCE, NEURONS[neuron], (1, 4, 4), 3, 0)
-    assert [name for layer, name in observed(model) if layer == "hidden1.neurons"] == names
+def test_quantiles_of_many_values():
+    values = {("layer", "decay"): torch.linspace(0, 1, 1001).double().flip(0)}
+    (change,) = changes(values, values)
+    assert change.last == pytest.approx(QUANTILES)
+    assert change.share_moved == 0
+    assert change.share_not_positive == 1 / 1001
 
 
-def test_values_are_effective_ones():
-    model = build_network("mlp", REFERENCE, NEURONS["plif"], (1, 4, 4), 3, 0)
-    assert observed(model)["hidden1.neurons", "decay"].item() == pytest.approx(0.5)
-    graded = GradedNeurons()
-    assert observed(graded)["", "threshold"].item() == pytest.approx(graded.threshold.item())
+def build(neuron):
+    return build_network("mlp", get_adapter("reference"), NEURONS[neuron], (4,), 2, 0, options={"hidden": (6,)})
 
 
-def test_thresholds_that_move_without_a_gradient_are_told():
-    model = build_network("srm-mnist-small", REFERENCE, NEURONS["srm"], (1, 28, 28), 10, 0, normalization="none")
-    assert [name for _, name in observed(model)] == ["threshold"] * 3
+def test_learned_parameters_are_seen_by_their_effective_values_and_fixed_ones_are_not():
+    assert observed(build("lif")) == {}
+    assert {key: len(values) for key, values in observed(build("stl")).items()} == {
+        ("hidden1.neurons", "threshold"): 6,
+        ("output.neurons", "threshold"): 20,
+    }
+    decays = observed(build("plif"))
+    assert decays.keys() == {("hidden1.neurons", "decay"), ("output.neurons", "decay")}
+    assert all(values.tolist() == [pytest.approx(0.5)] for values in decays.values())  # not the raw 0 behind a sigmoid
 
 
-def test_copies_do_not_follow_the_model():
-    model = build_network("mlp", REFERENCE, NEURONS["stl"], (1, 4, 4), 3, 0)
+def test_what_is_seen_are_copies():
+    model = build("stl")
     before = observed(model)
     with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.zero_()
-    assert all(bool((values > 1).all()) for values in before.values())
+        model.output.neurons.raw_threshold.mul_(2)
+    hidden, output = changes(before, observed(model))
+    assert (hidden.share_moved, output.share_moved) == (0.0, 1.0)
+
+
+def test_a_frameworks_own_neuron_shows_what_it_announces():
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.beta = nn.Parameter(torch.tensor(0.9))
+            self.other = nn.Parameter(torch.tensor(1.0))
+
+        def forward(self, currents):
+            return (currents > 0).float() * self.beta * self.other
+
+    neuron = FrameworkNeuron("torch", lambda shape, generator=None: Own(), learned=("beta",))
+    model = build_network("mlp", get_adapter("reference"), neuron, (4,), 2, 0, options={"hidden": (6,)})
+    assert {parameter for _, parameter in observed(model)} == {"beta"}
+
+
+def test_the_loop_reports_thresholds_that_move():
+    row = SYSTEMS["mlp-stl-threshold-lr-x10"]
+    model = build_system(row, get_adapter("reference"), (4,), 2, 0)
+    found = train(model, row.rule, toy(), Protocol(15, 8, "direct", 4), 0).parameters
+    assert [change.layer for change in found] == ["hidden1.neurons", "output.neurons"]
+    for change in found:
+        assert change.first == pytest.approx([2.0] * 7, abs=1e-3)
+        assert change.last[0] < change.last[-1]
+        assert change.last[-1] != change.first[-1]
+    for change, layer in zip(found, model.spiking_layers(), strict=True):
+        values = layer.threshold.detach().double()
+        assert change.last[0] == pytest.approx(values.min().item(), rel=1e-5)
+        assert change.share_moved == pytest.approx(((values - 2).abs() > 0.2).double().mean().item(), abs=0.05)
+
+
+def test_thresholds_that_take_the_weights_scale_are_seen_though_none_is_learnable():
+    row = SYSTEMS["time-count+"]
+    model = build_system(row, get_adapter("reference"), (1, 16, 16), 2, 0)
+    assert all(layer.learnables() == {} for layer in model.spiking_layers())
+    found = train(model, row.rule, toy((1, 16, 16)), Protocol(2, 8, "direct", 4), 0).parameters
+    assert [(change.layer, change.parameter, change.count) for change in found] == [
+        ("stage1.neurons", "threshold", 8),
+        ("stage2.neurons", "threshold", 16),
+        ("output.neurons", "threshold", 2),
+    ]
+    assert any(change.first != change.last for change in found)

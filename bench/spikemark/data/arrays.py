@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spikemark.data.card import Card, Kind
+from spikemark.data.card import Card, Kind, Sizes
 from spikemark.errors import DataError
 from spikemark.registry import register
 
@@ -61,7 +61,7 @@ def dataset(
             kind=kind,
             shape=tuple(shape),
             classes=classes,
-            samples=None,
+            samples=Sizes(),
             encoder=encoder,
             loader=partial(_pools, load),
             licence=licence,
@@ -125,7 +125,7 @@ def _pools(load: Load, card: Card, data_dir: Path | None) -> dict[SplitName, Poo
         raise DataError(
             f"{where}: gave {names}; expected train, test and perhaps validation, each as (samples, labels)"
         )
-    return {split: _pool(f"{where}, {split}", found[split]) for split in found}  # type: ignore[misc, index]
+    return {split: _pool(f"{where}, {split}", found[split]) for split in found}  # type: ignore[misc]
 
 
 def _pool(where: str, pair: Any) -> Pool:

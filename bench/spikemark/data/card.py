@@ -47,7 +47,7 @@ class Binning:
 
     def over(self, default: Binning) -> Binning:
         """This binning, with the fields that are None taken from `default`."""
-        names = self.__dataclass_fields__  # type: ignore[attr-defined]
+        names = self.__dataclass_fields__
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         return replace(default, **given)
 
@@ -76,6 +76,11 @@ class Sizes:
     train: Count | None = None
     validation: Count | None = None
     test: Count | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether all three are given."""
+        return None not in (self.train, self.validation, self.test)
 
 
 @checked
@@ -123,7 +128,7 @@ class Card:
         kind: "image" or "points" (static), "events" or "series" (with a time axis of their own).
         shape: of one sample at one time step; what the network sees.
         classes: number of classes.
-        samples: sizes of the whole splits; None where they are not known before reading.
+        samples: sizes of the whole splits; a size is None where it is not known before reading.
         encoder: the encoder used when a suite names none.
         loader: what reads the pools (`spikemark.data.pools.Loader`), or its ``module:function``.
         licence: as its publisher states it.
@@ -139,7 +144,7 @@ class Card:
     kind: Kind
     shape: Annotated[tuple[Count, ...], Field(min_length=1)]
     classes: Count
-    samples: Sizes | None
+    samples: Sizes
     encoder: str
     loader: str | Callable[..., Any]
     licence: str

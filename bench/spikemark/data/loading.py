@@ -84,12 +84,14 @@ def load_dataset(
     card = DATASETS[name] if binning is None else DATASETS[name].binned(binning)
     if not isinstance(card, Card):
         raise InputError(f"data set {name!r}: is a {type(card).__name__}; expected a Card, or use @dataset")
-    known = None if card.samples is None else _counts(name, card.samples, sizes or Sizes())
+    sizes = sizes or Sizes()
+    if card.samples.known:
+        _counts(name, card.samples, sizes)  # too many asked for is said before anything is read
     pools = _loader(card)(card, data_dir)
     for pool in pools.values():
         pool.check(card)
-    samples = card.samples or _found(pools)
-    counts = known or _counts(name, samples, sizes or Sizes())
+    samples = card.samples if card.samples.known else _found(pools)
+    counts = _counts(name, samples, sizes)
     chosen = _partition(card.name, samples, pools)
     splits = {split: _take(card, *chosen[split], counts[split]) for split in _SPLITS}
     return Dataset(name, card.shape, card.classes, **splits, steps=card.steps)

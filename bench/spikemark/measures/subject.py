@@ -56,6 +56,7 @@ class Subject:
     training_key: str | None = None
     weights: WeightStore | None = None
     fingerprints: dict[str, str] = field(default_factory=dict)
+    _failure: Exception | None = field(default=None, init=False)
 
     @cached_property
     def adapter(self) -> Adapter:
@@ -125,9 +126,17 @@ class Subject:
             spikemark.training.loop.DivergedError: training left the numbers, or the network fell silent.
             spikemark.training.loop.JobTimeoutError: time was up.
         """
+        if self._failure is not None:  # what half a training left must not be trained on for the next measure
+            raise self._failure
         found = self.weights.load(self.training_key) if self.weights and self.training_key else None
         if found is None:
-            found = train(self._untrained, self.trained_system.rule, self.dataset, self.protocol, self.seed, self.watch)
+            try:
+                found = train(
+                    self._untrained, self.trained_system.rule, self.dataset, self.protocol, self.seed, self.watch
+                )
+            except Exception as error:
+                self._failure = error
+                raise
             if self.weights and self.training_key:
                 self.weights.save(self.training_key, found)
         self.fingerprints.update(found.fingerprints)

@@ -96,7 +96,7 @@ def model(
         raise InputError(f"model {name!r}: steps: {steps} is below 1")
 
     def keep(build: Build) -> Build:
-        made = Model(name, build, framework, cast(Layout, layout), steps, source)
+        made = Model(name, build, framework, cast("Layout", layout), steps, source)
         neurons = NetworkNeuron(f"neurons of the model {name}, written for {framework}", framework, source)
         register("model", name, made, source=source)
         register("neuron", name, neurons, source=source)

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from spikemark.core.streams import stream_seed
 from spikemark.errors import InputError
 from spikemark.networks.dropout import Masked
-from spikemark.networks.stages import OwnWeights
+from spikemark.networks.stages import Foreign
 
 if TYPE_CHECKING:
     from spikemark.models.model import Layout
 
 
-class BuiltModel(Masked, OwnWeights):
+class BuiltModel(Masked, Foreign):
     """A module of a user's own.
 
     Whatever it draws in training comes from the stream that `Masked` has, not from torch's global generator.
@@ -39,6 +39,7 @@ class BuiltModel(Masked, OwnWeights):
         if not isinstance(module, nn.Module):
             raise InputError(f"model {name!r}: build gave a {type(module).__name__}; expected a torch module")
         self.name, self.layout, self.classes = name, layout, classes
+        self.held_input = layout == "B"
         self.module = module
         self._batch_first: bool | None = None
 

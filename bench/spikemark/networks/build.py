@@ -16,7 +16,7 @@ from spikemark.core.streams import generator, stream_seed
 from spikemark.errors import InputError
 from spikemark.networks.dropout import Masked
 from spikemark.networks.normalization import NORMALIZATIONS, Surroundings
-from spikemark.networks.stages import OwnWeights, SpikingNetwork
+from spikemark.networks.stages import Foreign, SpikingNetwork
 from spikemark.registry import Registry, registry
 
 NETWORKS: Registry[Callable[..., SpikingNetwork]] = registry("network")
@@ -152,7 +152,7 @@ def _name_streams(model: nn.Module, seed: int) -> None:
 
     Whatever the frameworks drew before plays no part. Neurons draw their own parameters.
     """
-    own = (FrameworkLayer, OwnWeights)
+    own = (FrameworkLayer, Foreign)
     inside = {id(m) for layer in model.modules() if isinstance(layer, own) for m in layer.modules()}
     for name, module in model.named_modules():
         if isinstance(module, Masked):

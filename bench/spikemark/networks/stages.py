@@ -90,8 +90,14 @@ class PopulationReadout(nn.Module):
         return populations.mean(-1)
 
 
-class OwnWeights:
-    """A part of a network whose layers keep the first weights that they were made with; draws follow the run's seed."""
+class Foreign:
+    """A network that was written elsewhere: its layers keep the first weights that they were made with.
+
+    Attributes:
+        held_input: whether it takes nothing but inputs that are the same at every step.
+    """
+
+    held_input = False
 
 
 class SpikingNetwork(nn.Sequential):

@@ -90,7 +90,8 @@ def compare(
         for side in (base, head)
     ]
     shared = [key for key in sides[0] if key in sides[1]]
-    if not shared:
+    failing = [name for name in set(head.broken) - set(base.broken) if name.rpartition(" seed ")[0] in base.cells]
+    if not shared and not failing:
         watched = f" with {', '.join(sorted(metrics))}" if metrics else ""
         raise InputError(f"{base.label} and {head.label} have no benchmark in common{watched}; nothing was compared")
     findings, warnings = _judge([(sides[0][key], sides[1][key]) for key in shared], base, head, limits, floors, paired)
@@ -121,7 +122,9 @@ def _judge(
     warnings: list[str] = []
     same_machine = base.machine == head.machine
     for before, after in pairs:
-        if before.kind == "exact":
+        if before.kind == "exact" and not set(before.exact) & set(after.exact):
+            warnings.append(f"{before.benchmark}: {before.label} has no seed in common and was not compared")
+        elif before.kind == "exact":
             findings.append(judge_exact(before, after, limits))
         elif before.kind == "score":
             lost = sorted(set(before.scores) - set(after.scores))

@@ -1,6 +1,7 @@
 """Noise floors: how far runs of the same code lie apart on one machine, kept beside the baseline they belong to.
 
-A floor is measured, never assumed: from at least three runs of the same code. One JSON object per line, a line per series.
+A floor is measured, never assumed: from at least three runs of the same code. One JSON object per line, one
+line per series.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """How many times as large the one side is: a median ratio with its bootstrap interval and one-sided tests.
 
-Knows positive numbers, nothing of where they come from. The tests of seeds and samples are in `spikemark.core.statistics`.
+Knows positive numbers, nothing of where they come from. The tests of seeds and samples are in
+`spikemark.core.statistics`.
 """
 
 from __future__ import annotations

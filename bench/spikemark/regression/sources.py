@@ -13,7 +13,7 @@ import orjson
 
 from spikemark.core.measurement import Measurement, Metric, unpack_correct
 from spikemark.errors import InputError
-from spikemark.measures.speed.points import Point
+from spikemark.measures.speed.points import label_of
 from spikemark.regression.series import TIME, Side, metric_of
 from spikemark.suites.packed import PACKED
 from spikemark.suites.records import SUFFIX, Cell, Record, iter_records, parse_record
@@ -68,7 +68,8 @@ def records_side(label: str, records: Iterable[Record]) -> Side:
     for name, editions in sorted(grouped.items(), key=lambda item: ("(" in item[0], item[0])):
         *older, newest = sorted(editions.values(), key=lambda some: max(record["started"] for record in some))
         if older:
-            what = difference(older[-1][0]["cell"], newest[0]["cell"], "earlier", "last")
+            kinds = [{**some[0]["cell"], "suite": some[0]["suite"]} for some in (older[-1], newest)]
+            what = difference(kinds[0], kinds[1], "earlier ones", "the last ones")
             side.notes.append(f"{name}: {sum(map(len, older))} older records are left out, since {what}")
         for record in sorted(newest, key=lambda record: record["started"]):
             _add_record(side, name, record)
@@ -102,7 +103,7 @@ def _machine(environment: dict[str, Any]) -> str:
 def _name(cell: Cell) -> str:
     """Of a benchmark: whose, where, and what is measured; accuracy goes without saying."""
     words = [cell["framework"], cell.get("system", cell["neuron"])]
-    words += [str(cell[name]) for name in ("dataset", "axis", "variant") if name in cell]  # type: ignore[literal-required]
+    words += [str(cell[name]) for name in ("dataset", "axis", "variant") if name in cell]
     return " ".join(words) + ("" if cell["measure"] == "accuracy" else f" ({cell['measure']})")
 
 
@@ -136,7 +137,7 @@ def _add_record(side: Side, name: str, record: Record) -> None:
 
 def _add_row(side: Side, name: str, seed: int, row: Measurement, metric: Metric) -> None:
     """Exact numbers of several layers are places of one; costs of several layers are several numbers, not repeats."""
-    layer = " ".join(str(row[part]) for part in ("layer", "input_kind") if part in row)  # type: ignore[literal-required]
+    layer = " ".join(str(row[part]) for part in ("layer", "input_kind") if part in row)
     label = _label(row) + (f" at {layer}" if layer and metric.rule == "cost" else "")
     # The framework's own default neuron is no neuron of ours: its numbers are shown, and judged when asked for.
     watched = metric.watched and row.get("track") != "native"
@@ -157,16 +158,9 @@ def _parts(row: Measurement) -> Iterator[str]:
     yield row.get("split", "") if row.get("split") != "test" else ""
     yield row.get("track", "") if row.get("track") != "matched" else ""
     yield f"under {row['noise']} {row.get('severity', '')}".strip() if "noise" in row else ""
-    yield f"at {_point(row['point'])}" if "point" in row else ""
-    told = [row[name] for name in ("profile", "dtype") if name in row]  # type: ignore[literal-required]
+    yield f"at {label_of(row['point'])}" if "point" in row else ""
+    told = [row[name] for name in ("profile", "dtype") if name in row]
     yield f"[{', '.join(told)}]" if told else ""
-
-
-def _point(point: dict[str, Any]) -> str:
-    try:
-        return Point.from_dict(point).label
-    except (KeyError, TypeError):
-        return " ".join(f"{name}={value}" for name, value in sorted(point.items()))
 
 
 def _add_benchmarks(side: Side, file: Path, data: dict[str, Any]) -> None:

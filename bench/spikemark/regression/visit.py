@@ -30,7 +30,7 @@ _WARM_CALLS = 50
 
 
 def time_in_turns(works: Mapping[str, Work], seconds: float) -> dict[str, list[float]]:
-    """Processor seconds a call of each work, one entry a round.
+    """Processor seconds per call of each work, one entry per round.
 
     Pairs of rounds start one work later, and the second of a pair runs backwards. Every turn begins with a call that is
     not timed: it brings back to the caches what the work before pushed out. Calibration and warm-up come first and
@@ -105,7 +105,8 @@ def layer_work(case: Mapping[str, Any]) -> Work:
 
     shape = tuple(case["shape"])
     random = torch.Generator().manual_seed(0)
-    layer = get_adapter(case["framework"]).neuron(NEURONS[case["neuron"]], shape, generator=random)
+    spec: Any = NEURONS[case["neuron"]]
+    layer = get_adapter(case["framework"]).neuron(spec, shape, generator=random)
     currents = 2 * torch.rand((case["steps"], case["batch"], *shape), generator=random)
 
     def forward() -> None:

@@ -5,6 +5,7 @@ This module knows records; its neighbours know what a report says about them, an
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,7 +14,6 @@ from typing import Any, Self
 
 from spikemark.core.measurement import FEATURES, Measurement, unpack_correct
 from spikemark.core.statistics import Runs
-from spikemark.measures.speed.points import Point
 from spikemark.report.model import DASH
 from spikemark.suites.records import Record, ResultsError, flat
 
@@ -22,6 +22,7 @@ REFERENCE = "reference"
 BASELINE = "lif"
 """The neuron that others are compared with, where it took part."""
 
+_FEW = 3
 _SHARED = ("sizes", "training", "encoding", "events")
 _AXES = (
     "measure", "subject", "framework", "neuron", "network", "system", "dataset", "axis", "seed", "variant", "settings",
@@ -112,29 +113,25 @@ class Cells:
 
         Records that do not have what differs (another framework, where one was upgraded) are in every edition.
         """
-        facets = [facets_of(record) for record in self]
-        values: dict[str, dict[str, str]] = {}
-        for record, found in zip(self, facets, strict=True):
-            for name, content in found.items():
-                text = json.dumps(content, sort_keys=True)
-                started = values.setdefault(name, {})
-                started[text] = max(started.get(text, ""), record["started"])
-        mixed = {
-            name: sorted(started, key=lambda text: (started[text], text), reverse=True)
-            for name, started in values.items()
-            if len(started) > 1
-        }
+        facets = [
+            {name: json.dumps(content, sort_keys=True) for name, content in facets_of(record).items()}
+            for record in self
+        ]
+        texts: dict[str, set[str]] = {}
+        for found in facets:
+            for name, text in found.items():
+                texts.setdefault(name, set()).add(text)
+        mixed = {name: sorted(several) for name, several in texts.items() if len(several) > 1}
         if not mixed:
             yield (), self
             return
-        marks = [
-            {name: json.dumps(content, sort_keys=True) for name, content in found.items() if name in mixed}
-            for found in facets
-        ]
-        for edition in _editions(mixed, marks):
-            own = [r for r, mark in zip(self, marks, strict=True) if mark.items() <= edition.items()]
-            words = [word for name, text in edition.items() for word in _peculiar(name, text, mixed[name])]
-            yield tuple(words), type(self)(tuple(own))
+        marks = [{name: text for name, text in found.items() if name in mixed} for found in facets]
+        for edition in _editions(mixed, zip((record["started"] for record in self), marks, strict=True)):
+            inside = [mark.items() <= edition.items() for mark in marks]
+            had = {name for mark, is_in in zip(marks, inside, strict=True) if is_in for name in mark}
+            words = [word for name in mixed if name in had for word in _peculiar(name, edition[name], mixed[name])]
+            own = tuple(record for record, is_in in zip(self, inside, strict=True) if is_in)
+            yield tuple(_few(words)), type(self)(own)
 
     def problems(self) -> str:
         """How many cells are left out and why, such as "1 failed, 2 timeout"; a training counts once."""
@@ -193,11 +190,14 @@ def facets_of(record: Record) -> dict[str, Mapping[str, Any]]:
     """What determines a result beside its axes, part by part; parts of one name must agree for results to be pooled."""
     cell = record["cell"]
     settings = cell["settings"]
-    own = {name: table for name, table in settings.items() if name not in _SHARED}
-    further = {name: value for name, value in cell.items() if name not in _AXES}
+    own = flat({name: table for name, table in settings.items() if name not in _SHARED})
+    # Where a contender was measured along an axis may differ from others': each number tells its own point.
+    places = {name: own.pop(name) for name in list(own) if "axis" in cell and name.split(".")[1] in ("axes", "phases")}
+    further = flat({name: value for name, value in cell.items() if name not in _AXES})
     facets: dict[str, Mapping[str, Any]] = {
         "settings": flat({name: settings[name] for name in _SHARED if name in settings}),
-        f"{cell['measure']} {cell.get('axis', '')}": flat({**own, **further}),
+        f"{cell['measure']} {cell.get('axis', '')}": own | further,
+        f"points {cell.get('axis', '')} {cell['framework']} {cell['neuron']}": places,
         f"framework {cell['framework']}": {cell["framework"]: cell.get("framework_version", "")},
     }
     if "system_definition" in cell:
@@ -205,24 +205,53 @@ def facets_of(record: Record) -> dict[str, Mapping[str, Any]]:
     return facets | {f"plug-in {name}": {name: digest} for name, digest in cell.get("plugins", {}).items()}
 
 
-def _editions(mixed: Mapping[str, list[str]], marks: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Choices of a text for each name: the newest of all, the second newest and so on, then what these miss."""
-    most = max(len(texts) for texts in mixed.values())
-    found = [{name: texts[min(i, len(texts) - 1)] for name, texts in mixed.items()} for i in range(most)]
-    for mark in marks:
-        if not any(mark.items() <= edition.items() for edition in found):
-            found.append(found[0] | dict(mark))
-    return found
+def _editions(mixed: Mapping[str, list[str]], marks: Iterable[tuple[str, Mapping[str, str]]]) -> list[dict[str, str]]:
+    """Choices of a text for each name, so that every mark is within one: marks of the newest records go together first.
+
+    Args:
+        mixed: all texts by name.
+        marks: of each record, when it was started and the texts that it has.
+    """
+    newest: dict[str, str] = {}
+    found: list[dict[str, str]] = []
+    distinct = {json.dumps([started, mark], sort_keys=True): mark for started, mark in marks}
+    for _, mark in sorted(distinct.items(), reverse=True):
+        newest = dict(mark) | newest
+        fitting = (edition for edition in found if all(edition.get(n, text) == text for n, text in mark.items()))
+        edition = next(fitting, None)
+        if edition is None:
+            found.append(dict(mark))
+        else:
+            edition.update(mark)
+    return [{name: edition.get(name, newest[name]) for name in mixed} for edition in found]
 
 
 def _peculiar(name: str, text: str, texts: Iterable[str]) -> Iterator[str]:
     """Words for what a text says that others of its name do not."""
-    own, all_ = json.loads(text), [json.loads(other) for other in texts]
-    for key in dict.fromkeys(key for content in all_ for key in content):
-        if len({json.dumps(content.get(key)) for content in all_}) > 1:
-            value = own.get(key, "none")
-            shown = str(value)[:8] if name.startswith("plug-in") else value
-            yield f"{key.removeprefix('training.').replace('.', ' ')} {'all' if value is None else shown}"
+    own, every = json.loads(text), [json.loads(other) for other in texts]
+    keys = dict.fromkeys(key for content in every for key in content)
+    differing = [key for key in keys if len({json.dumps(content.get(key, "none")) for content in every}) > 1]
+    kind, _, rest = name.partition(" ")
+    if len(differing) > _FEW and kind != "settings":
+        yield f"{rest if kind == 'system' else name.strip()} {_digest(text)}"
+        return
+    for key in differing:
+        value = own.get(key, "none")
+        shown = "all" if value is None else str(value)[:8] if kind == "plug-in" else value
+        is_path = kind not in ("plug-in", "framework")
+        yield f"{key.removeprefix('training.').replace('.', ' ') if is_path else key} {shown}"
+
+
+def _few(words: list[str]) -> list[str]:
+    """The words, cut where a title would not hold them; what is cut is still told apart."""
+    if len(words) <= 2 * _FEW:
+        return words
+    rest = words[2 * _FEW :]
+    return [*words[: 2 * _FEW], f"{len(rest)} more differences ({_digest(' '.join(rest))})"]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:6]
 
 
 def _fits(row: Measurement, features: Mapping[str, Any]) -> bool:
@@ -243,11 +272,3 @@ def _order(record: Record) -> tuple[Any, ...]:
         record["cell"]["seed"],
         record["key"],
     )
-
-
-def point_label(point: Mapping[str, Any]) -> str:
-    """A measurement's point as text; of points that are not those of layers, its names and values."""
-    try:
-        return Point.from_dict(point).label
-    except (KeyError, TypeError, IndexError):
-        return " ".join(f"{name}={value}" for name, value in sorted(point.items()))

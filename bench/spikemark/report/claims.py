@@ -220,7 +220,7 @@ def _overview(judged: Mapping[Claim, list[Row]], others: int) -> Table:
     columns = ("claim", "statement", "verdict", "rows", "published figures")
     note = "Reproduce a claim with the command below its table."
     if others:
-        note += f" {others} further claims compare systems that are not in these records."
+        note += f" Claims that compare systems which are not in these records: {others}."
     return Table("Every claim and its verdict", columns, tuple(rows), 5, note)
 
 

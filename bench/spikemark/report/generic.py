@@ -8,7 +8,8 @@ from typing import Any
 
 from spikemark.core.measurement import FEATURES, Measurement, Metric, identity
 from spikemark.core.statistics import Interval
-from spikemark.report.cells import Cells, point_label
+from spikemark.measures.speed.points import label_of
+from spikemark.report.cells import Cells
 from spikemark.report.model import ABSENT, DASH, Entry, Section, Table, decimals, estimate, n_entry, titled
 from spikemark.report.summary import interval_of
 
@@ -75,7 +76,7 @@ def _columns(rows: list[Measurement], metrics: Mapping[str, Metric]) -> tuple[di
 def _apart(row: Measurement) -> list[str]:
     """Words for what tells a row from others of its metric."""
     names = [name for name in FEATURES if name not in ("metric", "unit") and name in row]
-    return [point_label(row["point"]) if name == "point" else str(row[name]) for name in names]  # type: ignore[literal-required]
+    return [label_of(row["point"]) if name == "point" else str(row[name]) for name in names]  # type: ignore[literal-required]
 
 
 def _heading(row: Measurement, metrics: Mapping[str, Metric]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from spikemark.core.measurement import Measurement
-from spikemark.report.cells import Cells, axis
+from spikemark.report.cells import REFERENCE, Cells, axis
 from spikemark.report.model import ABSENT, Entry, Section, Table, Tone, number, titled
 
 ROUTES_READING = """\
@@ -35,7 +35,7 @@ def routes_section(cells: Cells) -> Section:
         for record in cells
         if "kind" in (route := record["route"])
     }
-    frameworks = list(dict.fromkeys(framework for framework, _ in routes))
+    frameworks = sorted({framework for framework, _ in routes}, key=lambda name: (name != REFERENCE, name))
     neurons = list(dict.fromkeys(neuron for _, neuron in routes))
     if not routes:
         return Section("Routes", "The records do not say how the frameworks compute their neurons.")

@@ -11,7 +11,8 @@ import pandas as pd
 
 from spikemark.core.measurement import FEATURES, Measurement, identity
 from spikemark.core.statistics import Interval, mean_interval, median_ratio_interval
-from spikemark.report.cells import Cells, axis, point_label, problem
+from spikemark.measures.speed.points import label_of
+from spikemark.report.cells import Cells, axis, problem
 from spikemark.suites.records import Record
 
 _AXES = ("measure", "dataset", "network", "variant", "axis", "framework", "system", "neuron")
@@ -49,7 +50,7 @@ def _measurements(contender: Cells) -> list[dict[str, Any]]:
         first = measured[0][1]
         named: dict[str, Any] = {name: first.get(name) for name in FEATURES}
         if "point" in first:
-            named["point"] = point_label(first["point"])
+            named["point"] = label_of(first["point"])
         is_headline = bool(headline) and identity(first) == _HEADLINE
         interval = mean_interval(headline, bounds=(0, 1)) if is_headline else interval_of([row for _, row in measured])
         runs = len({axis(record, "seed") for record, _ in measured})

@@ -1,4 +1,4 @@
-"""A normalization: divide by the running mean of the currents' magnitude."""
+"""A normalization: divide by the mean magnitude of each channel's currents, and shift nothing."""
 
 import torch
 from torch import nn
@@ -12,11 +12,11 @@ class Magnitude(nn.Module):
         self.register_buffer("mean", torch.ones(channels))
 
     def forward(self, currents):  # [T, B, C, ...]
-        shape = (-1, *(1 for _ in currents.shape[3:]))
+        mean = self.mean
         if self.training:
-            others = [axis for axis in range(currents.dim()) if axis != 2]
-            self.mean.lerp_(currents.detach().abs().mean(others), 0.1)
-        return currents / self.mean.view(shape)
+            mean = currents.abs().mean([axis for axis in range(currents.dim()) if axis != 2]) + 1e-5
+            self.mean.lerp_(mean.detach(), 0.1)
+        return currents / mean.view(-1, *(1 for _ in currents.shape[3:]))
 
 
 def magnitude(channels, around):

@@ -23,4 +23,4 @@ class Quarters(Dataset):
 
 @dataset("quarters", classes=4, shape=(1, 8, 8), licence="computed here", source="made for the documentation")
 def quarters():
-    return {"train": from_torch(Quarters(400, 0)), "test": from_torch(Quarters(100, 1000))}
+    return from_torch(Quarters(400, 0), Quarters(100, 1000))

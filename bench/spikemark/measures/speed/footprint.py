@@ -26,6 +26,7 @@ from typing import Protocol
 import torch
 
 from spikemark.measures.speed.machine import synchronizer
+from spikemark.registry import PluginError, load_plugin, loaded_plugins
 
 Run = Callable[[], object]
 
@@ -125,7 +126,7 @@ class _Helper:
     def ask(self, work: Work) -> Footprint:
         connection = self._connection or self._start()
         try:
-            connection.send_bytes(pickle.dumps(work))
+            connection.send_bytes(pickle.dumps((loaded_plugins(), pickle.dumps(work))))
             answer = connection.recv()
         except (EOFError, OSError) as error:
             self.close()
@@ -167,8 +168,11 @@ def serve(descriptor: int) -> None:
         except EOFError:
             return
         try:
-            work = pickle.loads(payload)  # imports the framework once, for all forks to come
-        except (ImportError, AttributeError, pickle.UnpicklingError):
+            plugins, pickled = pickle.loads(payload)
+            for plugin in plugins:
+                load_plugin(plugin)
+            work = pickle.loads(pickled)  # imports the framework once, for all forks to come
+        except (ImportError, PluginError, AttributeError, pickle.UnpicklingError):
             connection.send(traceback.format_exc())
             continue
         child = os.fork()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from spikemark.core.adapter import Adapter, SpikingLayer
 from spikemark.core.measurement import Measurement
@@ -22,7 +22,7 @@ from spikemark.measures.speed.footprint import Run, can_measure, footprint
 from spikemark.measures.speed.machine import copy_bandwidth, pinned_threads, synchronizer
 from spikemark.measures.speed.points import TRACKS, TrainingStep
 from spikemark.measures.speed.timing import Budget, Clock, Timings, interleave, rounded, timed_row
-from spikemark.networks.stages import SpikingNetwork
+from spikemark.networks.stages import Foreign, SpikingNetwork
 from spikemark.training.bptt import rates
 from spikemark.training.build import build_system
 from spikemark.training.losses import mse_rate
@@ -72,15 +72,20 @@ class NetworkWork:
             _replace_neurons(network, self.adapter)
         return network.to(self.device)
 
-    def inputs(self, batch: int) -> Tensor:
-        """Encoded samples ``[T, batch, *input_shape]``, uniform in 0..1; for the step "rule" the same at every step."""
-        drawn = 1 if self.step == "rule" else self.steps
+    def inputs(self, batch: int, *, held: bool = False) -> Tensor:
+        """Encoded samples ``[T, batch, *input_shape]``, uniform in 0..1.
+
+        Args:
+            batch: number of samples.
+            held: whether they must be the same at every step, as they are for the step "rule".
+        """
+        drawn = 1 if held or self.step == "rule" else self.steps
         frames = torch.rand((drawn, batch, *self.input_shape), generator=generator("throughput", "inputs"))
         return frames.to(self.device).expand(self.steps, *frames.shape[1:])
 
-    def unseen(self, batch: int) -> Callable[[], Tensor]:
+    def unseen(self, batch: int, *, held: bool = False) -> Callable[[], Tensor]:
         """Inputs for each call: for the step "rule" new ones, as rules may remember what they computed of a sample."""
-        inputs = self.inputs(batch)
+        inputs = self.inputs(batch, held=held)
         if self.step == "gradients":
             return lambda: inputs
         pixel, calls = inputs[0].flatten(1)[:, 0], count(1)
@@ -93,7 +98,7 @@ class NetworkWork:
 
     def forward(self, network: SpikingNetwork, batch: int) -> Run:
         """Inference of one batch, without gradients, in evaluation mode."""
-        inputs = self.unseen(batch)
+        inputs = self.unseen(batch, held=_holds(network))
 
         def run() -> None:
             with torch.no_grad():
@@ -104,7 +109,7 @@ class NetworkWork:
 
     def training(self, network: SpikingNetwork, batch: int) -> Run:
         """One batch in training mode: MSE on mean rates and gradients to all parameters, or the system's rule."""
-        inputs = self.unseen(batch)
+        inputs = self.unseen(batch, held=_holds(network))
         labels = torch.arange(batch, device=self.device) % self.classes
         network.train()
         if self.step == "rule":
@@ -160,9 +165,9 @@ def throughput(
 
     Returns:
         ``samples_per_second``, ``training_samples_per_second``, ``latency`` (s), each with ``_ratio``, ``peak_memory``
-        (bytes, of training) and ``first_call`` (s), of the track "matched" and, for the framework's own LIF, "native" (not
-        with step "rule": that LIF cannot stand in for neurons that a rule was made for); ``copy_bandwidth`` (bytes/s)
-        and ``threads`` of the machine.
+        (bytes, of training) and ``first_call`` (s), of the track "matched" and, for the framework's own LIF, "native"
+        (not with step "rule": that LIF cannot stand in for neurons that a rule was made for); ``copy_bandwidth``
+        (bytes/s) and ``threads`` of the machine.
         ``peak_memory`` and ``first_call`` of CPUs are measured on Linux only.
 
     Raises:
@@ -195,6 +200,10 @@ def throughput(
     rows.append({"metric": "copy_bandwidth", "value": rounded(bandwidth), "unit": "bytes/s"})
     rows.append({"metric": "threads", "value": float(pinned), "unit": "threads"})
     return rows
+
+
+def _holds(network: nn.Module) -> bool:
+    return isinstance(network, Foreign) and network.held_input
 
 
 def _contenders(matched: NetworkWork, reference: Adapter) -> dict[str, NetworkWork]:

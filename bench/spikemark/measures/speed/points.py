@@ -78,3 +78,11 @@ class Point:
     def from_dict(cls, data: Mapping[str, Any]) -> Point:
         """The point that `to_dict` wrote."""
         return cls(data["steps"], data["batch"], tuple(data["shape"]), data["dtype"], data["mode"])
+
+
+def label_of(point: Mapping[str, Any]) -> str:
+    """The ``point`` of a measurement as text; of one that is not a `Point`, its names and values."""
+    try:
+        return Point.from_dict(point).label
+    except (KeyError, TypeError):
+        return " ".join(f"{name}={value}" for name, value in sorted(point.items()))

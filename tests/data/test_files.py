@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from spikemark.data import cards, files, manage
-from spikemark.data.card import File
+from spikemark.data import files
+from spikemark.data.card import DATASETS, File
 from spikemark.data.files import data_table, fetch, verify
 from spikemark.data.loading import load_dataset
 from spikemark.errors import DataError
 
 
 @pytest.fixture
-def served(tiny, monkeypatch):
+def served(tiny, only_card):
     """The tiny set's files behind a local web server; gives the folder that it serves."""
 
     class Handler(http.server.SimpleHTTPRequestHandler):
@@ -25,11 +25,10 @@ def served(tiny, monkeypatch):
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    card = cards.DATASETS["tiny"]
+    card = DATASETS["tiny"]
     url = f"http://127.0.0.1:{server.server_port}"
     card = replace(card, files=tuple(replace(file, url=f"{url}/{file.path}") for file in card.files))
-    for module in (cards, manage):
-        monkeypatch.setattr(module, "DATASETS", {"tiny": card})
+    only_card(card)
     yield tiny
     server.shutdown()
     server.server_close()
@@ -38,7 +37,7 @@ def served(tiny, monkeypatch):
 def test_table_of_the_shipped_sets(monkeypatch):
     monkeypatch.delenv("SPIKEMARK_DATA", raising=False)
     rows = {row["name"]: row for row in data_table()}
-    assert list(rows) == list(cards.DATASETS)
+    assert list(rows) == list(DATASETS)
     assert rows["digits"]["present"] == "needs no files"
     assert rows["mnist"]["shape"] == "1 x 28 x 28"
     assert rows["mnist"]["test"] == 10_000
@@ -85,7 +84,7 @@ def test_fetch_refuses_a_damaged_file_that_is_there(served):
         fetch("tiny", served)
 
 
-def test_manifest_files_count(tiny, monkeypatch):
+def test_manifest_files_count(tiny, only_card):
     content = b"payload"
     lines = f"{hashlib.sha256(content).hexdigest()}  sub/a.bin\n{'0' * 64}  sub/b.bin\n".encode()
     folder = tiny / "Set" / "sub"
@@ -93,9 +92,8 @@ def test_manifest_files_count(tiny, monkeypatch):
     (tiny / "Set/SHA256SUMS").write_bytes(lines)
     (folder / "a.bin").write_bytes(content)
     (folder / "b.bin").write_bytes(content)
-    card = replace(cards.DATASETS["tiny"], files=(File("Set/SHA256SUMS", hashlib.sha256(lines).hexdigest()),))
-    for module in (cards, manage):
-        monkeypatch.setattr(module, "DATASETS", {"tiny": card})
+    card = replace(DATASETS["tiny"], files=(File("Set/SHA256SUMS", hashlib.sha256(lines).hexdigest()),))
+    only_card(card)
     assert data_table(tiny)[0]["present"] == "yes"
     (problem,) = verify("tiny", tiny)
     assert "b.bin is damaged" in problem
