@@ -296,8 +296,12 @@ def test_a_record_of_the_first_schema_is_named_with_its_schema(write, spikemark,
 
 
 def test_register_of_the_api_says_which_options_a_kind_takes():
-    with pytest.raises(InputError, match="register encoder 'mine': it takes no framework"):
+    with pytest.raises(InputError, match="register claim 'mine': it takes no framework"):
+        api.register("claim", "mine", object(), framework="torch")
+    with pytest.raises(InputError, match=r"register encoder 'mine': .*unexpected keyword argument 'framework'"):
         api.register("encoder", "mine", print, framework="torch")
+    with pytest.raises(InputError, match=r"register neuron 'mine': .*missing .* 'framework'"):
+        api.register("neuron", "mine", print)
 
 
 # --- what is imported ------------------------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
         claim,
         compare,
         conformance,
-        encoder,
         load_results,
         measure,
         network,
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from spikemark.core.frameworks import adapter_names, get_adapter
     from spikemark.core.neurons import NEURONS, Adaptation, Learnable, NeuronSpec, Surrogate, neuron
     from spikemark.data.arrays import dataset, from_arrays, from_tonic, from_torch
+    from spikemark.data.encoders import encoder
     from spikemark.measures.counting.operations import count_operations
     from spikemark.models.model import model
     from spikemark.noise.case import noise
@@ -41,13 +41,14 @@ __version__ = "0.2.0"
 
 _HOMES = {
     "spikemark.api": (
-        "Results", "claim", "compare", "conformance", "encoder", "load_results", "measure", "network", "register",
+        "Results", "claim", "compare", "conformance", "load_results", "measure", "network", "register",
         "report", "robustness", "rule", "run",
     ),
     "spikemark.core.adapter": ("Adapter", "Route", "SpikingLayer", "Unsupported"),
     "spikemark.core.frameworks": ("adapter_names", "get_adapter"),
     "spikemark.core.neurons": ("NEURONS", "Adaptation", "Learnable", "NeuronSpec", "Surrogate", "neuron"),
     "spikemark.data.arrays": ("dataset", "from_arrays", "from_tonic", "from_torch"),
+    "spikemark.data.encoders": ("encoder",),
     "spikemark.measures.counting.operations": ("count_operations",),
     "spikemark.models.model": ("model",),
     "spikemark.noise.case": ("noise",),

@@ -24,14 +24,12 @@ if TYPE_CHECKING:
     from spikemark.suites.runner import Summary
 
 __all__ = [
-    "Results", "claim", "compare", "conformance", "encoder", "load_results", "measure", "network", "plan", "register",
+    "Results", "claim", "compare", "conformance", "load_results", "measure", "network", "plan", "register",
     "report", "robustness", "rule", "run",
 ]  # fmt: skip
 
 network = registering("network")
 """``@network(name, source="")``: ``make(input_shape, classes, neurons, norm, **options) -> nn.Module``."""
-encoder = registering("encoder")
-"""``@encoder(name, source="")``: ``encode(inputs, steps, generator) -> [T, B, ...]``."""
 measure = registering("measure")
 """``@measure(name, source="")``: a subclass of `spikemark.measures.measure.Measure`."""
 rule = registering("rule")
@@ -41,6 +39,7 @@ claim = registering("claim")
 _DECORATORS: Mapping[str, str] = {
     "neuron": "spikemark.core.neurons",
     "dataset": "spikemark.data.arrays",
+    "encoder": "spikemark.data.encoders",
     "noise": "spikemark.noise.case",
     "model": "spikemark.models.model",
 }
@@ -59,10 +58,16 @@ def register(kind: str, name: str, value: Any, *, source: str = "", **options: A
 
     Raises:
         UnknownNameError: there is no such kind.
+        InputError: the decorator lacks an argument, or has no such one.
         spikemark.registry.PluginError: the name is taken; the message names both origins.
     """
     if kind in _DECORATORS and callable(value):
-        getattr(import_module(_DECORATORS[kind]), kind)(name, source=source, **options)(value)
+        decorator = getattr(import_module(_DECORATORS[kind]), kind)
+        try:
+            keep = decorator(name, source=source, **options)
+        except TypeError as error:
+            raise InputError(f"register {kind} {name!r}: {error}") from None
+        keep(value)
     elif options:
         raise InputError(f"register {kind} {name!r}: it takes no {', '.join(sorted(options))}")
     else:

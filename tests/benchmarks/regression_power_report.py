@@ -133,7 +133,7 @@ def exact_rows(folder):
     groups = {}
     for record in load_records(folder):
         if record["status"] == "ok":
-            axes = ("measure", "framework", "system", "dataset", "variant")
+            axes = ("measure", "framework", "system", "neuron", "dataset", "axis", "variant")
             key = tuple(record["cell"].get(axis) for axis in axes)
             groups.setdefault((*key, record["suite"]), []).append(record)
     cases = (

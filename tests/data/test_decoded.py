@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spikemark.data import cards, files
+from spikemark.data import files
+from spikemark.data.card import DATASETS
 from spikemark.data.decoded import cached
 from spikemark.data.pools import Pool
 from spikemark.errors import DataError
@@ -11,7 +12,7 @@ from spikemark.errors import DataError
 
 @pytest.fixture
 def card(tiny):
-    return cards.DATASETS["tiny"]
+    return DATASETS["tiny"]
 
 
 def test_built_once_and_read_back_alike(card):

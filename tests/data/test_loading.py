@@ -9,7 +9,7 @@ import torch
 from idx_files import idx
 
 from spikemark.core.streams import fingerprint
-from spikemark.data import cards, files
+from spikemark.data import files
 from spikemark.data.card import DATASETS, File, Sizes
 from spikemark.data.images import read_idx
 from spikemark.data.loading import load_dataset
@@ -67,7 +67,7 @@ def test_too_many_samples(sizes, message):
 
 @pytest.mark.parametrize("count", [0, -1, 1.5, True])
 def test_sizes_are_positive_whole_numbers(count):
-    with pytest.raises(ValueError, match=r"sizes\.test"):
+    with pytest.raises(ValueError, match=r"^test: "):
         Sizes(test=count)
 
 
@@ -100,7 +100,7 @@ def test_missing_file_without_network_is_one_line_that_names_it(tiny):
 
 
 def test_missing_file_without_address_names_what_to_do(tiny):
-    card = cards.DATASETS["tiny"]
+    card = DATASETS["tiny"]
     with pytest.raises(DataError, match="has no known download; put it in DIR/Tiny/x"):
         files.read(card, File("Tiny/x", "0" * 64), tiny)
 
@@ -137,12 +137,12 @@ def test_bad_idx_files(content, message):
 def test_pool_names_the_sample_with_a_label_outside_the_classes(tiny):
     pool = Pool(np.zeros((3, 1, 2, 3), np.uint8), np.array([0, 4, 1]), "file.gz")
     with pytest.raises(DataError, match=r"file.gz, sample 1: label 4, expected 0..3"):
-        pool.check(cards.DATASETS["tiny"])
+        pool.check(DATASETS["tiny"])
 
 
 def test_pool_with_the_wrong_shape_or_length(tiny):
     with pytest.raises(DataError, match="samples have shape"):
-        Pool(np.zeros((3, 1, 2, 2), np.uint8), np.zeros(3, np.int64), "x").check(cards.DATASETS["tiny"])
+        Pool(np.zeros((3, 1, 2, 2), np.uint8), np.zeros(3, np.int64), "x").check(DATASETS["tiny"])
     with pytest.raises(DataError, match="3 samples with 2 labels"):
         Pool(np.zeros((3, 1)), np.zeros(2, np.int64), "x")
 

@@ -70,7 +70,9 @@ def _measure(adapter: Adapter, reference: Adapter, **options) -> dict[str, Measu
     rows = throughput(adapter, reference, SYSTEM, (1, 4, 4), 3, PROTOCOL, **options)
     by_name = {(row.get("track"), row["metric"]): row for row in rows}
     assert len(by_name) == len(rows)
-    return {metric if track in (None, "matched") else f"{track} {metric}": row for (track, metric), row in by_name.items()}
+    return {
+        metric if track in (None, "matched") else f"{track} {metric}": row for (track, metric), row in by_name.items()
+    }
 
 
 @pytest.mark.usefixtures("no_footprint")

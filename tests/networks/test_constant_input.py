@@ -54,9 +54,7 @@ def test_one_value_per_channel_is_normalised_over_the_steps():
 @pytest.mark.parametrize("framework", ["reference", "snntorch", "norse", "spikingjelly"])
 def test_networks_give_the_same_spikes_and_gradients(name, norm, framework):
     models = [
-        build_network(
-            name, get_adapter(framework), NEURON, (1, 12, 12), 3, 0, normalization=norm, steps=STEPS
-        ).double()
+        build_network(name, get_adapter(framework), NEURON, (1, 12, 12), 3, 0, normalization=norm, steps=STEPS).double()
         for _ in range(2)
     ]
     x = 4 * frames()
@@ -84,5 +82,7 @@ def test_synapses_see_the_frame_once():
 def test_operations_are_counted_at_every_step():
     model = build_network("mlp", get_adapter("reference"), NEURONS["stl"], (1, 12, 12), 3, 0).eval()
     x = torch.rand(2, 1, 12, 12)
-    constant, copied = (count_operations(model, given) for given in (x.expand(STEPS, *x.shape), x.repeat(STEPS, 1, 1, 1, 1)))
+    constant, copied = (
+        count_operations(model, given) for given in (x.expand(STEPS, *x.shape), x.repeat(STEPS, 1, 1, 1, 1))
+    )
     assert constant == copied

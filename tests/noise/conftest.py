@@ -38,7 +38,7 @@ def bars():
 def trained(data, encoder, epochs):
     adapter = get_adapter("reference")
     model = build_network("mlp", adapter, SYSTEM.spec, data.shape, data.classes, 0, options={"hidden": (64,)})
-    train(model, SYSTEM, data, Protocol(epochs=epochs, batch_size=32, encoder=encoder, steps=STEPS), 0)
+    train(model, SYSTEM.rule, data, Protocol(epochs=epochs, batch_size=32, encoder=encoder, steps=STEPS), 0)
 
     def encode_step(batch, generator):
         return encode(encoder, batch, STEPS, generator)

@@ -11,6 +11,7 @@ from spikemark.data.loading import load_dataset
 from spikemark.errors import InputError
 from spikemark.noise import events
 from spikemark.noise.case import NOISES, Case
+from spikemark.noise.targets import draws_of_numpy
 
 pytest.importorskip("tonic", reason="tonic (extra 'events') is not installed")
 SENSOR, DURATION = (20, 10, 2), 100_000
@@ -27,7 +28,7 @@ ALL = [name for name, noise in NOISES.items() if noise.domain == "events"]
 
 def changed(make, level, recording=RECORDING, sensor=SENSOR, seed=0):
     before = recording.copy()
-    with events._draws_of_numpy(generator("noise", seed)) as random:
+    with draws_of_numpy(generator("noise", seed)) as random:
         after = make(sensor, DURATION, level, random)(recording)
     assert np.array_equal(recording, before)
     assert after.dtype == EVENT
@@ -95,7 +96,7 @@ def test_background_adds_the_named_number_everywhere():
 
 
 def test_hot_pixels_are_the_same_in_all_recordings():
-    with events._draws_of_numpy(generator("noise")) as random:
+    with draws_of_numpy(generator("noise")) as random:
         change = events.hot_pixels(SENSOR, DURATION, 0.02, random)
         one, two = change(RECORDING), change(RECORDING[::2])
     hot = []

@@ -121,5 +121,5 @@ def test_networks_without_the_disturbed_part_are_refused():
         NOISES["dead-neurons"].apply(empty, 1, generator("a")),
     ):
         pass
-    with pytest.raises(InputError, match="needs the adapter"), NOISES["decay-mismatch"].apply(empty, 1, generator("a")):
+    with pytest.raises(InputError, match="needs to know their framework"), NOISES["decay-mismatch"].apply(empty, 1, generator("a")):
         pass

@@ -177,7 +177,7 @@ def test_other_settings_are_tables_of_their_own():
 def test_contenders_may_be_measured_at_other_points_but_nobody_twice_at_one():
     one, other = layers_record("norse", "lif", "dtype", [BASE]), layers_record("norse", "stl", "dtype", [BASE])
     other["cell"]["settings"] = {"layers": {"axes": {"dtype": 2}}}
-    assert [table.title for table in layers_section(Cells.of([one, other])).tables][0] == "Layers at T=16 B=64 N=1024"
+    assert layers_section(Cells.of([one, other])).tables[0].title == "Layers at T=16 B=64 N=1024"
     again = layers_record("norse", "lif", "dtype", [BASE], started="2026-02-01T00:00:00+00:00")
     again["cell"]["settings"] = {"layers": {"axes": {"dtype": 2}}}
     titles = [table.title for table in layers_section(Cells.of([one, other, again])).tables]

@@ -16,7 +16,7 @@ from synthetic_records import (
 from spikemark.core.statistics import Interval
 from spikemark.report.accuracy import accuracy_section
 from spikemark.report.cells import Cells
-from spikemark.report.comparisons import compare, rank
+from spikemark.report.comparisons import paired_tests, rank
 from spikemark.report.energy import energy_section
 from spikemark.report.formats import plain
 from spikemark.report.model import MINUS, decimals, estimate, number, prefix, slug
@@ -86,8 +86,8 @@ def test_families_are_corrected_together():
     rng = np.random.default_rng(4)
     base = {seed: rng.normal(0, 1) for seed in range(5)}
     family = {str(i): ({s: v + rng.normal(0.4, 0.5) for s, v in base.items()}, base) for i in range(6)}
-    alone = {name: compare({name: pair})[name] for name, pair in family.items()}
-    together = compare(family)
+    alone = {name: paired_tests({name: pair})[name] for name, pair in family.items()}
+    together = paired_tests(family)
     assert min(test.p for test in together.values()) == pytest.approx(min(6 * test.p for test in alone.values()))
     assert all(together[name].detectable > alone[name].detectable for name in family)
 

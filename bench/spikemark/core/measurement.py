@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import (
+    Any,
+    Literal,
+    NotRequired,  # pydantic needs these on Python 3.11
+)
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, with_config
-from typing_extensions import NotRequired, TypedDict  # pydantic needs these on Python 3.11
+from typing_extensions import TypedDict
 
 Rule = Literal["exact", "score", "cost"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spikemark.data.card import Card, Kind, Sizes
-from spikemark.errors import DataError
+from spikemark.errors import DataError, InputError
 from spikemark.registry import register
 
 if TYPE_CHECKING:
@@ -56,19 +56,22 @@ def dataset(
     """
 
     def keep(load: Load) -> Load:
-        card = Card(
-            name=name,
-            kind=kind,
-            shape=tuple(shape),
-            classes=classes,
-            samples=Sizes(),
-            encoder=encoder,
-            loader=partial(_pools, load),
-            licence=licence,
-            source=source,
-            split="as its loader gives them; validation, where it gives none: a tenth of the training samples",
-            steps=steps,
-        )
+        try:
+            card = Card(
+                name=name,
+                kind=kind,
+                shape=tuple(shape),
+                classes=classes,
+                samples=Sizes(),
+                encoder=encoder,
+                loader=partial(_pools, load),
+                licence=licence,
+                source=source,
+                split="as its loader gives them; validation, where it gives none: a tenth of the training samples",
+                steps=steps,
+            )
+        except (InputError, TypeError) as error:
+            raise InputError(f"data set {name!r}: {error}") from None
         register("dataset", name, card, source=source)
         return load
 
@@ -119,7 +122,10 @@ def _stacked(samples: Any) -> tuple[Any, Any]:
 def _pools(load: Load, card: Card, data_dir: Path | None) -> dict[SplitName, Pool]:
     """A card's loader: the splits that the user's function gives, checked and in the form of ours."""
     where = f"data set {card.name!r}"
-    found = load()
+    try:
+        found = load()
+    except Exception as error:  # noqa: BLE001 (whatever a stranger's function raises is one line that names it)
+        raise DataError(f"{where}: its function raised {type(error).__name__}: {error}") from error
     if not isinstance(found, Mapping) or not {"train", "test"} <= found.keys() <= set(_SPLITS):
         names = ", ".join(map(str, found)) if isinstance(found, Mapping) else f"a {type(found).__name__}"
         raise DataError(
@@ -135,8 +141,11 @@ def _pool(where: str, pair: Any) -> Pool:
 
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         raise DataError(f"{where}: expected (samples, labels), found a {type(pair).__name__}")
-    inputs, labels = (np.asarray(part.detach().cpu() if hasattr(part, "detach") else part) for part in pair)
-    if labels.ndim != 1 or not (np.issubdtype(labels.dtype, np.integer)):
+    try:
+        inputs, labels = (np.asarray(part.detach().cpu() if hasattr(part, "detach") else part) for part in pair)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{where}: no arrays of samples and labels ({error})") from None
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise DataError(f"{where}: labels are {labels.dtype} of shape {labels.shape}; expected whole numbers [N]")
     return Pool(_unit(where, inputs), labels.astype(np.int64), where)
 
@@ -149,6 +158,8 @@ def _unit(where: str, inputs: NDArray[Any]) -> NDArray[np.uint8 | np.float32]:
         return inputs
     if not np.issubdtype(inputs.dtype, np.floating):
         raise DataError(f"{where}: samples are {inputs.dtype}; expected floats in 0..1 or bytes (uint8)")
+    if np.isnan(inputs).any():
+        raise DataError(f"{where}: sample {int(np.argwhere(np.isnan(inputs))[0][0])} holds NaN")
     values = inputs.astype(np.float32)
     if values.size and not (float(values.min()) >= 0 and float(values.max()) <= 1):
         raise DataError(f"{where}: samples range over {values.min():g} to {values.max():g}; expected floats in 0..1")

@@ -109,6 +109,8 @@ def _found(pools: Mapping[SplitName, Pool]) -> Sizes:
     """Sizes of a set that does not say them: validation is a tenth of the training samples, where it is not there."""
     sizes = {split: len(pool.labels) for split, pool in pools.items()}
     if "validation" not in sizes:
+        if sizes["train"] == 1:
+            raise DataError(f"{pools['train'].origin}: 1 sample; validation is a tenth of them, 1 at least")
         sizes["validation"] = max(1, sizes["train"] // 10)
         sizes["train"] -= sizes["validation"]
     if "test" not in sizes:

@@ -70,7 +70,7 @@ class Measure(Options, ABC):
         """What else determines the result, as plain data: the definitions of the entries that it uses."""
         return {}
 
-    def check(self, card: Card) -> None:  # noqa: B027 (most measures fit any data)
+    def check(self, card: Card) -> None:
         """That the measure makes sense for a data set.
 
         Raises:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from spikemark.core.statistics import Interval, Runs, mean_interval
 from spikemark.report.cells import BASELINE, REFERENCE, Cells
-from spikemark.report.comparisons import PairedTest, Ranking, compare, rank
+from spikemark.report.comparisons import PairedTest, Ranking, paired_tests, rank
 from spikemark.report.model import ABSENT, TIE, Entry, Section, Table, number, percent
 from spikemark.report.training import learning_chart, training_table
 
@@ -113,7 +113,7 @@ def _frameworks(where: str, group: Cells, results: Results) -> list[Table]:
     others = [name for name in names if name != base]
     rows, differences = [], []
     for (system,) in group.names("system"):
-        tests = compare({f: (results.get((f, system), {}), results.get((base, system), {})) for f in others})
+        tests = paired_tests({f: (results.get((f, system), {}), results.get((base, system), {})) for f in others})
         differences += [abs(test.difference.value) for test in tests.values()]
         entries = [tests[f].entry() if f in tests else Entry("no shared seed", tone="muted") for f in others]
         rows.append((Entry(system), *entries))

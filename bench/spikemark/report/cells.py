@@ -192,7 +192,9 @@ def facets_of(record: Record) -> dict[str, Mapping[str, Any]]:
     settings = cell["settings"]
     own = flat({name: table for name, table in settings.items() if name not in _SHARED})
     # Where a contender was measured along an axis may differ from others': each number tells its own point.
-    places = {name: own.pop(name) for name in list(own) if "axis" in cell and name.split(".")[1] in ("axes", "phases")}
+    places = {
+        name: own.pop(name) for name in list(own) if "axis" in cell and name.split(".")[1:2] in (["axes"], ["phases"])
+    }
     further = flat({name: value for name, value in cell.items() if name not in _AXES})
     facets: dict[str, Mapping[str, Any]] = {
         "settings": flat({name: settings[name] for name in _SHARED if name in settings}),

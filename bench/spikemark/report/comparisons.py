@@ -55,7 +55,7 @@ class PairedTest:
         return Entry("< 0.001" if self.p < 0.001 else f"{self.p:.3f}", self.p)
 
 
-def compare(family: Mapping[str, tuple[Runs, Runs]]) -> dict[str, PairedTest]:
+def paired_tests(family: Mapping[str, tuple[Runs, Runs]]) -> dict[str, PairedTest]:
     """Paired tests that share one 5 %; pairs without a shared seed are left out."""
     shared = {name: sorted(set(a) & set(b)) for name, (a, b) in family.items()}
     differences = {name: paired_difference(*family[name]) for name, seeds in shared.items() if seeds}
@@ -104,7 +104,7 @@ def rank(results: Mapping[str, Runs], baseline: str | None = None) -> Ranking:
         return Ranking(None, {}, None, {})
 
     def against(opponent: str) -> dict[str, PairedTest]:
-        return compare({name: (runs, present[opponent]) for name, runs in present.items() if name != opponent})
+        return paired_tests({name: (runs, present[opponent]) for name, runs in present.items() if name != opponent})
 
     best = max(present, key=lambda name: mean_interval(present[name]).value)
     if baseline not in present:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from spikemark.core.statistics import Interval, Verdict, mean_interval
 from spikemark.report import charts, figures
 from spikemark.report.cells import BASELINE, Cells
-from spikemark.report.comparisons import compare
+from spikemark.report.comparisons import paired_tests
 from spikemark.report.curves import (
     SeededCurve,
     corruption_error,
@@ -122,7 +122,7 @@ def _rows(
 ) -> tuple[list[tuple[Entry, ...]], dict[str, Verdict]]:
     # Less is better here, and tests are written for more is better.
     negated = {system: {seed: -value for seed, value in runs.items()} for system, runs in relative.items()}
-    tests = compare({s: (runs, negated[baseline]) for s, runs in negated.items() if s != baseline})
+    tests = paired_tests({s: (runs, negated[baseline]) for s, runs in negated.items() if s != baseline})
     rows = []
     for system, runs in absolute.items():
         row = [Entry(framework), Entry(system), _entry(mean_interval(runs))]

@@ -3,7 +3,7 @@ import torch
 
 from spikemark.core.streams import generator
 from spikemark.errors import InputError
-from spikemark.noise import images
+from spikemark.noise import input as images
 
 GREY = torch.full((2, 1, 60, 60), 0.5)
 
