@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from spikemark.core.streams import generator
-from spikemark.data.encoders import ENCODERS, encode
+from spikemark.data.encoders import ENCODERS, encode, encoder
+from spikemark.errors import InputError
 
 
 @pytest.fixture
@@ -67,4 +68,35 @@ def test_bad_requests(images):
         encode("direct", images, 0, generator("e"))
     with pytest.raises(KeyError, match="did you mean 'poisson'"):
         encode("poison", images, 3, generator("e"))
-    assert set(ENCODERS) == {"direct", "poisson", "latency", "frames"}
+
+
+def test_a_constant_encoder_says_so(images):
+    assert {"direct", "poisson", "latency", "frames"} <= set(ENCODERS)
+    for name in ("direct", "poisson", "latency"):
+        steps = encode(name, images, 3, generator("e"))
+        assert ENCODERS[name].constant == bool((steps == steps[0]).all())
+
+
+def test_poisson_draws_sample_after_sample(images):
+    whole, random = encode("poisson", images, 7, generator("e")), generator("e")
+    parts = [encode("poisson", part, 7, random) for part in images.split(2)]
+    assert torch.equal(torch.cat(parts, dim=1), whole)
+    assert whole.is_contiguous()
+
+
+@pytest.mark.usefixtures("registries_as_before")
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda inputs, steps, g: inputs.expand(2, *inputs.shape), r"gave float32 of shape \[2, 5, 1, 4, 4\]"),
+        (lambda inputs, steps, g: inputs, r"gave float32 of shape \[5, 1, 4, 4\]; expected float32 of shape \[T = 3"),
+        (lambda inputs, steps, g: inputs.expand(3, *inputs.shape) > 0.5, "gave bool of shape"),
+        (lambda inputs, steps, g: inputs.numpy(), "gave a ndarray; expected float32"),
+        (lambda inputs, steps, g: torch.zeros(3, 5), r"gave float32 of shape \[3, 5\]; expected"),
+    ],
+)  # fmt: skip
+def test_what_an_encoder_gives_is_checked(images, function, message):
+    encoder("mine")(function)
+    with pytest.raises(InputError, match=f"^encoder 'mine': {message}") as caught:
+        encode("mine", images, 3, generator("e"))
+    assert "\n" not in str(caught.value)

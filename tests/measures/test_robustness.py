@@ -12,18 +12,19 @@ from spikemark.data.card import Sizes
 from spikemark.data.encoders import encode
 from spikemark.data.loading import load_dataset
 from spikemark.errors import InputError
-from spikemark.measures import robustness as measure
-from spikemark.measures.noisy_accuracy import (
+from spikemark.measures import noisy_accuracy
+from spikemark.measures.noisy_accuracy import robustness
+from spikemark.measures.robustness import Robustness
+from spikemark.networks.build import build_network
+from spikemark.noise.case import NOISES as NOISES_BY_NAME
+from spikemark.report.curves import (
     corruption_error,
     half_margin_severity,
     mean_accuracy,
     mean_over_noises,
     normalised_area,
     relative_corruption_error,
-    robustness,
 )
-from spikemark.networks.build import build_network
-from spikemark.noise.case import NOISES as NOISES_BY_NAME
 
 NOISES = ("gaussian", "salt-and-pepper", "spike-deletion")
 
@@ -90,12 +91,12 @@ def test_no_more_inferences_than_needed():
 def test_same_noise_whatever_the_network_and_what_ran_before(samples):
     build = partial(build_network, "mlp", get_adapter("reference"), input_shape=(1, 6, 6), classes=3)
     small = {"hidden": (30,)}
-    _, first = run(build(spec=NEURONS["lif"], seed=0, options=small), samples)
+    _, first = run(build(neuron=NEURONS["lif"], seed=0, options=small), samples)
     torch.rand(17)
-    _, second = run(build(spec=NEURONS["stl"], seed=5, options=small), samples, noises=NOISES[::-1])
+    _, second = run(build(neuron=NEURONS["stl"], seed=5, options=small), samples, noises=NOISES[::-1])
     assert first == second
     # A wider network draws more for its spikes, but meets the same samples.
-    _, third = run(build(spec=NEURONS["lif"], seed=0, options={"hidden": (31,)}), samples)
+    _, third = run(build(neuron=NEURONS["lif"], seed=0, options={"hidden": (31,)}), samples)
     assert {key for key in first if first[key] != third[key]} == {"noise:spike-deletion:1", "noise:spike-deletion:3"}
 
 
@@ -110,11 +111,11 @@ def test_repeats_exactly_and_leaves_everything_as_it_was(model, samples):
 
 
 def test_noisy_samples_are_made_once_and_only_for_the_same_samples(model, samples, monkeypatch):
-    monkeypatch.setattr(measure, "_NOISY", measure._Store(limit=2 * samples[0].nbytes))
+    monkeypatch.setattr(noisy_accuracy, "_NOISY", noisy_accuracy._Store(limit=2 * samples[0].nbytes))
     calls = []
     noise = NOISES_BY_NAME["gaussian"]
-    counted = replace(noise, perturb=lambda *arguments: calls.append(1) or noise.perturb(*arguments))
-    monkeypatch.setattr(measure, "NOISES", lambda name: counted)
+    counted = replace(noise, function=lambda *arguments: calls.append(1) or noise.function(*arguments))
+    monkeypatch.setattr(noisy_accuracy, "NOISES", {"gaussian": counted})
     first = run(model, samples, ["gaussian"], (1, 2, 3))
     assert len(calls) == 3
     # Two sets fit; the third is made anew, with the same result.
@@ -123,7 +124,7 @@ def test_noisy_samples_are_made_once_and_only_for_the_same_samples(model, sample
     shifted = samples[0].roll(1, 0), samples[1]
     assert run(model, shifted, ["gaussian"], (1,))[1]["noise:gaussian:1"] != first[1]["noise:gaussian:1"]
     assert len(calls) == 5
-    monkeypatch.setattr(measure, "_NOISY", measure._Store(limit=0))
+    monkeypatch.setattr(noisy_accuracy, "_NOISY", noisy_accuracy._Store(limit=0))
     assert run(model, samples, ["gaussian"], (1, 2, 3)) == first
     assert len(calls) == 8
 
@@ -154,6 +155,15 @@ def test_bad_requests(model, samples):
         run(model, (samples[0][:0], samples[1][:0]))
     with pytest.raises(InputError, match="the Brightness has none"):
         run(Brightness(), samples, noises=["spike-deletion"])
+
+
+def test_settings_name_each_noise_and_severity_once():
+    with pytest.raises(InputError, match="noises: named twice: gaussian"):
+        Robustness(noises=("gaussian", "shot", "gaussian"))
+    with pytest.raises(InputError, match="severities: named twice: 3"):
+        Robustness(severities=(3, 1, 3))
+    with pytest.raises(InputError, match=r"noises: .*did you mean 'gaussian'"):
+        Robustness(noises=("gausian",))
 
 
 CURVE = {0: 0.9, 1: 0.8, 2: 0.7, 3: 0.5, 4: 0.3, 5: 0.1}

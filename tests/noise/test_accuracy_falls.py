@@ -12,6 +12,7 @@ import torch
 from spikemark.core.frameworks import get_adapter
 from spikemark.core.streams import generator
 from spikemark.networks.build import build_network
+from spikemark.noise.adversary import other_framework, other_surrogate
 from spikemark.noise.case import NOISES, SEVERITIES
 
 # Noises that change little here, for reasons of their own: a rate readout hardly sees times, eight steps leave a decay
@@ -93,3 +94,16 @@ def test_frameworks_agree_on_the_same_weights(noise, framework, request):
         with noise.apply(contender, 4, generator("noise", noise.name)) as disturbed:
             found.append(accuracy(disturbed))
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("framework", ["reference", "snntorch"])
+def test_transferred_attacks_take_the_oracle_or_another_framework_than_it(framework, digits):
+    pytest.importorskip(framework if framework != "reference" else "torch")
+    case = replace(digits, model=twin(framework, digits.model), adapter=get_adapter(framework))
+    elsewhere, again = other_framework(case).spiking_layers(), other_surrogate(case).spiking_layers()
+    for layer, moved, changed in zip(case.model.spiking_layers(), elsewhere, again, strict=True):
+        assert moved.oracle != layer.oracle == (framework == "reference")
+        assert moved.spec == layer.spec
+        assert type(changed) is type(layer)
+        assert changed.spec.surrogate != layer.spec.surrogate
+        assert torch.equal(changed.threshold, layer.threshold)

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from spikemark.core.frameworks import get_adapter
-from spikemark.core.neurons import NEURONS
+from spikemark.core.neurons import NEURONS, FrameworkNeuron, NeuronSpec
 from spikemark.core.streams import generator
 from spikemark.data.encoders import encode
 from spikemark.errors import InputError
@@ -12,6 +12,7 @@ from spikemark.noise import hardware
 from spikemark.noise.case import NOISES, Case
 
 WEIGHTS = torch.linspace(-1, 1, 20_001)
+SPECS = sorted(name for name, neuron in NEURONS.items() if isinstance(neuron, NeuronSpec))
 
 
 def test_weight_mismatch_is_relative():
@@ -87,7 +88,7 @@ def test_dead_and_firing_neurons_are_the_named_fraction_and_always_the_same():
         assert (stuck >= healthy).all()
 
 
-@pytest.mark.parametrize("neuron", sorted(NEURONS))
+@pytest.mark.parametrize("neuron", SPECS)
 @pytest.mark.parametrize("parameter", ["threshold", "decay"])
 def test_neuron_mismatch_spreads_one_parameter_and_keeps_the_other(neuron, parameter):
     case = make_case(neuron)
@@ -104,7 +105,7 @@ def test_neuron_mismatch_spreads_one_parameter_and_keeps_the_other(neuron, param
             assert after.spec.reset == before.spec.reset
 
 
-@pytest.mark.parametrize("neuron", sorted(NEURONS))
+@pytest.mark.parametrize("neuron", SPECS)
 def test_neurons_built_anew_without_mismatch_give_the_same_spikes(neuron):
     case = make_case(neuron)
     for parameter in ("threshold", "decay"):
@@ -121,5 +122,32 @@ def test_networks_without_the_disturbed_part_are_refused():
         NOISES["dead-neurons"].apply(empty, 1, generator("a")),
     ):
         pass
-    with pytest.raises(InputError, match="needs to know their framework"), NOISES["decay-mismatch"].apply(empty, 1, generator("a")):
+    with (
+        pytest.raises(InputError, match="needs to know their framework"),
+        NOISES["decay-mismatch"].apply(empty, 1, generator("a")),
+    ):
         pass
+
+
+class Halves(nn.Module):
+    """Neurons that no spec describes."""
+
+    def forward(self, currents):
+        return (currents > 0.5).to(currents.dtype)
+
+
+def test_noise_on_spikes_and_neurons_reaches_neurons_without_a_spec_but_mismatch_does_not():
+    neuron = FrameworkNeuron("torch", lambda shape, generator=None: Halves())
+    adapter = get_adapter("reference")
+    model = build_network("mlp", adapter, neuron, (1, 8, 8), 3, 0, options={"hidden": (50,)}).eval()
+    inputs = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    case = Case(model, inputs, torch.arange(6) % 3, lambda x, g: encode("direct", x, 8, g), adapter)
+    for name in ("spike-insertion", "firing-neurons"):
+        with NOISES[name].apply(case, 5, generator("a")) as disturbed:
+            assert (spikes_of(disturbed) > spikes_of(case)).any()
+    for name in ("threshold-mismatch", "decay-mismatch"):
+        with (
+            pytest.raises(InputError, match="from their spec; a FrameworkLayer has none"),
+            NOISES[name].apply(case, 1, generator("a")),
+        ):
+            pass

@@ -98,7 +98,8 @@ def from_tonic(train: Any, test: Any, transform: Callable[[Any], Any]) -> dict[s
     Args:
         train: training recordings.
         test: test recordings.
-        transform: from the events of one recording to an array ``[steps, *shape]``, such as ``tonic.transforms.ToFrame``.
+        transform: from the events of one recording to an array ``[steps, *shape]``, such as
+            ``tonic.transforms.ToFrame``.
     """
     import numpy as np
 
@@ -124,7 +125,7 @@ def _pools(load: Load, card: Card, data_dir: Path | None) -> dict[SplitName, Poo
     where = f"data set {card.name!r}"
     try:
         found = load()
-    except Exception as error:  # noqa: BLE001 (whatever a stranger's function raises is one line that names it)
+    except Exception as error:  # whatever a stranger's function raises is one line that names it
         raise DataError(f"{where}: its function raised {type(error).__name__}: {error}") from error
     if not isinstance(found, Mapping) or not {"train", "test"} <= found.keys() <= set(_SPLITS):
         names = ", ".join(map(str, found)) if isinstance(found, Mapping) else f"a {type(found).__name__}"

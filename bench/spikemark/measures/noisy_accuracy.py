@@ -1,8 +1,8 @@
 """Accuracy under noise of a network trained once.
 
-This module evaluates cases; `spikemark.noise` disturbs them. Draws depend on data set, noise, severity and seed alone, so
-every framework and neuron meets the same ones, as the fingerprints prove; and every seed meets others, so that intervals
-hold for the noise and not for one draw of it.
+This module evaluates cases; `spikemark.noise` disturbs them. Draws depend on data set, noise, severity and seed alone,
+so every framework and neuron meets the same ones, as the fingerprints prove; and every seed meets others, so that
+intervals hold for the noise and not for one draw of it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from spikemark.core.streams import fingerprint, generator
 from spikemark.data.recordings import Recordings
 from spikemark.errors import InputError
 from spikemark.noise.case import NOISES, Case, EncodeStep, Noise
+from spikemark.training.loop import scores
 
 
 def robustness(
@@ -143,8 +144,8 @@ def _accuracy(case: Case, dataset_name: str, batch_size: int) -> float:
     correct = 0
     batches = zip(torch.split(case.inputs, batch_size), torch.split(case.labels, batch_size), strict=True)
     for inputs, labels in batches:
-        outputs: Tensor = case.model(case.encode_step(inputs, random).to(device))
-        correct += int((outputs.mean(0).argmax(1).cpu() == labels).sum())
+        outputs = scores(case.model, case.encode_step(inputs, random).to(device))
+        correct += int((outputs.argmax(1).cpu() == labels).sum())
     return correct / len(case.labels)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, field_validator
 
 from spikemark.core.measurement import Measurement, Metric
+from spikemark.core.options import each_once
 from spikemark.measures.measure import Measure
 from spikemark.noise.case import NOISES
 from spikemark.registry import known
@@ -34,7 +35,12 @@ class Robustness(Measure):
     @field_validator("noises")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return known("noise", names)
+        return known("noise", each_once(names))
+
+    @field_validator("severities")
+    @classmethod
+    def _no_doubles(cls, severities: tuple[int, ...]) -> tuple[int, ...]:
+        return each_once(severities)
 
     def run(self, subject: Subject) -> list[Measurement]:
         """See `Measure.run`."""

@@ -193,7 +193,7 @@ def noise(
         try:
             row = Noise(
                 name, domain, tuple(levels), unit, function, on or _TARGETS.get(domain, "case"),  # type: ignore[arg-type]
-                tuple(kinds) if kinds is not None else _KINDS.get(domain, ()), summary, source, polarities, sample_major,
+                _KINDS.get(domain, ()) if kinds is None else tuple(kinds), summary, source, polarities, sample_major,
             )  # fmt: skip
         except (InputError, TypeError) as error:
             raise InputError(f"noise {name!r}: {error}") from None

@@ -1,4 +1,4 @@
-"""Attacks through the surrogate gradient: foolbox searches on the network and its encoder as one function of samples."""
+"""Attacks through the surrogate gradient: foolbox searches on network and encoder as one function of the samples."""
 
 from __future__ import annotations
 

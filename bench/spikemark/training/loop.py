@@ -15,13 +15,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from spikemark.core.streams import fingerprint, generator
 from spikemark.data.encoders import encode
 from spikemark.data.loading import Dataset, Split
 from spikemark.networks.stages import SpikingNetwork
-from spikemark.training.bptt import rates
 from spikemark.training.memory import saved_for_backward
 from spikemark.training.parameters import ParameterChange, changes, observed
 from spikemark.training.rule import Learner, Protocol, Rule
@@ -104,8 +103,17 @@ def evaluate(model: SpikingNetwork, split: Split, protocol: Protocol, watch: Wat
     batches = []
     for inputs in split.inputs.split(protocol.batch_size):
         watch.check()
-        batches.append(rates(model, encode(protocol.encoder, inputs, protocol.steps, random).to(device)).cpu())
+        batches.append(scores(model, encode(protocol.encoder, inputs, protocol.steps, random).to(device)).cpu())
     return torch.cat(batches)
+
+
+def scores(model: nn.Module, inputs: Tensor) -> Tensor:
+    """Mean outputs ``[B, classes]`` over the steps for encoded inputs ``[T, B, ...]``, added up in the order of steps.
+
+    `Tensor.mean` adds in an order that follows from the batch size, whose last bit decides between equal classes.
+    """
+    outputs: Tensor = model(inputs)
+    return outputs.cumsum(0)[-1] / len(outputs)
 
 
 def accuracy(outputs: Tensor, labels: Tensor) -> float:
