@@ -39,7 +39,6 @@ def contents(paths):
 def test_files_are_named_after_the_suite(results, tmp_path):
     paths = write_report(results(suite_of(**SMALL)), tmp_path / "reports")
     assert [path.name for path in paths] == [
-        "quick-effects-accuracy.svg",
         "quick-energy-digits-mlp.svg",
         "quick-heat-digits-mlp.svg",
         "quick-noise-digits-mlp.svg",

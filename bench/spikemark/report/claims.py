@@ -86,10 +86,10 @@ class Row:
 def claims_sections(cells: Cells) -> list[Section]:
     """One row per claim and all effects at a glance, then every contrast in numbers.
 
-    Claims of which no contrast has both of its sides in the records are left out; no section where that is all.
+    A claim is left out unless every contrast has both of its sides in the records; no section where none remains.
     """
     rows = {claim: judge(claim, cells) for claim in registered()}
-    judged = {claim: found for claim, found in rows.items() if any(row.dataset != DASH for row in found)}
+    judged = {claim: found for claim, found in rows.items() if found and all(row.dataset != DASH for row in found)}
     if not judged:
         return []
     claims, contrasts = Section("Claims", READING), Section("Contrasts", JUDGING)
@@ -220,7 +220,7 @@ def _overview(judged: Mapping[Claim, list[Row]], others: int) -> Table:
     columns = ("claim", "statement", "verdict", "rows", "published figures")
     note = "Reproduce a claim with the command below its table."
     if others:
-        note += f" Claims that compare systems which are not in these records: {others}."
+        note += f" Claims that need systems which are not in these records: {others}."
     return Table("Every claim and its verdict", columns, tuple(rows), 5, note)
 
 
