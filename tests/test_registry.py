@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from importlib.metadata import version
+from importlib.metadata import EntryPoint, version
 
 import pytest
 
@@ -326,3 +326,19 @@ def test_planning_the_ledger_imports_neither_torch_nor_a_framework():
 
 def test_a_report_imports_no_torch():
     assert imported("import spikemark.report", "torch", "snntorch", "norse", "spikingjelly") == []
+
+
+def test_an_installed_plugin_that_cannot_be_loaded_is_told_every_time(monkeypatch, tmp_path):
+    (tmp_path / "broken_plugin.py").write_text("raise RuntimeError('half way')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    broken = EntryPoint("broken", "broken_plugin", registry.PLUGIN_GROUP)
+    monkeypatch.setattr(
+        registry,
+        "entry_points",
+        lambda group: [broken] if group == registry.PLUGIN_GROUP else [],
+    )
+    monkeypatch.setattr(registry, "_broken", [])
+    del registry._loaded[registry.PLUGIN_GROUP]
+    for _ in range(2):
+        with pytest.raises(PluginError, match="^plug-in broken_plugin .*: RuntimeError: half way$"):
+            list(registry.registry("neuron"))

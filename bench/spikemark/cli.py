@@ -1,4 +1,4 @@
-"""The command line: a shell over `spikemark.api`. It parses and shows, and imports what a command needs in the command."""
+"""The command line: a shell over `spikemark.api`. It parses and shows; a command imports what it needs itself."""
 
 from __future__ import annotations
 

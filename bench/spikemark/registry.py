@@ -215,10 +215,17 @@ def origins(used: Iterable[tuple[str, str]]) -> dict[str, Origin]:
     return {origin.name: origin for origin in sorted(found, key=lambda o: o.name) if origin.digest}
 
 
+def digests() -> dict[str, str]:
+    """By origin's name, the digest of every plug-in that has an entry in this process."""
+    entries = (entry for found in _REGISTRIES.values() for entry in found._entries.values())
+    return {entry.origin.name: entry.origin.digest for entry in entries if entry.origin.digest}
+
+
 # --- plug-ins -------------------------------------------------------------------------------------------------------
 
 _origin: ContextVar[Origin | None] = ContextVar("origin", default=None)
 _loaded: dict[str, Origin] = {}
+_broken: list[PluginError] = []
 
 
 @contextmanager
@@ -259,6 +266,8 @@ def load_installed() -> None:
     Raises:
         PluginError: one of them cannot be loaded.
     """
+    if _broken:
+        raise _broken[0]  # every time, so that nobody goes on with what was registered before it
     if PLUGIN_GROUP in _loaded:
         return
     _loaded[PLUGIN_GROUP] = Origin(PLUGIN_GROUP)
@@ -266,7 +275,11 @@ def load_installed() -> None:
         registry("framework").add(entry.name, entry.value, origin=_origin_of(entry))
     for entry in sorted(entry_points(group=PLUGIN_GROUP), key=_ours_first):
         origin = _origin_of(entry)
-        _load(f"{entry.value} (of {origin.name})", origin, partial(importlib.import_module, entry.module))
+        try:
+            _load(f"{entry.value} (of {origin.name})", origin, partial(importlib.import_module, entry.module))
+        except PluginError as error:
+            _broken.append(error)
+            raise
 
 
 def load_plugin(plugin: str, folder: Path | None = None) -> Origin:

@@ -1,4 +1,4 @@
-"""A constant input is computed once, with the spikes, gradients and running statistics of computing it at every step."""
+"""A constant input is computed once; spikes, gradients and running statistics are those of computing it every step."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The committed reports are what `spikemark report` makes of the committed records, byte for byte. Pages (HTML) are not committed."""
+"""Committed tables and figures are what `spikemark report` makes of the committed records, byte for byte."""
 
 from importlib.metadata import version
 from pathlib import Path

@@ -12,8 +12,9 @@ import pytest
 from spikemark.core.adapter import Unsupported
 from spikemark.errors import InputError
 from spikemark.measures.energy import Energy
+from spikemark.registry import PluginError
 from spikemark.suites import runner
-from spikemark.suites.execution import Place, lost_record, run_jobs
+from spikemark.suites.execution import Place, failed_record, lost_record, run_jobs
 from spikemark.suites.jobs import resolve, select
 from spikemark.suites.records import load_records
 from spikemark.suites.suite import load_suite
@@ -275,3 +276,15 @@ def test_a_job_past_its_time_says_so():
     jobs = [replace(job, timeout=-1.0) for job in trained_jobs("measure=accuracy")]
     (record,) = run_jobs(jobs, Place(), lambda event: None)
     assert record["status"] == "timeout"
+
+
+@pytest.mark.parametrize(
+    ("name", "found"), [("nowhere 1.0", "does not have it"), ("other", "has another version of it")]
+)
+def test_a_process_with_another_plugin_runs_nothing(monkeypatch, name, found):
+    job = trained_jobs("measure=accuracy")[0]
+    job = replace(job, content=dict(job.content) | {"plugins": {name: "planned"}})
+    monkeypatch.setattr("spikemark.suites.execution.digests", lambda: {"other": "here"})
+    with pytest.raises(PluginError, match=f"^plug-in {name}: the process that should run the job {found}") as raised:
+        run_jobs([job], Place(), lambda event: None)
+    assert failed_record(job, "cpu", raised.value)["error"] == str(raised.value)

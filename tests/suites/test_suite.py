@@ -126,7 +126,8 @@ def test_planning_imports_neither_torch_nor_a_framework():
         "from spikemark.suites.jobs import resolve\n"
         "from spikemark.suites.suite import load_suite\n"
         "assert len(resolve(load_suite('claims').points())) > 500\n"
-        "heavy = {'torch', 'pandas', 'scipy', 'snntorch', 'norse', 'spikingjelly', 'numba', 'sklearn'} & set(sys.modules)\n"
+        "heavy = {'torch', 'pandas', 'scipy', 'snntorch', 'norse', 'spikingjelly', 'numba', 'sklearn'}\n"
+        "heavy &= set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -32,7 +32,7 @@ class Measure(Options, ABC):
         subject: what one of its jobs measures.
         exclusive: whether a job needs the machine to itself.
         metrics: what it gives, and how each is judged.
-        section: who shows it: ``"module:function"`` of the records of a suite, giving a `spikemark.report.model.Section`;
+        section: who shows it: ``"module:function"`` from the records of a suite to a `spikemark.report.model.Section`;
             None for a plain table of its metrics.
     """
 
@@ -54,7 +54,7 @@ class Measure(Options, ABC):
         """
 
     def split(self) -> dict[str, Measure]:
-        """The jobs that one point of a suite becomes, by the place of each on the axis ``axis``; "" for the only one."""
+        """The jobs that one point of a suite becomes, by each one's place on the axis ``axis``; "" for the only one."""
         return {"": self}
 
     @property

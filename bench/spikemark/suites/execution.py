@@ -22,7 +22,7 @@ from spikemark.errors import InputError
 from spikemark.measures.counting.tracing import UncountableError
 from spikemark.measures.health import recall, silent_shares
 from spikemark.measures.subject import Subject
-from spikemark.registry import load_plugin
+from spikemark.registry import PluginError, digests, load_plugin
 from spikemark.suites.environment import environment
 from spikemark.suites.jobs import Job
 from spikemark.suites.records import SCHEMA, Record, Status, TrainingRecord
@@ -57,9 +57,19 @@ def run_jobs(jobs: Sequence[Job], place: Place, listener: Listener) -> list[Reco
 
     Returns:
         One record per job; whatever a job raises is in its own record.
+
+    Raises:
+        PluginError: a plug-in of the jobs is missing here, or is not the one that they were planned with.
     """
     for plugin in dict.fromkeys(plugin for job in jobs for plugin in job.plugins):
         load_plugin(plugin)
+    here = digests()
+    for name, digest in (item for job in jobs for item in job.content.get("plugins", {}).items()):
+        if here.get(name) != digest:
+            found = "has another version of it" if name in here else "does not have it"
+            raise PluginError(
+                f"plug-in {name}: the process that should run the job {found}; install the planner's there"
+            )
     subject = _subject(jobs[0], place)
     return [_measured(job, subject, place, listener) for job in jobs]
 
@@ -139,8 +149,8 @@ def lost_record(job: Job, device: str, status: Status, error: str) -> Record:
 
 
 def failed_record(job: Job, device: str, error: BaseException) -> Record:
-    """The record of a job whose process ended in an error: the error's last line first, then its traceback."""
-    return lost_record(job, device, "failed", _told(error))
+    """The record of a job whose process ended in an error, told in one line if a user can mend it."""
+    return lost_record(job, device, "failed", str(error) if isinstance(error, InputError) else _told(error))
 
 
 def _told(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""What a person sees while a suite runs: an overall bar with the time left, and one line for every group of jobs under way.
+"""What a person sees while a suite runs: a bar with the time left, and a line for every group of jobs under way.
 
 Where the output is no terminal (a log, a pipe), every finished job is one plain line.
 """
