@@ -340,5 +340,5 @@ def test_an_installed_plugin_that_cannot_be_loaded_is_told_every_time(monkeypatc
     monkeypatch.setattr(registry, "_broken", [])
     del registry._loaded[registry.PLUGIN_GROUP]
     for _ in range(2):
-        with pytest.raises(PluginError, match="^plug-in broken_plugin .*: RuntimeError: half way$"):
+        with pytest.raises(PluginError, match=r"^plug-in broken_plugin .*: RuntimeError: half way$"):
             list(registry.registry("neuron"))
