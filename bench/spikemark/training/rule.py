@@ -42,11 +42,6 @@ class Rule(Options, ABC):
             spikemark.core.adapter.Unsupported: likewise, for a reason that lies in the framework.
         """
 
-    @property
-    def trains_thresholds(self) -> bool:
-        """Whether the rule moves thresholds or decays that are learned; most do."""
-        return True
-
     def to_dict(self) -> dict[str, Any]:
         """Name and options as plain data; options that have their default are left out."""
         return {"name": self.name, **self.model_dump(mode="json", exclude_defaults=True)}

@@ -62,12 +62,6 @@ class Point:
             return replace(self, shape=tuple(value) if axis == "convolution" else (value,))
         return replace(self, **{"mode" if axis == "compile" else str(axis): value})
 
-    @classmethod
-    def of_settings(cls, settings: Mapping[str, Any]) -> list[Point]:
-        """The points of a job, from its settings: those of a base point moved along ``axis``."""
-        base = cls(settings["steps"], settings["batch"], (settings["width"],))
-        return [base.at(settings["axis"], value) for value in settings["points"]]
-
     def to_dict(self) -> dict[str, Any]:
         """As it stands in the ``point`` of a measurement."""
         return {
