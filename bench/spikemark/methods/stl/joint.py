@@ -57,7 +57,7 @@ class JointVote(SpikingNetwork):
     def forward(self, x: Tensor) -> Tensor:
         """``[T, B, *input_shape]`` to ``[T, B, classes]``, in training to ``[T, members * B, classes]``."""
         scores = [member(x) for member in self]
-        return torch.cat(scores, dim=1) if self.training else torch.stack(scores).mean(0)
+        return torch.cat(scores, dim=1) if self.training else torch.stack(scores).cumsum(0)[-1] / len(scores)
 
 
 def _body(network: JointReadout) -> list[nn.Module]:
