@@ -52,7 +52,11 @@ def open_page(path, profile):
 def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     records = suite_of(seeds=2, frameworks=("reference", "norse"), neurons=("lif", "stl"))
-    records.append(make_record("accuracy", "norse", "lt", 0, status="failed", error="<script>throw 1</script>"))
+    cells = {record["cell"]["measure"]: record["cell"] for record in records}
+    for measure in ("accuracy", "robustness"):
+        cell = cells[measure] | {"framework": "norse", "neuron": "lt", "system": "mlp-lt", "seed": 0}
+        failed = {"status": "failed", "error": "<script>throw 1</script>", "cell": cell}
+        records.append(make_record(measure, "norse", "lt", 0, **failed))
     for record in records:
         write_record(folder / "results", record)
     write_report(folder / "results", folder / "out")
@@ -65,10 +69,10 @@ def test_page_opens_without_a_word_on_the_console(page, tmp_path):
     found = Found(document)
     tags = [tag for tag, _ in found.elements]
     assert tags.count("table") >= 10
-    assert found.classes("js-plotly-plot") == 4
+    assert found.classes("js-plotly-plot") == 5
     assert found.classes("main-svg") >= 3
     assert found.classes("scatterlayer") >= 4
-    assert tags.count("select") == 3
+    assert tags.count("select") == 4
     assert "&lt;script&gt;throw 1&lt;/script&gt;" in document
 
 
