@@ -1,13 +1,29 @@
+import sys
+
 import pytest
 import torch
 
-from spikemark import registry
+from spikemark import cli, registry
 
 
 @pytest.fixture(autouse=True)
 def _one_thread():
     """Tests run side by side; a pool of threads in each would fight over the cores."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def spikemark(capsys, monkeypatch):
+    """Call the entry point in this process; gives exit status, standard output and standard error."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["spikemark", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        out, err = capsys.readouterr()
+        return exit_.value.code or 0, out, err
+
+    return call
 
 
 @pytest.fixture

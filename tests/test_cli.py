@@ -7,22 +7,7 @@ from importlib.metadata import version
 
 import pytest
 
-from spikemark import cli
 from spikemark.suites.records import load_records
-
-
-@pytest.fixture
-def spikemark(capsys, monkeypatch):
-    """Call the entry point in this process; gives exit status, standard output and standard error."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["spikemark", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        out, err = capsys.readouterr()
-        return exit_.value.code or 0, out, err
-
-    return call
 
 
 def test_run_report_and_rerun(spikemark, tmp_path):

@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, version
 
 import pytest
 
-from spikemark import api, cli, registry
+from spikemark import api, registry
 from spikemark.errors import InputError, UnknownNameError
 from spikemark.registry import PluginError, load_plugin, register
 from spikemark.suites.execution import Place, run_jobs
@@ -55,20 +55,6 @@ class Step(nn.Module):
 def odd(shape, *, generator=None):
     return {makes}
 """
-
-
-@pytest.fixture
-def spikemark(capsys, monkeypatch):
-    """Call the entry point in this process; gives exit status, standard output and standard error."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["spikemark", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        out, err = capsys.readouterr()
-        return exit_.value.code or 0, out, err
-
-    return call
 
 
 @pytest.fixture

@@ -78,7 +78,6 @@ class NorseAdapter(Adapter):
 
     def route(self, spec: NeuronSpec) -> Route:
         """See `Adapter.route`."""
-        self.require(spec)
         if spec.reset == "none":
             return Route("composed", "li_box_feed_forward_step, then our spike; nothing is reset")
         return Route("composed", "li_box_feed_forward_step, our spike, then Norse's reset_value or reset_subtract")
@@ -87,7 +86,6 @@ class NorseAdapter(Adapter):
         self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None
     ) -> SpikingLayer:
         """See `Adapter.neuron`."""
-        self.require(spec)
         return NorseLayer(spec, shape, generator=generator)
 
     def native(self, shape: tuple[int, ...]) -> nn.Module:

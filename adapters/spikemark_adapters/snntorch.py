@@ -107,7 +107,6 @@ class SnnTorchAdapter(Adapter):
 
     def route(self, spec: NeuronSpec) -> Route:
         """See `Adapter.route`."""
-        self.require(spec)
         if _native(spec) and spec.reset == "none":
             return Route("native", "snn.Leaky without a reset")
         if _native(spec):
@@ -122,7 +121,6 @@ class SnnTorchAdapter(Adapter):
         self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None
     ) -> SpikingLayer:
         """See `Adapter.neuron`."""
-        self.require(spec)
         return SnnTorchLayer(spec, shape, generator=generator)
 
     def native(self, shape: tuple[int, ...]) -> nn.Module:

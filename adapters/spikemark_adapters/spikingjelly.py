@@ -130,7 +130,6 @@ class SpikingJellyAdapter(Adapter):
 
     def route(self, spec: NeuronSpec) -> Route:
         """See `Adapter.route`."""
-        self.require(spec)
         function = _step_function(spec)
         if function is None:
             return Route("custom", "a BaseNode in explicit-state form: our charge and spike, SpikingJelly's reset")
@@ -143,7 +142,6 @@ class SpikingJellyAdapter(Adapter):
         self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None
     ) -> SpikingLayer:
         """See `Adapter.neuron`."""
-        self.require(spec)
         layer = _NodeLayer if _step_function(spec) is None else _FunctionLayer
         return layer(spec, shape, generator=generator)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import spikemark
 from spikemark.errors import InputError, needs
 from spikemark.registry import register as register_entry
 from spikemark.registry import registering
@@ -36,14 +36,8 @@ rule = registering("rule")
 """``@rule(name, source="")``: a subclass of `spikemark.training.rule.Rule`."""
 claim = registering("claim")
 """``@claim(name, source="")``: a `spikemark.core.claims.Claim`, or a function without arguments that gives one."""
-_DECORATORS: Mapping[str, str] = {
-    "neuron": "spikemark.core.neurons",
-    "dataset": "spikemark.data.arrays",
-    "encoder": "spikemark.data.encoders",
-    "noise": "spikemark.noise.case",
-    "model": "spikemark.models.model",
-}
-"""Where the decorators are that do more than register what they are given."""
+_DECORATORS = ("neuron", "dataset", "encoder", "noise", "model")
+"""The public decorators that do more than register what they are given."""
 
 
 def register(kind: str, name: str, value: Any, *, source: str = "", **options: Any) -> None:
@@ -62,9 +56,8 @@ def register(kind: str, name: str, value: Any, *, source: str = "", **options: A
         spikemark.registry.PluginError: the name is taken; the message names both origins.
     """
     if kind in _DECORATORS and callable(value):
-        decorator = getattr(import_module(_DECORATORS[kind]), kind)
         try:
-            keep = decorator(name, source=source, **options)
+            keep = getattr(spikemark, kind)(name, source=source, **options)
         except TypeError as error:
             raise InputError(f"register {kind} {name!r}: {error}") from None
         keep(value)

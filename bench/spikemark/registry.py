@@ -93,10 +93,9 @@ class Registry(Mapping[str, T], Generic[T]):
         """
         entry = self._entry(name)
         if isinstance(entry.value, str):
-            module, _, attribute = entry.value.partition(":")
             try:
                 with _registering(entry.origin):
-                    entry.value = getattr(importlib.import_module(module), attribute)
+                    entry.value = imported(entry.value)
             except (ImportError, AttributeError) as error:
                 raise NotImportable(f"{self.kind} {name!r} (of {entry.origin.name}): {entry.value}: {error}") from error
         value: T = entry.value
@@ -127,6 +126,17 @@ class Registry(Mapping[str, T], Generic[T]):
         if name not in self._entries:
             raise unknown(self.kind, name, self._entries)
         return self._entries[name]
+
+
+def imported(text: str) -> Any:
+    """The object that ``"module:object"`` names.
+
+    Raises:
+        ImportError: there is no such module.
+        AttributeError: the module has no such object.
+    """
+    module, _, name = text.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 KINDS: Mapping[str, str] = {

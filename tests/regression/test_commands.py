@@ -1,27 +1,11 @@
 """`compare` and `history` on the command line: exit status, formats, one line for what is wrong."""
 
 import json
-import sys
 
 import pytest
 from made_records import counted, row
 
-from spikemark import cli
 from spikemark.regression.render import MARK
-
-
-@pytest.fixture
-def spikemark(capsys, monkeypatch):
-    """Call the entry point in this process; gives exit status, standard output and standard error."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["spikemark", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        out, err = capsys.readouterr()
-        return exit_.value.code or 0, out, err
-
-    return call
 
 
 @pytest.fixture

@@ -46,14 +46,12 @@ class FusedAdapter(Adapter):
 
     def route(self, spec: NeuronSpec) -> Route:
         """See `Adapter.route`."""
-        self.require(spec)
         return Route("custom", "Spikemark's own kernels: one forward and one backward over all time steps")
 
     def neuron(
         self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None
     ) -> SpikingLayer:
         """See `Adapter.neuron`."""
-        self.require(spec)
         return FusedLayer(spec, shape, generator=generator)
 
     def native(self, shape: tuple[int, ...]) -> nn.Module:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from functools import wraps
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -209,8 +211,14 @@ class Adapter(ABC):
     resets: ClassVar[tuple[Reset, ...]] = ("zero", "subtract")
     adapts: ClassVar[bool] = False
 
+    def __init_subclass__(cls) -> None:
+        """Whatever an adapter makes of a spec, it is asked first whether it has all that the spec says."""
+        super().__init_subclass__()
+        for name in {"route", "neuron"} & vars(cls).keys():
+            setattr(cls, name, _requiring(vars(cls)[name]))
+
     def require(self, spec: NeuronSpec) -> None:
-        """That the framework has the spec's reset and adaptation; adapters call it before anything else.
+        """That the framework has the spec's reset and adaptation; `route` and `neuron` are preceded by it.
 
         Raises:
             Unsupported: it lacks one of them.
@@ -245,6 +253,21 @@ class Adapter(ABC):
     @abstractmethod
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """The framework's own LIF with its own defaults: currents ``[T, B, *shape]`` to spikes of the same shape."""
+
+
+def _requiring(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def checked(self: Adapter, spec: NeuronSpec, *arguments: Any, **options: Any) -> Any:
+        self.require(spec)
+        return method(self, spec, *arguments, **options)
+
+    return checked
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a network's parameters are; the CPU for one that has none."""
+    parameter = next(model.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device
 
 
 def _first_raw(learnable: Learnable, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:

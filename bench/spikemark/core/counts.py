@@ -95,7 +95,7 @@ class OperationCount:
 
     @property
     def state_accesses(self) -> float:
-        """Membrane potentials read and written back, one each a neuron update."""
+        """Membrane potentials read and written back, one of each per neuron update."""
         return 2 * self.neuron_updates
 
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import (
-    Any,
-    Literal,
-    NotRequired,  # pydantic needs these on Python 3.11
-)
+from typing import Any, Literal, NotRequired
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, with_config
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict  # pydantic needs this one on Python 3.11
 
 Rule = Literal["exact", "score", "cost"]
 

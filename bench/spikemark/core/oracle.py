@@ -78,14 +78,12 @@ class ReferenceAdapter(Adapter):
 
     def route(self, spec: NeuronSpec) -> Route:
         """See `Adapter.route`."""
-        self.require(spec)
         return Route("native", "the spec's equations as written, in plain PyTorch")
 
     def neuron(
         self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None
     ) -> SpikingLayer:
         """See `Adapter.neuron`."""
-        self.require(spec)
         return ReferenceLayer(spec, shape, generator=generator)
 
     def native(self, shape: tuple[int, ...]) -> nn.Module:

@@ -88,8 +88,7 @@ def from_arrays(
 
 def from_torch(train: Any, test: Any, validation: Any = None) -> dict[str, tuple[Any, Any]]:
     """The same from torch `Dataset`s of ``(x, y)``, x a tensor or an array, y a whole number."""
-    found = {"train": train, "test": test} | ({} if validation is None else {"validation": validation})
-    return {split: _stacked(samples) for split, samples in found.items()}
+    return from_arrays(_stacked(train), _stacked(test), None if validation is None else _stacked(validation))
 
 
 def from_tonic(train: Any, test: Any, transform: Callable[[Any], Any]) -> dict[str, tuple[Any, Any]]:
@@ -108,7 +107,7 @@ def from_tonic(train: Any, test: Any, transform: Callable[[Any], Any]) -> dict[s
         stacked = np.stack([sample for sample, _ in pairs]).astype(np.float32)
         return np.clip(stacked, 0, 1), np.array([label for _, label in pairs])
 
-    return {"train": frames(train), "test": frames(test)}
+    return from_arrays(frames(train), frames(test))
 
 
 def _stacked(samples: Any) -> tuple[Any, Any]:

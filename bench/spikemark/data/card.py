@@ -17,7 +17,7 @@ OFFICIAL_TEST = "test: the official one; validation: drawn from the official tra
 Count = Annotated[int, Field(ge=1)]
 
 Sensor = tuple[int, int, int]
-"""Width, height (1 for a line of channels) and number of polarities; tonic's order."""
+"""In the order that tonic has: width, height (1 for a line of channels) and number of polarities."""
 
 
 @checked

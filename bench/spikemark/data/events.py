@@ -21,7 +21,7 @@ from spikemark.data.card import Card, File
 from spikemark.data.decoded import cached, cached_arrays
 from spikemark.data.pools import Pool, SplitName
 from spikemark.data.recordings import ReadEvents
-from spikemark.errors import DataError, InputError
+from spikemark.errors import DataError, needs
 
 TONES = (130, 174, 261, 349, 523, 698, 1046, 1396)  # Hz
 TONE_WINDOW, TONE_WINDOWS = 20_000, 25  # microseconds, windows a recording
@@ -85,10 +85,8 @@ def nmnist_events(content: bytes, origin: str, card: Card) -> Events:
         InputError: tonic is not installed.
         DataError: not a whole number of events, none at all, or one outside the sensor or before its predecessor.
     """
-    try:
+    with needs("events", f"{card.name}: reading events"):
         from tonic.io import events_struct, read_mnist_file
-    except ModuleNotFoundError as error:
-        raise InputError(f"{card.name}: reading events needs tonic: pip install 'spikemark[events]'") from error
     if len(content) == 0 or len(content) % 5:
         raise DataError(f"{origin}: {len(content)} bytes are not a whole number of 5-byte events")
     raw = read_mnist_file(io.BytesIO(content), dtype=events_struct, is_stream=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from spikemark.data.card import DATASETS, Binning, Card, Sizes
 from spikemark.data.pools import Loader, Pool, SplitName
 from spikemark.data.recordings import Recordings, scaled
 from spikemark.errors import DataError, InputError
+from spikemark.registry import imported
 
 _SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
@@ -98,10 +98,7 @@ def load_dataset(
 
 
 def _loader(card: Card) -> Loader:
-    if not isinstance(card.loader, str):
-        return card.loader
-    module, _, function = card.loader.partition(":")
-    loader: Loader = getattr(import_module(module), function)
+    loader: Loader = imported(card.loader) if isinstance(card.loader, str) else card.loader
     return loader
 
 

@@ -25,7 +25,7 @@ from spikemark.data.card import Card, File
 from spikemark.data.decoded import cached
 from spikemark.data.events import binned
 from spikemark.data.pools import Pool, SplitName
-from spikemark.errors import DataError, InputError
+from spikemark.errors import DataError, InputError, needs
 
 FROM_FIRST_EVENT = ("CIFAR10DVS", "DVSGesture")
 """Sets whose times count from when the camera was switched on."""
@@ -100,10 +100,8 @@ def _opener(name: str, **options: Any) -> Open:
 def _pools(card: Card, data_dir: Path | None, openers: Mapping[str, Open]) -> Mapping[SplitName, Pool]:
     @lru_cache(maxsize=1)
     def sets() -> dict[str, Any]:
-        try:
+        with needs("events", f"{card.name}: reading events"):
             from tonic import datasets
-        except ModuleNotFoundError as error:
-            raise InputError(f"{card.name}: reading events needs tonic: pip install 'spikemark[events]'") from error
         folder = str(_unpacked(card, data_dir))
         found = {}
         for split, opener in openers.items():

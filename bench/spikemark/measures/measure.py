@@ -1,6 +1,6 @@
-"""What a measure is: its settings, what it measures, how, and how its numbers are judged and shown. One file each.
+"""What a measure is: its settings, what it measures and how, how its numbers are judged and shown. Each has one file.
 
-A measure is registered under its name; its table in a suite file holds its settings. Nothing else needs to know of it.
+A measure is registered under its name; its table in a suite file holds its settings. No other file needs to know of it.
 This module and those of measures import no torch: suites plan with the settings alone.
 """
 

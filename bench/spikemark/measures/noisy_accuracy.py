@@ -15,7 +15,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from spikemark.core.adapter import Adapter
+from spikemark.core.adapter import Adapter, device_of
 from spikemark.core.measurement import Measurement
 from spikemark.core.streams import fingerprint, generator
 from spikemark.data.recordings import Recordings
@@ -68,15 +68,12 @@ def robustness(
     chosen = [NOISES[name] for name in noises]
     model.eval()
     case = Case(model, inputs, labels, encode_step, adapter, recordings and recordings.first(len(labels)))
-    clean = _accuracy(case, dataset_name, batch_size)
-    rows: list[Measurement] = [_row(noise.name, 0, clean) for noise in chosen]
-    fingerprints = {"noise:clean": fingerprint(inputs)}
+    accuracy, clean = _accuracy(case, dataset_name, batch_size), fingerprint(inputs)
+    rows: list[Measurement] = [_row(noise.name, 0, accuracy) for noise in chosen]
+    fingerprints = {"noise:clean": clean}
     for noise in chosen:
         for severity in sorted(set(severities) - {0}):
-            with _disturbed(case, noise, severity, dataset_name, seed, fingerprints["noise:clean"]) as (
-                disturbed,
-                name,
-            ):
+            with _disturbed(case, noise, severity, dataset_name, seed, clean) as (disturbed, name):
                 rows.append(_row(noise.name, severity, _accuracy(disturbed, dataset_name, batch_size)))
                 fingerprints[f"noise:{noise.name}:{severity}"] = name()
     return rows, fingerprints
@@ -138,8 +135,7 @@ _NOISY = _Store(limit=512 * 2**20)
 @torch.no_grad()
 def _accuracy(case: Case, dataset_name: str, batch_size: int) -> float:
     """Fraction of samples whose largest output rate is their label; the encoding's stream begins anew each time."""
-    parameter = next(case.model.parameters(), None)
-    device = parameter.device if parameter is not None else torch.device("cpu")
+    device = device_of(case.model)
     random = generator("encoding", dataset_name, "test")
     correct = 0
     batches = zip(torch.split(case.inputs, batch_size), torch.split(case.labels, batch_size), strict=True)

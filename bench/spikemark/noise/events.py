@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from spikemark.core.lazy import LazyModule
 from spikemark.data.card import Sensor
-from spikemark.errors import InputError
+from spikemark.errors import needs
 from spikemark.noise.case import noise
 
 if TYPE_CHECKING:
@@ -30,10 +30,8 @@ _FENG = "Feng et al., Event density based denoising, Applied Sciences 10, 2020: 
 
 
 def _tonic() -> Any:
-    try:
+    with needs("events", "noise on events"):
         from tonic import transforms
-    except ModuleNotFoundError as error:
-        raise InputError("noise on events needs tonic: pip install 'spikemark[events]'") from error
     return transforms
 
 

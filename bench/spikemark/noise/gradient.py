@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikemark.errors import InputError
+from spikemark.core.adapter import device_of
+from spikemark.errors import InputError, needs
 from spikemark.noise.case import Case
 from spikemark.noise.targets import seed_from
 
@@ -35,12 +36,10 @@ def search(
     Raises:
         InputError: foolbox is not installed, or no gradient passes the encoder.
     """
-    try:
+    with needs("attacks", "an attack"):
         from foolbox import attacks
         from foolbox.criteria import Misclassification
         from foolbox.models.pytorch import PyTorchModel
-    except ModuleNotFoundError as error:
-        raise InputError("attacks need foolbox: pip install 'spikemark[attacks]'") from error
     attacked = _Scores(model.eval().requires_grad_(False), case, generator)
     _check_gradient(attacked, case.inputs[:1])
     wrapped = PyTorchModel(attacked.eval(), bounds=(0, 1), device=attacked.device)
@@ -63,8 +62,7 @@ class _Scores(nn.Module):
         self.model = model
         self.encode_step = case.encode_step
         self.seed = seed_from(generator)
-        parameter = next(model.parameters(), None)
-        self.device = torch.device("cpu") if parameter is None else parameter.device
+        self.device = device_of(model)
 
     def forward(self, inputs: Tensor) -> Tensor:
         encoded = self.encode_step(inputs, torch.Generator().manual_seed(self.seed))

@@ -122,16 +122,12 @@ def _judge(
     warnings: list[str] = []
     same_machine = base.machine == head.machine
     for before, after in pairs:
-        if before.kind == "exact" and not set(before.exact) & set(after.exact):
+        if before.kind != "cost" and not before.places & after.places:
             warnings.append(f"{before.benchmark}: {before.label} has no seed in common and was not compared")
         elif before.kind == "exact":
             findings.append(judge_exact(before, after, limits))
         elif before.kind == "score":
-            lost = sorted(set(before.scores) - set(after.scores))
-            if not set(before.scores) & set(after.scores):
-                warnings.append(f"{before.benchmark}: {before.label} has no seed in common and was not compared")
-                continue
-            if lost:
+            if lost := sorted(set(before.scores) - set(after.scores)):
                 warnings.append(f"{before.benchmark}: {before.label} of seeds {lost} is in BASE only")
             evidence.append(weigh_score(before, after, limits))
         else:

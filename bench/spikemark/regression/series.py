@@ -64,6 +64,11 @@ class Series:
         """Of the metric."""
         return self.metric.rule
 
+    @property
+    def places(self) -> set[object]:
+        """Where there is a number, for a metric that has one per seed."""
+        return {*self.exact, *self.scores}
+
 
 @dataclass
 class Side:

@@ -6,12 +6,12 @@ Rendered from the records alone, so the same records give the same bytes: no clo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from spikemark.errors import InputError
 from spikemark.measures.measure import MEASURES
+from spikemark.registry import imported
 from spikemark.report.cells import Cells, axis
 from spikemark.report.claims import claims_sections
 from spikemark.report.formats import markdown, page
@@ -120,9 +120,8 @@ def _of_measure(name: str, cells: Cells) -> Iterator[Section]:
         yield generic_section(name, kind, cells)
         return
     if isinstance(section, str):
-        module, _, function = section.partition(":")
         try:
-            section = getattr(import_module(module), function)
+            section = imported(section)
         except (ImportError, AttributeError) as error:
             raise InputError(f"measure {name}: section {section!r} cannot be found ({error})") from None
     made = section(cells)

@@ -16,6 +16,7 @@ from spikemark.core.measurement import FEATURES, Measurement, unpack_correct
 from spikemark.core.statistics import Runs
 from spikemark.report.model import DASH
 from spikemark.suites.records import Record, ResultsError, flat
+from spikemark.suites.settings import OF_TRAINING
 
 REFERENCE = "reference"
 """The framework that others are compared with, where it took part."""
@@ -23,7 +24,6 @@ BASELINE = "lif"
 """The neuron that others are compared with, where it took part."""
 
 _FEW = 3
-_SHARED = ("sizes", "training", "encoding", "events")
 _AXES = (
     "measure", "subject", "framework", "neuron", "network", "system", "dataset", "axis", "seed", "variant", "settings",
     "framework_version", "system_definition", "plugins",
@@ -190,14 +190,14 @@ def facets_of(record: Record) -> dict[str, Mapping[str, Any]]:
     """What determines a result beside its axes, part by part; parts of one name must agree for results to be pooled."""
     cell = record["cell"]
     settings = cell["settings"]
-    own = flat({name: table for name, table in settings.items() if name not in _SHARED})
+    own = flat({name: table for name, table in settings.items() if name not in OF_TRAINING})
     # Where a contender was measured along an axis may differ from others': each number tells its own point.
     places = {
         name: own.pop(name) for name in list(own) if "axis" in cell and name.split(".")[1:2] in (["axes"], ["phases"])
     }
     further = flat({name: value for name, value in cell.items() if name not in _AXES})
     facets: dict[str, Mapping[str, Any]] = {
-        "settings": flat({name: settings[name] for name in _SHARED if name in settings}),
+        "settings": flat({name: settings[name] for name in OF_TRAINING if name in settings}),
         f"{cell['measure']} {cell.get('axis', '')}": own | further,
         f"points {cell.get('axis', '')} {cell['framework']} {cell['neuron']}": places,
         f"framework {cell['framework']}": {cell["framework"]: cell.get("framework_version", "")},

@@ -10,7 +10,7 @@ from typing import Any
 
 from spikemark.report.cells import Cells, axis, cause, first_line, problem
 from spikemark.report.model import DASH, Entry, Section, Table
-from spikemark.suites.records import Record
+from spikemark.suites.records import Record, flat
 
 FAIRNESS_READING = """\
 Cells that differ in nothing but the framework must have started from the same weights, seen the same batches in the
@@ -129,7 +129,7 @@ def problems_section(cells: Cells) -> Section:
 def environment_section(cells: Cells) -> Section:
     """Versions, processor, threads, commit; and the settings of the cells."""
     tables = [
-        _values("Environment", [dict(_leaves(r["environment"])) for r in cells]),
+        _values("Environment", [_leaves(r["environment"]) for r in cells]),
         _values("Settings", [dict(_settings(r["cell"])) for r in cells]),
     ]
     days = sorted(record["started"][:10] for record in cells)
@@ -139,19 +139,14 @@ def environment_section(cells: Cells) -> Section:
 
 
 def _settings(cell: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, text in _leaves({key: value for key, value in cell.items() if key not in _NOT_SETTINGS}):
+    for name, text in _leaves({key: value for key, value in cell.items() if key not in _NOT_SETTINGS}).items():
         is_version = name == "framework_version"
         yield (f"{name} of {cell.get('framework')}" if is_version else name.removeprefix("settings.")), text
 
 
-def _leaves(data: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+def _leaves(data: Mapping[str, Any]) -> dict[str, str]:
     """Dotted names and texts of all values in nested mappings."""
-    for key in sorted(data):
-        value = data[key]
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{path}{key}.")
-        else:
-            yield f"{path}{key}", _text(value)
+    return {name: _text(value) for name, value in flat(data).items()}
 
 
 def _text(value: Any) -> str:

@@ -24,8 +24,7 @@ _FEWEST_EPOCHS = 3
 def training_table(where: str, group: Cells) -> list[Table]:
     """Every system in the first framework that trained it, with a row per kind of learned parameter."""
     rows = []
-    for framework, system in _told(group):
-        trained = _trained(group.where(framework=framework, system=system))
+    for framework, system, trained in _told(group):
         names = (Entry(system), Entry(framework))
         further = (_percent(_silent(trained)), _missed(trained), _best(trained), Entry(str(len(trained))))
         kinds = list(dict.fromkeys(change["parameter"] for one in trained for change in one["parameters"]))
@@ -44,9 +43,9 @@ def training_table(where: str, group: Cells) -> list[Table]:
 def learning_chart(where: str, group: Cells) -> list[Chart]:
     """Accuracy on the validation set after every epoch; nothing where there are fewer than three epochs."""
     drawn: dict[str, dict[str, dict[str, dict[int, Interval]]]] = {}
-    for framework, system in _told(group):
+    for framework, system, trained in _told(group):
         found: dict[int, dict[int, float]] = {}
-        for number_, one in enumerate(_trained(group.where(framework=framework, system=system))):
+        for number_, one in enumerate(trained):
             for epoch in one["curve"]:
                 found.setdefault(epoch["epoch"], {})[number_] = epoch["validation_accuracy"]
         if len(found) >= _FEWEST_EPOCHS:
@@ -55,17 +54,18 @@ def learning_chart(where: str, group: Cells) -> list[Chart]:
     return [curve_chart(Curves(where, drawn, "learning", "Learning curves", "epoch"))] if drawn else []
 
 
-def _told(group: Cells) -> Iterator[tuple[str, str]]:
-    """Every system with the first framework whose records say what training did: matched ones would say it again."""
+def _told(group: Cells) -> Iterator[tuple[str, str, list[TrainingRecord]]]:
+    """Of every system, what training did in the first framework whose records say it: matched ones would say it again.
+
+    Yields framework, system and what is told of each training.
+    """
     for (system,) in group.names("system"):
-        for (framework,) in group.where(system=system).names("framework"):
-            if _trained(group.where(framework=framework, system=system)):
-                yield framework, system
+        own = group.where(system=system)
+        for (framework,) in own.names("framework"):
+            trained = [record["trained"] for record in own.where(framework=framework) if "trained" in record]
+            if trained:
+                yield framework, system, trained
                 break
-
-
-def _trained(contender: Cells) -> list[TrainingRecord]:
-    return [record["trained"] for record in contender if "trained" in record]
 
 
 def _parameter(kind: str, changes: list[ParameterChange]) -> list[Entry]:

@@ -26,6 +26,7 @@ from spikemark.registry import PluginError, digests, load_plugin
 from spikemark.suites.environment import environment
 from spikemark.suites.jobs import Job
 from spikemark.suites.records import SCHEMA, Record, Status, TrainingRecord
+from spikemark.suites.settings import OF_TRAINING
 from spikemark.training.loop import DivergedError, JobTimeoutError, Watch
 from spikemark.training.weights import WeightStore
 
@@ -194,14 +195,14 @@ def _route(job: Job) -> dict[str, str]:
 
 
 def _subject(job: Job, place: Place) -> Subject:
-    settings = {name: job.content["settings"].get(name) for name in ("sizes", "training", "encoding", "events")}
+    settings = job.content["settings"]
     return Subject(
         framework=job.axes["framework"],
         neuron_name=job.axes["neuron"],
         system=job.system,
         dataset_name=job.axes.get("dataset"),
         seed=job.axes["seed"],
-        settings={name: table for name, table in settings.items() if table is not None},
+        settings={name: settings[name] for name in OF_TRAINING if settings.get(name) is not None},
         device=place.device,
         data_dir=place.data_dir,
         training_key=job.training,

@@ -13,16 +13,11 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Literal,
-    NotRequired,  # pydantic needs these on Python 3.11
-)
+from typing import TYPE_CHECKING, Any, Literal, NotRequired
 
 import orjson
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict  # pydantic needs this one on Python 3.11
 
 from spikemark.core.measurement import FEATURES, Measurement
 from spikemark.errors import InputError, explain

@@ -10,9 +10,11 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from spikemark.core.options import Options
+from spikemark.data.card import Count
 from spikemark.registry import known
 
-Count = Annotated[int, Field(ge=1)]
+OF_TRAINING = ("sizes", "training", "encoding", "events")
+"""The tables that determine a training."""
 
 
 class Encoding(Options):

@@ -14,12 +14,12 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from spikemark.core.neurons import NEURONS, NeuronSpec
 from spikemark.core.options import Options, each_once
-from spikemark.data.card import DATASETS, Binning, Card, Sizes
+from spikemark.data.card import DATASETS, Binning, Card, Count, Sizes
 from spikemark.errors import InputError, explain, unknown
 from spikemark.measures.measure import MEASURES, Measure
 from spikemark.registry import known, load_plugin, registry
 from spikemark.suites.jobs import Point
-from spikemark.suites.settings import Count, Encoding, Training
+from spikemark.suites.settings import OF_TRAINING, Encoding, Training
 from spikemark.training.rule import Rule
 from spikemark.training.system import SYSTEMS, System
 
@@ -144,7 +144,7 @@ class Part(Options):
             for axis, one in measure.split().items():
                 match measure.subject:
                     case "system":
-                        settings = self._settings({"sizes", "training", "encoding", "events"})
+                        settings = self._settings(set(OF_TRAINING))
                         for dataset, seed in product(self.datasets, self.seeds):
                             # Seeds before systems: what those of one seed share, a process keeps for a while.
                             yield from self._of_systems(suite, plugins, one, axis, dataset, seed, settings)

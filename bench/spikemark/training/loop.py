@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spikemark.core.adapter import device_of
 from spikemark.core.streams import fingerprint, generator
 from spikemark.data.encoders import encode
 from spikemark.data.loading import Dataset, Split
@@ -98,7 +99,7 @@ def evaluate(model: SpikingNetwork, split: Split, protocol: Protocol, watch: Wat
         stream: axes of the encoding's stream.
     """
     model.eval()
-    device = next(model.parameters()).device
+    device = device_of(model)
     random = generator("encoding", *stream)
     batches = []
     for inputs in split.inputs.split(protocol.batch_size):
@@ -180,7 +181,7 @@ def _train_epoch(
 ) -> tuple[float, int]:
     """One pass over the split in the given order; the mean loss, and the bytes kept for backward in its first batch."""
     model.train()
-    device = next(model.parameters()).device
+    device = device_of(model)
     random = generator("encoding", *stream)
     total = torch.zeros((), device=device)
     spikes = torch.zeros((), device=device)

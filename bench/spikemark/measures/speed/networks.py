@@ -151,7 +151,7 @@ def throughput(
 
     Args:
         adapter: the framework.
-        reference: whom ratios are taken to.
+        reference: the framework that the others are divided by.
         system: network and neuron; its loss, optimiser and rule play no part unless `step` is "rule".
         input_shape: of one sample.
         classes: number of classes.

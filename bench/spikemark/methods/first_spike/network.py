@@ -136,7 +136,7 @@ class FirstSpikeNetwork(nn.Module):
 
 
 def ranked_scores(times: Tensor, potentials: Tensor) -> Tensor:
-    """``1 - t``, raised by the least float wherever that is needed to keep the order of decisions.
+    """``1 - t``, raised by the least float where the order of decisions would be lost otherwise.
 
     Args:
         times: ``[B, classes]`` float32.

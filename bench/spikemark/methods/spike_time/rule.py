@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from spikemark.core.adapter import device_of
 from spikemark.core.streams import generator
 from spikemark.data.encoders import encode
 from spikemark.errors import InputError
@@ -45,8 +46,7 @@ class SpikeTimeLearner(Learner[SpikeTime]):
         first = inputs[: self.protocol.batch_size]
         random = generator("encoding", "first-thresholds", self.seed)
         encoded = encode(self.protocol.encoder, first, self.protocol.steps, random)
-        device = next(self.network.parameters()).device
-        set_first_thresholds(self.network, encoded.to(device), self.rule.first_spikes)
+        set_first_thresholds(self.network, encoded.to(device_of(self.network)), self.rule.first_spikes)
 
     def learn(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """See `Learner.learn`."""
