@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from spikemark.core.adapter import Adapter, Route, SpikingLayer
 from spikemark.core.neurons import NeuronSpec
 from spikemark.core.surrogates import spike_function
+from spikemark_adapters.native.norse import lif
 
 with warnings.catch_warnings():
     # Norse scripts functions while it is imported, and recent torch warns about every one.
     warnings.simplefilter("ignore", FutureWarning)
     warnings.simplefilter("ignore", DeprecationWarning)
-    from norse.torch import LIF
     from norse.torch.functional.leaky_integrator_box import LIBoxParameters, LIBoxState, li_box_feed_forward_step
     from norse.torch.functional.reset import reset_subtract, reset_value
 
@@ -57,19 +57,6 @@ class NorseLayer(SpikingLayer):
         return torch.stack(out)
 
 
-class _NativeLIF(nn.Module):
-    """`norse.torch.LIF` with its defaults, which also has a synaptic current; its state is dropped."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.neuron = LIF()
-
-    def forward(self, currents: Tensor) -> Tensor:
-        """Spikes of every step."""
-        spikes: Tensor = self.neuron(currents)[0]
-        return spikes
-
-
 class NorseAdapter(Adapter):
     """Norse."""
 
@@ -90,4 +77,4 @@ class NorseAdapter(Adapter):
 
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """See `Adapter.native`; `norse.torch.LIF`, dt = 1 ms."""
-        return _NativeLIF()
+        return lif(shape)

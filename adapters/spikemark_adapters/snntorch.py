@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
-from snntorch import Leaky, SpikingNeuron
+from snntorch import Leaky
 from torch import Tensor, nn
 
 from spikemark.core.adapter import Adapter, Route, SpikingLayer
 from spikemark.core.neurons import NeuronSpec
 from spikemark.core.surrogates import spike_function
+from spikemark_adapters.native.snntorch import leaky, unlisted
 
 
 class _SameStepLeaky(Leaky):  # type: ignore[misc]  # snnTorch is untyped
@@ -45,21 +46,15 @@ def _native(spec: NeuronSpec) -> bool:
     return bounded and (spec.reset == "none" or (spec.reset == "zero" and spec.detach_reset))
 
 
-def _unlisted(leaky: Leaky) -> Leaky:
-    """`leaky`, taken out of the class's list of all instances, which would keep it alive for ever."""
-    SpikingNeuron.instances.remove(leaky)
-    return leaky
-
-
 class SnnTorchLayer(SpikingLayer):
     """A loop over a `Leaky`, to which every forward pass lends the effective decay, threshold and spike."""
 
     def __init__(self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None) -> None:
         super().__init__(spec, shape, generator=generator)
-        leaky = Leaky(beta=0.0, reset_mechanism=spec.reset) if _native(spec) else _SameStepLeaky(spec)
-        leaky.spike_grad = None
+        neuron = Leaky(beta=0.0, reset_mechanism=spec.reset) if _native(spec) else _SameStepLeaky(spec)
+        neuron.spike_grad = None
         # In a tuple it is no submodule: the state_dict holds the spec's parameters alone, as in every framework.
-        self._leaky = (_unlisted(leaky),)
+        self._leaky = (unlisted(neuron),)
 
     def spikes(self, currents: Tensor) -> Tensor:
         """See `SpikingLayer.spikes`."""
@@ -79,23 +74,6 @@ class SnnTorchLayer(SpikingLayer):
             # What it was lent belongs to this pass's graph: it must not outlive the pass, nor be copied or pickled.
             leaky.beta = leaky.threshold = leaky.mem = leaky.reset = torch.zeros(())
             leaky.spike_grad = None
-        return torch.stack(out)
-
-
-class _NativeLeaky(nn.Module):
-    """A loop over `Leaky` with its defaults; subtracts, a step late."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.neuron = _unlisted(Leaky(beta=0.95))
-
-    def forward(self, currents: Tensor) -> Tensor:
-        """Spikes of every step."""
-        mem, out = torch.zeros_like(currents[0]), []
-        for x in currents.unbind():
-            spikes, mem = self.neuron(x, mem)
-            out.append(spikes)
-        self.neuron.mem = torch.zeros(())  # not the graph of this pass
         return torch.stack(out)
 
 
@@ -125,4 +103,4 @@ class SnnTorchAdapter(Adapter):
 
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """See `Adapter.native`; `snn.Leaky` has no default beta: 0.95 as in its tutorials (tutorial 5)."""
-        return _NativeLeaky()
+        return leaky(shape)

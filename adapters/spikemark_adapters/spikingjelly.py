@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import Any, Literal
 
@@ -13,9 +12,7 @@ from torch import Tensor, nn
 from spikemark.core.adapter import Adapter, Route, SpikingLayer
 from spikemark.core.neurons import Learnable, NeuronSpec
 from spikemark.core.surrogates import spike_function
-
-# Without Triton, torch warns at the first call of SpikingJelly's operators; there is nothing to be done about it.
-logging.getLogger("torch._library.triton").setLevel(logging.ERROR)
+from spikemark_adapters.native.spikingjelly import lif
 
 
 def _constant(learnable: Learnable) -> bool:
@@ -119,10 +116,6 @@ class _NodeLayer(SpikingLayer):
         return spikes
 
 
-def _forget(node: neuron.LIFNode, inputs: tuple[Tensor, ...], spikes: Tensor) -> None:
-    node.reset()
-
-
 class SpikingJellyAdapter(Adapter):
     """SpikingJelly."""
 
@@ -146,7 +139,5 @@ class SpikingJellyAdapter(Adapter):
         return layer(spec, shape, generator=generator)
 
     def native(self, shape: tuple[int, ...]) -> nn.Module:
-        """See `Adapter.native`; `LIFNode` in multi-step mode, reset after every call."""
-        node: nn.Module = neuron.LIFNode(step_mode="m")
-        node.register_forward_hook(_forget)
-        return node
+        """See `Adapter.native`; `LIFNode` in multi-step mode."""
+        return lif(shape, tutorial=False)

@@ -50,7 +50,8 @@ def test_the_version_of_a_missing_framework_is_the_command_that_installs_it():
 
 
 def test_an_adapter_without_its_framework_is_answered_with_the_command_that_installs_it(monkeypatch):
-    monkeypatch.delitem(sys.modules, "spikemark_adapters.norse", raising=False)
+    for module in ("spikemark_adapters.norse", "spikemark_adapters.native.norse"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, "norse", None)
     monkeypatch.setitem(sys.modules, "norse.torch", None)
     monkeypatch.setattr(frameworks.FRAMEWORKS._entry("norse"), "value", "spikemark_adapters.norse:NorseAdapter")

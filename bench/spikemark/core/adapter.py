@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
+from inspect import signature
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -62,6 +63,75 @@ class SpikingNeurons(Neurons):
     shape: tuple[int, ...]
 
 
+def _same(value: Tensor) -> Tensor:
+    return value
+
+
+@dataclass(frozen=True)
+class Held:
+    """Where a framework's own class holds a threshold, a decay or the like.
+
+    Attributes:
+        place: dotted path of the attribute.
+        effective: from what is held to the value in the neuron's equations.
+        held: the way back, for one value per neuron; None where the class has no room for that.
+    """
+
+    place: str
+    effective: Callable[[Tensor], Tensor] = _same
+    held: Callable[[Tensor], Tensor] | None = _same
+
+
+class OwnNeurons(nn.Module):
+    """A framework's own class as a module of `FrameworkNeuron.make`, which says where its constants are held.
+
+    Args:
+        constants: by name, "threshold" and "decay" above all.
+    """
+
+    def __init__(self, constants: Mapping[str, Held]) -> None:
+        super().__init__()
+        self.constants = dict(constants)
+
+    def learnables(self) -> dict[str, nn.Parameter]:
+        """Those of its constants that are parameters, as they are held."""
+        found = {name: self._held(constant.place) for name, constant in self.constants.items()}
+        return {name: value for name, value in found.items() if isinstance(value, nn.Parameter)}
+
+    def effective(self, name: str) -> Tensor:
+        """The effective value of a constant, learned or not.
+
+        Raises:
+            Unsupported: the class has no such constant.
+        """
+        if name not in self.constants:
+            raise Unsupported(f"{name}: {self._class()} has none")
+        constant = self.constants[name]
+        return constant.effective(torch.as_tensor(self._held(constant.place)))
+
+    def set_each(self, name: str, values: Tensor) -> None:
+        """Give every neuron its own effective value, ``[*shape]``.
+
+        Raises:
+            Unsupported: the class has no such constant, or does not hold one for every neuron.
+        """
+        before = self.effective(name)
+        constant = self.constants[name]
+        if constant.held is None:
+            raise Unsupported(f"{name}: {self._class()} does not hold one for every neuron, so they cannot differ")
+        new = constant.held(values.to(before.dtype)).detach()
+        path, _, attribute = constant.place.rpartition(".")
+        learned = isinstance(self._held(constant.place), nn.Parameter)
+        setattr(self.get_submodule(path), attribute, nn.Parameter(new) if learned else new)
+
+    def _held(self, place: str) -> Any:
+        path, _, attribute = place.rpartition(".")
+        return getattr(self.get_submodule(path), attribute)
+
+    def _class(self) -> str:
+        return type(next(self.children(), self)).__name__
+
+
 class FrameworkLayer(SpikingNeurons):
     """A layer of a `FrameworkNeuron`.
 
@@ -70,17 +140,28 @@ class FrameworkLayer(SpikingNeurons):
         neuron: makes the module.
         shape: of the features of one sample.
         generator: source of the module's first parameters.
+        steps: T, for neurons that must know it.
 
     Raises:
+        Unsupported: the framework does not have such a neuron.
         InputError: what the neuron makes is no module, or lacks a parameter that it announces.
     """
 
     def __init__(
-        self, name: str, neuron: FrameworkNeuron, shape: tuple[int, ...], *, generator: torch.Generator | None = None
+        self,
+        name: str,
+        neuron: FrameworkNeuron,
+        shape: tuple[int, ...],
+        *,
+        generator: torch.Generator | None = None,
+        steps: int | None = None,
     ) -> None:
         super().__init__()
+        if neuron.lacks:
+            raise Unsupported(f"neuron {name!r}: {neuron.lacks}")
         self.name, self.shape, self.learned = name, tuple(shape), neuron.learned
-        made = neuron.make(self.shape, generator=generator)
+        told = {"steps": steps} if "steps" in signature(neuron.make).parameters else {}
+        made = neuron.make(self.shape, generator=generator, **told)
         if not isinstance(made, nn.Module):
             raise InputError(f"neuron {name!r}: made a {type(made).__name__}; expected a torch module")
         parameters = dict(made.named_parameters())
@@ -91,8 +172,33 @@ class FrameworkLayer(SpikingNeurons):
         self.module = made
 
     def learnables(self) -> dict[str, nn.Parameter]:
-        """Those that the neuron announces, by the names of its module."""
+        """Those that the neuron announces, by the names of its module; or that its module knows itself."""
+        if isinstance(self.module, OwnNeurons):
+            return self.module.learnables()
         return {name: self.module.get_parameter(name) for name in self.learned}
+
+    def observed(self) -> dict[str, Tensor]:
+        """See `Neurons.observed`."""
+        if isinstance(self.module, OwnNeurons):
+            return {name: self.module.effective(name) for name in self.module.learnables()}
+        return super().observed()
+
+    def effective(self, name: str) -> Tensor:
+        """The effective value of a threshold, a decay or the like, learned or not.
+
+        Raises:
+            Unsupported: it is not known where the module holds one.
+        """
+        return self._own().effective(name)
+
+    def set_each(self, name: str, values: Tensor) -> None:
+        """See `OwnNeurons.set_each`."""
+        self._own().set_each(name, values)
+
+    def _own(self) -> OwnNeurons:
+        if not isinstance(self.module, OwnNeurons):
+            raise Unsupported(f"neuron {self.name!r}: nothing says where its thresholds and decays are held")
+        return self.module
 
     def forward(self, currents: Tensor) -> Tensor:
         """Spikes of the layer, ``[T, B, *shape]`` like the currents.

@@ -219,14 +219,20 @@ class FrameworkNeuron:
     Attributes:
         framework: whose it is; "torch" for plain PyTorch.
         make: ``make(shape, *, generator=None) -> nn.Module``: currents ``[T, B, *shape]`` to spikes of the same shape.
-        learned: names of the module's parameters that are thresholds, decays and the like.
+            It is told ``steps``, the number T, where it has an argument of that name.
+        learned: names of the module's parameters that are thresholds, decays and the like; a module that is
+            `spikemark.core.adapter.OwnNeurons` knows them itself.
         source: the publication, or whose it is.
+        about: what is made, in a line, for the reports.
+        lacks: why the framework does not have such a neuron; "" where it does.
     """
 
     framework: str
     make: Callable[..., nn.Module]
     learned: tuple[str, ...] = ()
     source: str = ""
+    about: str = ""
+    lacks: str = ""
 
 
 @dataclass(frozen=True)

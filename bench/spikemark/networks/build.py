@@ -59,7 +59,8 @@ def build_network(
         spikemark.core.adapter.Unsupported: the framework cannot express the spec.
     """
     make, make_norm = NETWORKS[network], NORMALIZATIONS[normalization]
-    parts = _Parts(network, adapter, neuron, name or _name_of(neuron), None if meta else generator("jitter", seed))
+    jitter = None if meta else generator("jitter", seed)
+    parts = _Parts(network, adapter, neuron, name or _name_of(neuron), jitter, steps)
     if meta:
         parts.neuron = _without_jitter(neuron)
     around = Surroundings(steps, neuron.threshold.init if isinstance(neuron, NeuronSpec) else 1.0)
@@ -85,9 +86,16 @@ class _Parts:
     """Makes the layers of neurons that a network asks for, and knows afterwards what it asked for."""
 
     def __init__(
-        self, network: str, adapter: Adapter, neuron: Neuron, name: str, jitter: torch.Generator | None
+        self,
+        network: str,
+        adapter: Adapter,
+        neuron: Neuron,
+        name: str,
+        jitter: torch.Generator | None,
+        steps: int | None,
     ) -> None:
-        self.network, self.adapter, self.neuron, self.name, self.jitter = network, adapter, neuron, name, jitter
+        self.network, self.adapter, self.neuron, self.name = network, adapter, neuron, name
+        self.jitter, self.steps = jitter, steps
         self.normalised = False
         self.asked = False
 
@@ -98,7 +106,7 @@ class _Parts:
             case NeuronSpec():
                 return self.adapter.neuron(self.neuron, shape, generator=self.jitter)
             case FrameworkNeuron():
-                return FrameworkLayer(self.name, self.neuron, shape, generator=self.jitter)
+                return FrameworkLayer(self.name, self.neuron, shape, generator=self.jitter, steps=self.steps)
             case NetworkNeuron():
                 raise InputError(
                     f"network {self.network}: it takes any neurons, and {self.name!r} is computed by its own network "

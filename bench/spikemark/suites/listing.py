@@ -44,7 +44,8 @@ def _neuron(name: str) -> Columns:
                 "surrogate": spec.surrogate.name,
             }
         case FrameworkNeuron() as neuron:
-            return {"framework": neuron.framework, "threshold": ", ".join(neuron.learned) or "its own"}
+            told = {"framework": neuron.framework, "threshold": ", ".join(neuron.learned) or "its own"}
+            return told | {"about": f"not offered: {neuron.lacks}" if neuron.lacks else neuron.about}
         case NetworkNeuron() as neuron:
             return {"framework": neuron.framework, "threshold": "its network's own"}
         case other:

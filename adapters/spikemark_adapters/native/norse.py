@@ -1,0 +1,92 @@
+"""Norse's own neurons over time, with their parameters where optimisers and state dicts find them."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spikemark.core.adapter import Held, OwnNeurons
+
+with warnings.catch_warnings():
+    # Norse scripts functions while it is imported, and recent torch warns about every one.
+    warnings.simplefilter("ignore", FutureWarning)
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from norse.torch import LIF, LSNN, LIFBoxCell
+
+_DT = 1e-3
+
+
+def _decay(field: str) -> Held:
+    """The factor of one Euler step, which Norse holds as an inverse time constant in 1/s."""
+    return Held(field, lambda inverse: 1 - _DT * inverse, lambda decay: (1 - decay) / _DT)
+
+
+_CONSTANTS = {
+    "threshold": Held("v_th"),
+    "decay": _decay("tau_mem_inv"),
+    "synaptic_decay": _decay("tau_syn_inv"),
+    "adaptation_decay": _decay("tau_adapt_inv"),
+    "adaptation_strength": Held("beta"),
+}
+
+
+class _Parametrised(OwnNeurons):
+    """A module of Norse, lent the parameters of this one in every call.
+
+    Norse holds a tuple of tensors, which is no module: what is put there gets gradients, and neither
+    ``parameters()`` nor ``state_dict()`` nor ``to(device)`` finds it. This module registers every tensor of the tuple.
+
+    Args:
+        neuron: over time, or one step where `stepwise`.
+        learn: fields of its tuple that become parameters.
+        stepwise: whether the loop over time is ours.
+        constants: which differ from the common ones.
+    """
+
+    neuron: Any
+
+    def __init__(self, neuron: Any, learn: tuple[str, ...], *, stepwise: bool = False, **constants: Held) -> None:
+        known = _CONSTANTS | constants
+        super().__init__({name: held for name, held in known.items() if held.place in neuron.p._fields})
+        self.neuron, self.stepwise = neuron, stepwise
+        self._fields = [name for name, value in neuron.p._asdict().items() if isinstance(value, Tensor)]
+        for name in self._fields:
+            value = getattr(neuron.p, name).clone()  # the defaults are one tensor for all of Norse's modules
+            if name in learn:
+                self.register_parameter(name, nn.Parameter(value))
+            else:
+                self.register_buffer(name, value)
+
+    def forward(self, currents: Tensor) -> Tensor:
+        """Spikes of every step."""
+        before = self.neuron.p
+        self.neuron.p = before._replace(**{name: getattr(self, name) for name in self._fields})
+        try:
+            if not self.stepwise:
+                spikes: Tensor = self.neuron(currents)[0]
+                return spikes
+            state, out = None, []
+            for x in currents.unbind():
+                spikes, state = self.neuron(x, state)
+                out.append(spikes)
+            return torch.stack(out)
+        finally:
+            self.neuron.p = before
+
+
+def lif(shape: tuple[int, ...], *, learn: tuple[str, ...] = ()) -> OwnNeurons:
+    """`LIF`, which also has a synaptic current."""
+    return _Parametrised(LIF(), learn)
+
+
+def lif_box(shape: tuple[int, ...], *, learn: tuple[str, ...] = ()) -> OwnNeurons:
+    """`LIFBoxCell`, whose currents act on the membrane at once."""
+    return _Parametrised(LIFBoxCell(), learn, stepwise=True)
+
+
+def lsnn(shape: tuple[int, ...], *, learn: tuple[str, ...] = ()) -> OwnNeurons:
+    """`LSNN`, whose threshold follows the spikes from one value for the layer."""
+    return _Parametrised(LSNN(), learn, threshold=Held("v_th", held=None))

@@ -1,0 +1,105 @@
+"""snnTorch's own neurons, in the loop over time that its tutorials write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import snntorch
+import torch
+from snntorch import surrogate
+from torch import Tensor
+
+from spikemark.core.adapter import Held, OwnNeurons
+
+_THRESHOLD = Held("neuron.threshold")
+_BETA = Held("neuron.beta", lambda beta: beta.clamp(0, 1))
+_ALPHA = Held("neuron.alpha", lambda alpha: alpha.clamp(0, 1))
+_STATES = ("mem", "syn", "syn_exc", "syn_inh", "reset")
+
+
+class _Loop(OwnNeurons):
+    """A loop over one of the stepwise classes, whose states begin at 0 in every call.
+
+    Args:
+        neuron: takes ``(x, *states)`` and gives ``(spikes, *states)``.
+        states: how many.
+        constants: see `OwnNeurons`.
+    """
+
+    def __init__(self, neuron: Any, states: int = 1, **constants: Held) -> None:
+        super().__init__({"threshold": _THRESHOLD, **constants})
+        self.neuron = unlisted(neuron)
+        self.states = states
+
+    def forward(self, currents: Tensor) -> Tensor:
+        """Spikes of every step."""
+        state: list[Tensor] = [torch.zeros_like(currents[0])] * self.states
+        out = []
+        for x in currents.unbind():
+            spikes, *state = self.neuron(x, *state)
+            out.append(spikes)
+        for name in _STATES:  # what the class keeps belongs to this pass's graph
+            if hasattr(self.neuron, name):
+                setattr(self.neuron, name, torch.zeros(0))
+        return torch.stack(out)
+
+
+class _Convolved(OwnNeurons):
+    """`StateLeaky`, which computes all steps at once and takes flat layers alone."""
+
+    def __init__(self, shape: tuple[int, ...], beta: float, **options: Any) -> None:
+        super().__init__(
+            {
+                "threshold": Held("neuron.threshold", held=torch.flatten),
+                "decay": Held("neuron.tau", lambda tau: torch.exp(-1 / tau), _tau),
+            }
+        )
+        self.neuron = unlisted(snntorch.StateLeaky(beta, channels=torch.Size(shape).numel(), **options))
+        # With `learn_beta` it makes two parameters; of these it uses `tau` alone.
+        self.neuron._parameters.pop("beta", None)
+
+    def forward(self, currents: Tensor) -> Tensor:
+        """Spikes of every step."""
+        spikes: Tensor = self.neuron(currents.flatten(2))[0]
+        self.neuron.spk = torch.zeros(0)  # as it belongs to this pass's graph
+        return spikes.view_as(currents)
+
+
+def _tau(decay: Tensor) -> Tensor:
+    """At a decay of 0 or 1 the class's kernel is not a number."""
+    return -1 / decay.flatten().clamp(1e-6, 1 - 1e-6).log()
+
+
+def unlisted(neuron: Any) -> Any:
+    """`neuron`, taken out of snnTorch's list of all instances, which would keep it alive for ever."""
+    snntorch.SpikingNeuron.instances.remove(neuron)
+    return neuron
+
+
+def leaky(shape: tuple[int, ...], *, beta: float = 0.95, slope: float | None = None, **options: Any) -> OwnNeurons:
+    """`Leaky`, with the fast sigmoid of that slope where one is given."""
+    gradient = None if slope is None else surrogate.fast_sigmoid(slope=slope)
+    return _Loop(snntorch.Leaky(beta, spike_grad=gradient, **options), decay=_BETA)
+
+
+def synaptic(shape: tuple[int, ...], **options: Any) -> OwnNeurons:
+    """`Synaptic`, which also has a synaptic current."""
+    return _Loop(snntorch.Synaptic(**options), 2, decay=_BETA, synaptic_decay=_ALPHA)
+
+
+def lapicque(shape: tuple[int, ...], **options: Any) -> OwnNeurons:
+    """`Lapicque`, an RC circuit."""
+    neuron = snntorch.Lapicque(**options)
+    resistance, step = float(neuron.R), float(neuron.time_step)
+    decay = Held("neuron.C", lambda c: 1 - step / (resistance * c), lambda a: step / (resistance * (1 - a)))
+    return _Loop(neuron, decay=decay)
+
+
+def alpha(shape: tuple[int, ...], **options: Any) -> OwnNeurons:
+    """`Alpha`, whose membrane is the difference of two currents, so it has no decay of its own."""
+    return _Loop(snntorch.Alpha(**options), 3, excitatory_decay=_ALPHA, inhibitory_decay=_BETA)
+
+
+def state_leaky(shape: tuple[int, ...], *, beta: float = 0.9, **options: Any) -> OwnNeurons:
+    """`StateLeaky`, which has no reset."""
+    return _Convolved(shape, beta, **options)

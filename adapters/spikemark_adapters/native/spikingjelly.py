@@ -1,0 +1,146 @@
+"""SpikingJelly's own neurons in multi-step mode, reset after every call."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from spikingjelly.activation_based import base, neuron, surrogate
+from torch import Tensor
+
+from spikemark.core.adapter import Held, OwnNeurons
+
+# Without Triton, torch warns at the first call of SpikingJelly's operators; there is nothing to be done about it.
+logging.getLogger("torch._library.triton").setLevel(logging.ERROR)
+
+_SIGMOID_DECAY = Held("neuron.w", lambda w: 1 - torch.sigmoid(w), lambda decay: torch.logit(1 - decay))
+_TAU = Held("neuron.tau", lambda tau: 1 - 1 / tau, None)
+
+
+class _MultiStep(OwnNeurons):
+    """A node, given all steps at once."""
+
+    neuron: Any
+
+    def __init__(self, node: Any, **constants: Held) -> None:
+        super().__init__(constants)
+        if isinstance(node, base.MemoryModule):
+            node.step_mode = "m"
+        self.neuron = node
+
+    def forward(self, currents: Tensor) -> Tensor:
+        """Spikes of every step."""
+        try:
+            spikes: Tensor = self.neuron(currents)
+        finally:
+            if isinstance(self.neuron, base.MemoryModule):
+                self.neuron.reset()
+        return spikes
+
+
+class _Scaled(_MultiStep):
+    """A node whose membrane is proportional to its currents between resets to 0.
+
+    Its threshold is one float for all neurons. Currents divided by a factor act as a threshold multiplied by it, which
+    gives every neuron its own.
+    """
+
+    threshold: Tensor
+
+    def __init__(self, node: Any, **constants: Held) -> None:
+        super().__init__(node, threshold=Held("threshold"), **constants)
+        self.register_buffer("threshold", torch.tensor(float(node.v_threshold)), persistent=False)
+
+    def forward(self, currents: Tensor) -> Tensor:
+        """Spikes of every step."""
+        if self.threshold.dim():
+            currents = currents * (self.neuron.v_threshold / self.threshold)
+        return super().forward(currents)
+
+
+class _Gated(_MultiStep):
+    """`GatedLIFNode`, which takes ``[T, B, C, H, W]`` alone, and whose parameters are logits."""
+
+    def __init__(self, node: Any) -> None:
+        names = ["alpha", "beta", "gamma", "tau", "linear_decay", "v_subreset", "conduct"]
+        logits = {name: Held(f"neuron.{name}", torch.sigmoid, None) for name in names}
+        super().__init__(node, threshold=Held("neuron.v_threshold", torch.sigmoid, None), **logits)
+
+    def forward(self, currents: Tensor) -> Tensor:
+        """Spikes of every step."""
+        steps, batch, channels = currents.shape[:3]
+        return super().forward(currents.reshape(steps, batch, channels, -1, 1)).view_as(currents)
+
+
+@contextmanager
+def _drawn_from(generator: torch.Generator | None) -> Iterator[None]:
+    """What torch's and numpy's global generators draw inside follows from `generator`; they are restored."""
+    before = np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        if generator is not None:
+            seed = int(torch.randint(2**32, (), generator=generator))
+            torch.manual_seed(seed)
+            np.random.seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(before)
+
+
+def integrate_and_fire(shape: tuple[int, ...], **options: Any) -> OwnNeurons:
+    """`IFNode`, which does not leak."""
+    return _Scaled(neuron.IFNode(**_tutorial(options)))
+
+
+def lif(shape: tuple[int, ...], *, tutorial: bool = True, **options: Any) -> OwnNeurons:
+    """`LIFNode`, as the tutorials have it or with the defaults of the class."""
+    return _Scaled(neuron.LIFNode(**(_tutorial(options) if tutorial else options)), decay=_TAU)
+
+
+def plif(shape: tuple[int, ...], **options: Any) -> OwnNeurons:
+    """`ParametricLIFNode`, whose decay learns."""
+    return _Scaled(neuron.ParametricLIFNode(**_tutorial(options)), decay=_SIGMOID_DECAY)
+
+
+def klif(shape: tuple[int, ...], **options: Any) -> OwnNeurons:
+    """`KLIFNode`, which learns a gain of its membrane, negative values cut off."""
+    return _Scaled(neuron.KLIFNode(**options), decay=_TAU, gain=Held("neuron.k", held=None))
+
+
+def clif(shape: tuple[int, ...], **options: Any) -> OwnNeurons:
+    """`ComplementaryLIFNode`, with a second state that slows after spikes."""
+    return _MultiStep(
+        neuron.ComplementaryLIFNode(**options), threshold=Held("neuron.v_threshold", held=None), decay=_TAU
+    )
+
+
+def gated(
+    shape: tuple[int, ...], *, generator: torch.Generator | None = None, steps: int | None = None, **options: Any
+) -> OwnNeurons:
+    """`GatedLIFNode`, one set of gates per channel; made for `steps`."""
+    with _drawn_from(generator):
+        return _Gated(neuron.GatedLIFNode(T=steps, inplane=shape[0], **options))
+
+
+def parallel(
+    shape: tuple[int, ...],
+    *,
+    kind: str = "PSN",
+    generator: torch.Generator | None = None,
+    steps: int | None = None,
+    **options: Any,
+) -> OwnNeurons:
+    """`PSN` and its relatives, which mix the steps by weights of their own and have no reset."""
+    if kind != "SlidingPSN":
+        options["T"] = steps
+    with _drawn_from(generator):
+        node = getattr(neuron, kind)(**options)
+    return _MultiStep(node, threshold=Held("neuron.bias", torch.neg, None), mixing=Held("neuron.weight", held=None))
+
+
+def _tutorial(options: dict[str, Any]) -> dict[str, Any]:
+    return {"surrogate_function": surrogate.ATan(), "detach_reset": True, **options}
