@@ -59,7 +59,7 @@ def curves(task: str, seed: int) -> dict[tuple[str, int], float]:
 
 def names(task: str) -> list[str]:
     """The noises that are measured on a task."""
-    return [name for name, noise in NOISES.items() if (noise.domain == "events") == (task == "nmnist1k")]
+    return [name for name, noise in NOISES.items() if (noise.kinds == ("events",)) == (task == "nmnist1k")]
 
 
 def main() -> None:

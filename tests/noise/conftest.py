@@ -1,5 +1,7 @@
 """Two small trained networks: on real digits, and on made-up recordings of moving bars that need both polarities."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from spikemark.data.encoders import encode
 from spikemark.data.loading import Dataset, Split, load_dataset
 from spikemark.data.recordings import Recordings
 from spikemark.networks.build import build_network
+from spikemark.noise import searches
 from spikemark.noise.case import Case
 from spikemark.training.loop import train
 from spikemark.training.rule import Protocol
@@ -19,6 +22,13 @@ from spikemark.training.system import SYSTEMS
 SYSTEM = SYSTEMS["mlp-lif"]
 STEPS = 8
 SENSOR, WINDOW = (10, 10, 2), 80_000
+
+
+@pytest.fixture
+def short_searches(monkeypatch):
+    """Attacks that take few steps."""
+    for name, steps in (("APGD", 10), ("SA_PGD", 10), ("RANDOM", 10), ("SQUARE", 200)):
+        monkeypatch.setattr(searches, name, replace(getattr(searches, name), steps=steps))
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from spikemark.core.adapter import Unsupported
 from spikemark.core.frameworks import get_adapter
 from spikemark.core.neurons import NEURONS, FrameworkNeuron, NeuronSpec
 from spikemark.core.streams import generator
@@ -147,7 +148,7 @@ def test_noise_on_spikes_and_neurons_reaches_neurons_without_a_spec_but_mismatch
             assert (spikes_of(disturbed) > spikes_of(case)).any()
     for name in ("threshold-mismatch", "decay-mismatch"):
         with (
-            pytest.raises(InputError, match="from their spec; a FrameworkLayer has none"),
+            pytest.raises(Unsupported, match="from their spec; a FrameworkLayer has none"),
             NOISES[name].apply(case, 1, generator("a")),
         ):
             pass

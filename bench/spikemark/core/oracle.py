@@ -64,9 +64,12 @@ class ReferenceLayer(SpikingLayer):
     def _fire(self, u: Tensor, theta: Tensor) -> Tensor:
         z = (u - theta) / theta if self.spec.surrogate.relative else u - theta
         fired = u >= theta if self.spec.fires_at_threshold else u > theta
-        slope = derivative(self.spec.surrogate, z.detach())
         # A NaN membrane does not fire; without nan_to_num the zero added for its gradient would be NaN too.
-        return fired.to(u.dtype) + torch.nan_to_num(slope * (z - z.detach()))
+        return fired.to(u.dtype) + torch.nan_to_num(self.slope(u.detach(), z.detach()) * (z - z.detach()))
+
+    def slope(self, u: Tensor, z: Tensor) -> Tensor:
+        """The surrogate's derivative for one step's membranes `u` ``[B, *shape]`` and their distances `z`."""
+        return derivative(self.spec.surrogate, z)
 
 
 class ReferenceAdapter(Adapter):

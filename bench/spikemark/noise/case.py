@@ -26,10 +26,28 @@ if TYPE_CHECKING:
 
 Domain = Literal["input", "events", "spikes", "hardware", "adversary"]
 Target = Literal["inputs", "events", "spikes", "weights", "case"]
+Threat = Literal["linf", "l2", "l0"]
+"""What bounds an attack: the largest change of a value, the root mean square of all, the fraction of changed values."""
 SEVERITIES = (1, 2, 3, 4, 5)
 
 EncodeStep = Callable[["Tensor", "torch.Generator"], "Tensor"]
 """From a batch of samples ``[B, ...]`` and a source of draws to the network's input ``[T, B, *shape]``."""
+
+
+@dataclass(frozen=True)
+class SearchLog:
+    """How a search for adversarial samples went.
+
+    Attributes:
+        fooled_at: after how many steps each sample was first misread, ``[N]``: 0 as it is or at the start, -1 never.
+        steps: that were made at most, over all derivatives that were tried.
+        flat: of the samples that were read well, the share whose first gradient was zero throughout, through every
+            derivative; None where no gradient was asked for.
+    """
+
+    fooled_at: Tensor
+    steps: int
+    flat: float | None
 
 
 @dataclass(frozen=True)
@@ -44,6 +62,7 @@ class Case:
         adapter: the framework of the network's neurons; for noises that build neurons anew.
         recordings: the event lists behind the samples; for noises on events.
         draws: of a disturbed case, the generators that draw while it is evaluated; they go on from batch to batch.
+        search: of a case with samples that were searched for.
     """
 
     model: nn.Module
@@ -53,6 +72,7 @@ class Case:
     adapter: Adapter | None = None
     recordings: Recordings | None = None
     draws: tuple[torch.Generator, ...] = ()
+    search: SearchLog | None = None
 
 
 Perturb = Callable[[Case, float, "torch.Generator"], AbstractContextManager[Case]]
@@ -87,6 +107,7 @@ class Noise:
         source: the publication of the noise or of its parameters.
         polarities: that events must have, for it to change anything.
         sample_major: of a function on spikes, see `noise`.
+        threat: of an attack, see `noise`.
     """
 
     name: str
@@ -100,6 +121,7 @@ class Noise:
     source: str = ""
     polarities: int = 1
     sample_major: bool = False
+    threat: Threat | None = None
 
     @property
     def shared(self) -> bool:
@@ -157,6 +179,7 @@ def noise(
     on: Target | None = None,
     polarities: int = 1,
     sample_major: bool = False,
+    threat: Threat | None = None,
 ) -> Callable[[Function], Function]:
     """Register a function as a noise.
 
@@ -183,6 +206,8 @@ def noise(
         sample_major: that a function on spikes draws all of one sample before it draws the next one's, as
             ``torch.rand((B, T, *shape), generator=generator)`` does. Others are called for one sample at a time, so
             that noise never depends on the batch size.
+        threat: of an attack, what its levels bound. Attacks of one threat and level are one adversary: the worst of
+            them per sample is a number of its own.
 
     Raises:
         InputError: levels are not five finite numbers, or another argument is not what it may be.
@@ -194,6 +219,7 @@ def noise(
             row = Noise(
                 name, domain, tuple(levels), unit, function, on or _TARGETS.get(domain, "case"),  # type: ignore[arg-type]
                 _KINDS.get(domain, ()) if kinds is None else tuple(kinds), summary, source, polarities, sample_major,
+                threat,
             )  # fmt: skip
         except (InputError, TypeError) as error:
             raise InputError(f"noise {name!r}: {error}") from None

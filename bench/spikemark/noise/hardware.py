@@ -165,10 +165,10 @@ def with_neurons(case: Case, change: Callable[[SpikingLayer, Adapter], SpikingLa
     """A copy of the network with other layers of neurons, which `change` makes of each layer and its framework.
 
     Raises:
-        InputError: the framework is not known, there are no neurons, or some are more than a spec says, so that they
-            cannot be built anew from it.
+        InputError: the framework is not known, or there are no neurons.
+        spikemark.core.adapter.Unsupported: some neurons are more than a spec says, so they cannot be built anew.
     """
-    from spikemark.core.adapter import SpikingLayer
+    from spikemark.core.adapter import SpikingLayer, Unsupported
     from spikemark.noise.targets import spiking_neurons
 
     if case.adapter is None:
@@ -178,9 +178,9 @@ def with_neurons(case: Case, change: Callable[[SpikingLayer, Adapter], SpikingLa
     named = [(name, module) for name, module in model.named_modules() if module in found]
     for name, layer in named:
         if not isinstance(layer, SpikingLayer):
-            raise InputError(f"this noise builds neurons anew from their spec; a {type(layer).__name__} has none")
+            raise Unsupported(f"this noise builds neurons anew from their spec; a {type(layer).__name__} has none")
         if type(adapter.neuron(layer.spec, layer.shape, generator=torch.Generator())) is not type(layer):
-            raise InputError(f"this noise builds neurons anew; {adapter.name} has no {type(layer).__name__}")
+            raise Unsupported(f"this noise builds neurons anew; {adapter.name} has no {type(layer).__name__}")
         model.set_submodule(name, change(layer, adapter))
     return model
 

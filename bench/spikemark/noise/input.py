@@ -179,7 +179,7 @@ def occlusion(inputs: Tensor, level: float, generator: torch.Generator) -> Tenso
     height, width = _images(inputs).shape[-2:]
     size = max(1, round(level * _side(inputs)))
     draws = torch.rand((len(inputs), 2), generator=generator)
-    rows, columns = _span(height, size, draws[:, :1]), _span(width, size, draws[:, 1:])
+    rows, columns = span(height, size, draws[:, :1]), span(width, size, draws[:, 1:])
     return inputs.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)
 
 
@@ -231,7 +231,7 @@ def _side(inputs: Tensor) -> int:
     return min(_images(inputs).shape[-2:])
 
 
-def _span(length: int, size: int, draws: Tensor) -> Tensor:
+def span(length: int, size: int, draws: Tensor) -> Tensor:
     """``[N, length]``: True on `size` neighbouring places, which begin where the draws ``[N, 1]`` in 0..1 say."""
     starts = (draws * (length - size + 1)).long()
     places = torch.arange(length)
