@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from spikemark.measures.semantics.comparison import ConformanceRow
+    from spikemark.noise.case import Levels, Threat
     from spikemark.regression.compare import Comparison
     from spikemark.suites.jobs import Job, Point
     from spikemark.suites.records import Record
@@ -283,6 +284,8 @@ def robustness(
     batch_size: int = 256,
     framework: str | None = None,
     seed: int = 0,
+    draws: int = 1,
+    budgets: Mapping[Threat, Levels] | None = None,
 ) -> pd.DataFrame:
     """Accuracy of a network, clean and under noise.
 
@@ -297,9 +300,12 @@ def robustness(
         batch_size: samples at a time.
         framework: of the network's neurons, for noises that build neurons anew.
         seed: of all draws.
+        draws: of each noise and severity; attacks search once.
+        budgets: five levels of the attacks of a threat ("linf", "l2", "l0"), in place of the catalogue's.
 
     Returns:
-        Columns ``noise severity accuracy``; severity 0 is clean.
+        Columns ``noise severity accuracy``; severity 0 is clean. Several attacks of one threat have a further row, the
+        worst of them per sample: ``worst-linf``.
     """
     import pandas as pd
 
@@ -318,7 +324,10 @@ def robustness(
         batch_size,
         get_adapter(framework) if framework is not None else None,
         seed=seed,
+        draws=draws,
+        budgets=budgets,
     )
+    told = [row for row in rows if row["metric"] == "accuracy"]
     return pd.DataFrame(
-        [{"noise": row["noise"], "severity": row["severity"], "accuracy": row["value"]} for row in rows]
+        [{"noise": row["noise"], "severity": row["severity"], "accuracy": row["value"]} for row in told]
     )

@@ -1,4 +1,5 @@
 import math
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -7,6 +8,7 @@ import torch
 from torch import nn
 
 from spikemark.core.frameworks import get_adapter
+from spikemark.core.measurement import unpack_correct
 from spikemark.core.neurons import NEURONS
 from spikemark.data.card import Sizes
 from spikemark.data.encoders import encode
@@ -17,6 +19,7 @@ from spikemark.measures.noisy_accuracy import robustness
 from spikemark.measures.robustness import Robustness
 from spikemark.networks.build import build_network
 from spikemark.noise.case import NOISES as NOISES_BY_NAME
+from spikemark.noise.case import SearchLog
 from spikemark.report.curves import (
     corruption_error,
     half_margin_severity,
@@ -164,6 +167,128 @@ def test_settings_name_each_noise_and_severity_once():
         Robustness(severities=(3, 1, 3))
     with pytest.raises(InputError, match=r"noises: .*did you mean 'gaussian'"):
         Robustness(noises=("gausian",))
+
+
+def test_a_seed_may_meet_several_draws(model, samples):
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            nn.init.constant_(module.weight, 3.0)  # so that neurons fire
+    one, prints = run(model, samples)
+    several, more = robustness(model, "made-up", *samples, encode_step, NOISES, (1, 3), 20, draws=3)
+    assert prints.items() <= more.items()
+    assert {f"noise:{noise}:{s}:{draw}" for noise in NOISES for s in (1, 3) for draw in (1, 2)} == more.keys() - prints
+    assert len(set(more.values())) == len(more)
+    for first, row in zip(one, several, strict=True):
+        if row["severity"] == 0:
+            assert row == first
+        else:
+            assert len(row["values"]) == 3
+            assert row["values"][0] == first["value"]  # further draws leave the first as it was
+            assert row["value"] == pytest.approx(sum(row["values"]) / 3)
+    assert any(len(set(row["values"])) > 1 for row in several if row["severity"])
+
+
+def test_correctness_of_every_sample_on_request(model, samples):
+    rows, _ = robustness(model, "made-up", *samples, encode_step, NOISES, (3,), 20, draws=2, per_sample=True)
+    assert not any("correct" in row for row in run(model, samples)[0])
+    for row in rows:
+        bits = unpack_correct(row["correct"]).reshape(-1, 50)
+        assert bits.mean() == pytest.approx(row["value"])
+        assert bits.mean(1).tolist() == pytest.approx(row.get("values", [row["value"]]))
+
+
+@pytest.fixture
+def attacks(monkeypatch):
+    """Three attacks whose successes are known, and a noise that is none."""
+
+    def fooling(levels):
+        """Turns the samples whose own level is within reach to the other side of one half."""
+
+        def perturb(case, level, generator):
+            reached = torch.tensor(levels) <= level
+            inputs = torch.where(reached[:, None], 1 - case.inputs, case.inputs)
+            return nullcontext(replace(case, inputs=inputs, search=SearchLog(reached.long() - 1, 20, 0.25)))
+
+        return perturb
+
+    never = math.inf
+    rows = {
+        "a": replace(NOISES_BY_NAME["apgd-linf"], name="a", function=fooling([0.01, 0.03, never, never])),
+        "b": replace(NOISES_BY_NAME["apgd-linf"], name="b", function=fooling([0.03, 0.02, never, 0.03])),
+        "other": replace(NOISES_BY_NAME["pgd-l2"], name="other", function=fooling([0, 0, 0, 0])),
+        "gaussian": NOISES_BY_NAME["gaussian"],
+    }
+    monkeypatch.setattr(noisy_accuracy, "NOISES", rows)
+    return rows
+
+
+BRIGHT = torch.tensor([[0.1], [0.9], [0.1], [0.9]]), torch.tensor([0, 1, 0, 1])
+
+
+def accuracies(rows, noise):
+    return {row["severity"]: row["value"] for row in rows if row["metric"] == "accuracy" and row["noise"] == noise}
+
+
+def test_the_worst_of_all_attacks_is_told_per_sample_and_within_every_smaller_ball(attacks):
+    rows, _ = robustness(
+        Brightness(), "x", *BRIGHT, lambda x, g: x[None], list(attacks), (2, 3, 4), 4, per_sample=True, draws=2
+    )  # levels 0.01, 0.02, 0.03
+    assert accuracies(rows, "a") == {0: 1.0, 2: 0.75, 3: 0.75, 4: 0.5}
+    assert accuracies(rows, "b") == {0: 1.0, 2: 1.0, 3: 0.75, 4: 0.25}
+    assert accuracies(rows, "worst-linf") == {0: 1.0, 2: 0.75, 3: 0.5, 4: 0.25}
+    bits = {
+        (row["noise"], row["severity"]): unpack_correct(row["correct"]) for row in rows if row["metric"] == "accuracy"
+    }
+    assert bits["worst-linf", 3].tolist() == [False, False, True, True]
+    for severity in (2, 3, 4):
+        for attack in ("a", "b"):
+            assert not (bits["worst-linf", severity] & ~bits[attack, severity]).any()
+    assert not any(row["noise"] in ("worst-l2", "worst-None") for row in rows)
+
+
+def test_the_worst_over_severities_follows_levels_not_numbers(attacks):
+    falling = {"linf": (0.045, 0.03, 0.02, 0.01, 0.002)}
+    rows, _ = robustness(Brightness(), "x", *BRIGHT, lambda x, g: x[None], ["a", "b"], (2, 3, 4), 4, budgets=falling)
+    assert accuracies(rows, "worst-linf") == {0: 1.0, 2: 0.25, 3: 0.5, 4: 0.75}
+
+
+def test_attacks_tell_accuracy_after_each_number_of_steps(attacks):
+    def perturb(case, level, generator):
+        return nullcontext(replace(case, search=SearchLog(torch.tensor([0, 1, 7, -1]), 20, None)))
+
+    attacks["a"] = replace(attacks["a"], function=perturb)
+    rows, _ = robustness(Brightness(), "x", *BRIGHT, lambda x, g: x[None], ["a", "gaussian"], (3,), 4)
+    curve = {row["point"]["steps"]: row["value"] for row in rows if row["metric"] == "accuracy_after_steps"}
+    assert curve == {1: 0.5, 2: 0.5, 5: 0.5, 10: 0.25, 20: 0.25}
+    assert not any(row["metric"] == "zero_gradients" for row in rows)
+    rows, _ = robustness(Brightness(), "x", *BRIGHT, lambda x, g: x[None], ["b"], (3,), 4)
+    assert [row["value"] for row in rows if row["metric"] == "zero_gradients"] == [0.25]
+
+
+def test_budgets_take_the_place_of_an_attacks_levels(attacks):
+    budget = {"linf": (0.03, 0.03, 0.03, 0.03, 0.03)}
+    rows, _ = robustness(Brightness(), "x", *BRIGHT, lambda x, g: x[None], ["a"], (1,), 4, budgets=budget)
+    assert accuracies(rows, "a") == {0: 1.0, 1: 0.5}
+    assert Robustness(noises=("apgd-linf", "gaussian"), budgets=budget).determines()["noises"] == {
+        "apgd-linf": {"domain": "adversary", "levels": [0.03] * 5},
+        "gaussian": {"domain": "input", "levels": list(NOISES_BY_NAME["gaussian"].levels)},
+    }
+
+
+def test_attacks_of_one_threat_need_one_budget(attacks):
+    attacks["b"] = replace(attacks["b"], levels=(0.1, 0.2, 0.3, 0.4, 0.5))
+    with pytest.raises(InputError, match=r"attacks a, b have different levels; .*budgets.linf"):
+        robustness(Brightness(), "x", *BRIGHT, lambda x, g: x[None], ["a", "b"], (3,), 4)
+    with pytest.raises(InputError, match=r"budgets.linf.3: "):
+        Robustness(budgets={"linf": (0.1, 0.2, 0.3, -1.0, 0.5)})
+
+
+def test_options_that_are_not_used_are_not_in_keys():
+    plain = Robustness(noises=("gaussian",))
+    assert plain.to_dict() == {"noises": ["gaussian"], "severities": [1, 2, 3, 4, 5], "samples": None}
+    used = Robustness(noises=("gaussian",), draws=3, per_sample=True, budgets={"linf": (0.1, 0.2, 0.3, 0.4, 0.5)})
+    assert Robustness.model_validate(used.to_dict(), strict=False) == used
+    assert used.to_dict() != plain.to_dict()
 
 
 CURVE = {0: 0.9, 1: 0.8, 2: 0.7, 3: 0.5, 4: 0.3, 5: 0.1}

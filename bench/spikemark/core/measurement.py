@@ -29,11 +29,13 @@ class Measurement(TypedDict):
         profile: hardware profile of an energy.
         input_kind: kind of a layer's input.
         track: "matched" (the neuron of the spec) or "native" (the framework's own default).
-        point: sizes, type and mode at which a single layer was measured, see `spikemark.measures.speed.points.Point`.
+        point: sizes, type and mode at which a single layer was measured, see `spikemark.measures.speed.points.Point`;
+            of an attack the number of steps.
         dtype: of the tensors.
         low: lower end of the value's own 95 % interval.
         high: upper end.
-        values: raw repeats.
+        values: raw repeats; of a noise that was drawn more than once, each draw's.
+        correct: packed correctness of each test sample, draw after draw, see `unpack_correct`.
         why: a reason, where there is one.
     """
 
@@ -52,6 +54,7 @@ class Measurement(TypedDict):
     low: NotRequired[float]
     high: NotRequired[float]
     values: NotRequired[list[float]]
+    correct: NotRequired[str]
     why: NotRequired[str]
 
 

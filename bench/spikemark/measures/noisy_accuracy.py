@@ -2,26 +2,35 @@
 
 This module evaluates cases; `spikemark.noise` disturbs them. Draws depend on data set, noise, severity and seed alone,
 so every framework and neuron meets the same ones, as the fingerprints prove; and every seed meets others, so that
-intervals hold for the noise and not for one draw of it.
+intervals hold for the noise and not for one draw of it. A seed may meet several: of hardware noise each draw is a chip.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from itertools import product
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spikemark.core.adapter import Adapter, device_of
-from spikemark.core.measurement import Measurement
+from spikemark.core.measurement import Measurement, pack_correct
 from spikemark.core.streams import fingerprint, generator
 from spikemark.data.recordings import Recordings
 from spikemark.errors import InputError
-from spikemark.noise.case import NOISES, Case, EncodeStep, Noise
+from spikemark.noise.case import NOISES, Case, EncodeStep, Levels, Noise, SearchLog, Threat, adversaries, within
 from spikemark.training.loop import scores
+
+Right = NDArray[np.bool_]
+"""Whether each sample is read correctly, ``[draws, samples]``."""
+
+STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+"""After how many steps of an attack accuracy is told, as far as it makes them."""
 
 
 def robustness(
@@ -37,10 +46,15 @@ def robustness(
     recordings: Recordings | None = None,
     *,
     seed: int = 0,
+    draws: int = 1,
+    per_sample: bool = False,
+    budgets: Mapping[Threat, Levels] | None = None,
 ) -> tuple[list[Measurement], dict[str, str]]:
     """Accuracy on the same samples, clean and under each noise and severity.
 
-    The clean samples are evaluated once and stand as severity 0 of every noise.
+    The clean samples are evaluated once and stand as severity 0 of every noise. Several attacks of one threat are one
+    adversary, whose row is called ``worst-THREAT``: a sample counts as read correctly if no attack made the network
+    misread it, neither at the severity nor at a smaller level, whose ball lies within.
 
     Args:
         model: trained; put in evaluation mode, otherwise unchanged.
@@ -54,6 +68,9 @@ def robustness(
         adapter: the framework of the network's neurons; needed for mismatch of thresholds and decays alone.
         recordings: the event lists behind the samples (the first of them), for noises on events.
         seed: of all draws.
+        draws: of each noise and severity; attacks search once.
+        per_sample: whether measurements hold the correctness of every sample.
+        budgets: levels of attacks, by threat, in place of the catalogue's.
 
     Returns:
         The measurements, and a hash for each noise and severity of the noisy samples and of the generator's state after
@@ -61,39 +78,67 @@ def robustness(
 
     Raises:
         UnknownNameError: no such noise.
+        spikemark.core.adapter.Unsupported: a noise that builds neurons anew cannot build those of the network.
         InputError: no samples, a severity outside 0..5, or a noise that does not fit the samples or the network.
     """
     if len(labels) == 0:
         raise InputError("robustness: there are no samples to evaluate")
-    chosen = [NOISES[name] for name in noises]
+    chosen = [within(NOISES[name], budgets or {}) for name in noises]
+    together = adversaries(chosen)
     model.eval()
     case = Case(model, inputs, labels, encode_step, adapter, recordings and recordings.first(len(labels)))
-    accuracy, clean = _accuracy(case, dataset_name, batch_size), fingerprint(inputs)
-    rows: list[Measurement] = [_row(noise.name, 0, accuracy) for noise in chosen]
+    clean, unharmed = fingerprint(inputs), _right(case, dataset_name, batch_size)[None]
+    found: dict[tuple[str, int], Right] = {(noise.name, 0): unharmed for noise in chosen}
+    searches: dict[tuple[str, int], SearchLog] = {}
     fingerprints = {"noise:clean": clean}
-    for noise in chosen:
-        for severity in sorted(set(severities) - {0}):
-            with _disturbed(case, noise, severity, dataset_name, seed, clean) as (disturbed, name):
-                rows.append(_row(noise.name, severity, _accuracy(disturbed, dataset_name, batch_size)))
-                fingerprints[f"noise:{noise.name}:{severity}"] = name()
+    for noise, severity in product(chosen, sorted(set(severities) - {0})):
+        right = []
+        for draw in range(draws if noise.domain != "adversary" else 1):
+            with _disturbed(case, noise, severity, dataset_name, seed, draw, clean) as (disturbed, name):
+                right.append(_right(disturbed, dataset_name, batch_size))
+                fingerprints[":".join(["noise", noise.name, str(severity), *_extra(draw)])] = name()
+                if disturbed.search is not None:
+                    searches[noise.name, severity] = disturbed.search
+        found[noise.name, severity] = np.stack(right)
+    for threat, attacks in together.items():
+        found |= _worst(f"worst-{threat}", attacks, found)
+    rows = [_row(*place, right, per_sample) for place, right in sorted(found.items(), key=lambda item: item[0][1] > 0)]
+    rows += [row for place, log in searches.items() for row in _search_rows(*place, log)]
     return rows, fingerprints
+
+
+def _worst(name: str, attacks: Sequence[Noise], found: Mapping[tuple[str, int], Right]) -> dict[tuple[str, int], Right]:
+    """What no attack at a severity's level, or at a smaller one, makes the network misread."""
+    severities = sorted({severity for noise, severity in found if noise == attacks[0].name})
+    levels = {severity: attacks[0].levels[severity - 1] if severity else 0.0 for severity in severities}
+    return {
+        (name, severity): np.logical_and.reduce(
+            [found[attack.name, other] for attack in attacks for other in severities if levels[other] <= level]
+        )
+        for severity, level in levels.items()
+    }
+
+
+def _extra(draw: int) -> tuple[str, ...]:
+    """What tells a draw from the first in names."""
+    return (str(draw),) if draw else ()
 
 
 @contextmanager
 def _disturbed(
-    case: Case, noise: Noise, severity: int, dataset_name: str, seed: int, clean: str
+    case: Case, noise: Noise, severity: int, dataset_name: str, seed: int, draw: int, clean: str
 ) -> Iterator[tuple[Case, Callable[[], str]]]:
     """The disturbed case and, once it was evaluated, the hash of its samples and draws.
 
     Noisy samples that are the same for every network are made once per process, as far as memory is set aside for them.
     """
     binning = case.recordings.binning if case.recordings is not None and noise.domain == "events" else None
-    key = (dataset_name, noise.name, noise.levels, severity, seed, binning, len(case.inputs))
+    key = (dataset_name, noise.name, noise.levels, severity, seed, draw, binning, len(case.inputs))
     known = _NOISY.get(clean, key) if noise.shared else None
     if known is not None:
         yield replace(case, inputs=known[0]), lambda: known[1]
         return
-    random = generator("noise", dataset_name, noise.name, severity, seed)
+    random = generator("noise", dataset_name, noise.name, severity, seed, *_extra(draw))
     with noise.apply(case, severity, random) as disturbed:
         name = cache(
             lambda: fingerprint(disturbed.inputs, random.get_state(), *(draws.get_state() for draws in disturbed.draws))
@@ -133,24 +178,49 @@ _NOISY = _Store(limit=512 * 2**20)
 
 
 @torch.no_grad()
-def _accuracy(case: Case, dataset_name: str, batch_size: int) -> float:
-    """Fraction of samples whose largest output rate is their label; the encoding's stream begins anew each time."""
+def _right(case: Case, dataset_name: str, batch_size: int) -> Right:
+    """Whether each sample's largest output rate is its label's; the encoding's stream begins anew each time."""
     device = device_of(case.model)
     random = generator("encoding", dataset_name, "test")
-    correct = 0
+    right = []
     batches = zip(torch.split(case.inputs, batch_size), torch.split(case.labels, batch_size), strict=True)
     for inputs, labels in batches:
         outputs = scores(case.model, case.encode_step(inputs, random).to(device))
-        correct += int((outputs.argmax(1).cpu() == labels).sum())
-    return correct / len(case.labels)
+        right.append(outputs.argmax(1).cpu() == labels)
+    return torch.cat(right).numpy()
 
 
-def _row(noise: str, severity: int, value: float) -> Measurement:
-    return {
+def _row(noise: str, severity: int, right: Right, per_sample: bool) -> Measurement:
+    row: Measurement = {
         "metric": "accuracy",
-        "value": value,
+        "value": float(right.mean()),
         "unit": "fraction",
         "split": "test",
         "noise": noise,
         "severity": severity,
     }
+    if len(right) > 1:
+        row["values"] = right.mean(axis=1).tolist()
+    if per_sample:
+        row["correct"] = pack_correct(right.ravel())
+    return row
+
+
+def _search_rows(noise: str, severity: int, log: SearchLog) -> list[Measurement]:
+    """Accuracy as the attack saw it after some of its steps, and how often it had no gradient to begin with."""
+    rows: list[Measurement] = [
+        {
+            "metric": "accuracy_after_steps",
+            "value": ((log.fooled_at < 0) | (log.fooled_at > steps)).double().mean().item(),
+            "unit": "fraction",
+            "split": "test",
+            "noise": noise,
+            "severity": severity,
+            "point": {"steps": steps},
+        }
+        for steps in sorted({steps for steps in STEPS if steps < log.steps} | {log.steps})
+    ]
+    if log.flat is not None:
+        flat: Measurement = {"metric": "zero_gradients", "value": log.flat, "unit": "fraction", "split": "test"}
+        rows.append(flat | {"noise": noise, "severity": severity})
+    return rows

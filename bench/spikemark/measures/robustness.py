@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from spikemark.core.measurement import Measurement, Metric
 from spikemark.core.options import each_once
 from spikemark.measures.measure import Measure
-from spikemark.noise.case import NOISES
+from spikemark.noise.case import NOISES, Threat, adversaries, within
 from spikemark.registry import known
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from spikemark.data.card import Card
     from spikemark.measures.subject import Subject
 
@@ -21,16 +23,35 @@ if TYPE_CHECKING:
 _BATCH = 256
 
 
+Level = Annotated[float, Field(gt=0)]
+
+
 class Robustness(Measure):
-    """Which noises at which severities, on how many test samples (all when left out)."""
+    """Accuracy under noise.
+
+    Attributes:
+        noises: registered names.
+        severities: among 1 to 5.
+        samples: the first so many of the test split; all when None.
+        draws: of each noise, severity and seed, for noises that draw; an attack searches once.
+        per_sample: whether records keep the correctness of each sample, for intervals over seeds and samples.
+        budgets: five levels of the attacks of a threat, in place of the catalogue's: ``linf = [0.1, ...]``.
+    """
 
     name = "robustness"
-    metrics = (Metric("accuracy", "fraction", "score", more=True),)
+    metrics = (
+        Metric("accuracy", "fraction", "score", more=True),
+        Metric("accuracy_after_steps", "fraction", "score", more=True, watched=False),
+        Metric("zero_gradients", "fraction", "score", watched=False),
+    )
     section = "spikemark.report.robustness:robustness_sections"
 
     noises: Annotated[tuple[str, ...], Field(min_length=1)] = ("gaussian", "salt-and-pepper", "spike-deletion")
     severities: Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], Field(min_length=1)] = (1, 2, 3, 4, 5)
     samples: Annotated[int, Field(ge=1)] | None = None
+    draws: Annotated[int, Field(ge=1)] = 1
+    per_sample: bool = False
+    budgets: dict[Threat, tuple[Level, Level, Level, Level, Level]] = Field(default_factory=dict)
 
     @field_validator("noises")
     @classmethod
@@ -41,6 +62,11 @@ class Robustness(Measure):
     @classmethod
     def _no_doubles(cls, severities: tuple[int, ...]) -> tuple[int, ...]:
         return each_once(severities)
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        adversaries(within(NOISES[name], self.budgets) for name in self.noises)
+        return self
 
     def run(self, subject: Subject) -> list[Measurement]:
         """See `Measure.run`."""
@@ -61,6 +87,9 @@ class Robustness(Measure):
             subject.adapter,
             dataset.test.recordings,
             seed=subject.seed,
+            draws=self.draws,
+            per_sample=self.per_sample,
+            budgets=self.budgets,
         )
         subject.fingerprints.update(hashes)
         return rows
@@ -71,8 +100,13 @@ class Robustness(Measure):
 
     def determines(self) -> dict[str, Any]:
         """The domain and the levels of every noise."""
-        found = {name: NOISES[name] for name in self.noises}
+        found = {name: within(NOISES[name], self.budgets) for name in self.noises}
         return {"noises": {n: {"domain": noise.domain, "levels": list(noise.levels)} for n, noise in found.items()}}
+
+    def to_dict(self) -> Mapping[str, Any]:
+        """See `Measure.to_dict`; without options that came later and are not used, so that keys stay what they were."""
+        later = {"draws": 1, "per_sample": False, "budgets": {}}
+        return {name: value for name, value in super().to_dict().items() if name not in later or value != later[name]}
 
     def check(self, card: Card) -> None:
         """See `Measure.check`."""

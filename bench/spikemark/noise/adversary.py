@@ -280,7 +280,7 @@ def random_linf(case: Case, level: float, generator: torch.Generator) -> Abstrac
 @noise(
     "sda-l0",
     domain="adversary",
-    levels=(0.0001, 0.0003, 0.0007, 0.0014, 0.0025),
+    levels=(0.0001, 0.0003, 0.0006, 0.001, 0.0014),
     unit="of all values, flipped at most",
     summary="Events added and removed where the scores suffer most.",
     threat="l0",

@@ -7,9 +7,9 @@ the rows alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from spikemark.core.options import checked
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Domain = Literal["input", "events", "spikes", "hardware", "adversary"]
 Target = Literal["inputs", "events", "spikes", "weights", "case"]
+Levels = tuple[float, float, float, float, float]
 Threat = Literal["linf", "l2", "l0"]
 """What bounds an attack: the largest change of a value, the root mean square of all, the fraction of changed values."""
 SEVERITIES = (1, 2, 3, 4, 5)
@@ -112,7 +113,7 @@ class Noise:
 
     name: str
     domain: Domain
-    levels: tuple[float, float, float, float, float]
+    levels: Levels
     unit: str
     function: Callable[..., Any]
     on: Target
@@ -165,6 +166,29 @@ def _merged(card: Card) -> bool:
 
 
 NOISES: Registry[Noise] = registry("noise")
+
+
+def adversaries(noises: Iterable[Noise]) -> dict[Threat, list[Noise]]:
+    """The attacks among noises by what bounds them, where there are several: together they are one adversary.
+
+    Raises:
+        InputError: attacks of one threat have different levels, so that none of them would be the worst of the others.
+    """
+    found: dict[Threat, list[Noise]] = {}
+    for one in noises:
+        if one.threat is not None:
+            found.setdefault(one.threat, []).append(one)
+    for threat, attacks in found.items():
+        if len({attack.levels for attack in attacks}) > 1:
+            names = ", ".join(attack.name for attack in attacks)
+            raise InputError(f"the attacks {names} have different levels; give them common ones: budgets.{threat}")
+    return {threat: attacks for threat, attacks in found.items() if len(attacks) > 1}
+
+
+def within(noise: Noise, budgets: Mapping[Threat, Levels]) -> Noise:
+    """The noise, at other levels where it is an attack of a threat that has some."""
+    levels = budgets.get(noise.threat) if noise.threat is not None else None
+    return noise if levels is None else replace(noise, levels=levels)
 
 
 def noise(
