@@ -24,7 +24,9 @@ def test_changes_by_hand():
     first = {("hidden", "threshold"): torch.tensor([1.0, 2.0, -4.0, 0.0, 10.0]).double()}
     # 11 % of 1 is a move, 5 % of 2 is none, 25 % of 4 is one, anything from 0 is one, 10 % of 10 is none.
     last = {("hidden", "threshold"): torch.tensor([1.11, 1.9, -5.0, 0.001, 9.0]).double()}
-    (change,) = changes(first, last)
+    late = {("hidden", "threshold"): torch.tensor([1.11, 1.9, -4.5, 0.001, 9.0]).double()}
+    (change,) = changes(first, late, last)
+    assert change.late == pytest.approx(0.5 / (0.11 + 0.1 + 1 + 0.001 + 1))
     assert (change.layer, change.parameter, change.count) == ("hidden", "threshold", 5)
     assert change.share_moved == 3 / 5
     assert change.share_not_positive == 1 / 5
@@ -35,7 +37,8 @@ def test_changes_by_hand():
 
 def test_quantiles_of_many_values():
     values = {("layer", "decay"): torch.linspace(0, 1, 1001).double().flip(0)}
-    (change,) = changes(values, values)
+    (change,) = changes(values, values, values)
+    assert change.late == 0
     assert change.last == pytest.approx(QUANTILES)
     assert change.share_moved == 0
     assert change.share_not_positive == 1 / 1001
@@ -61,7 +64,8 @@ def test_what_is_seen_are_copies():
     before = observed(model)
     with torch.no_grad():
         model.output.neurons.raw_threshold.mul_(2)
-    hidden, output = changes(before, observed(model))
+    hidden, output = changes(before, before, observed(model))
+    assert (hidden.late, output.late) == (0.0, 1.0)
     assert (hidden.share_moved, output.share_moved) == (0.0, 1.0)
 
 
@@ -89,6 +93,7 @@ def test_the_loop_reports_thresholds_that_move():
         assert change.first == pytest.approx([2.0] * 7, abs=1e-3)
         assert change.last[0] < change.last[-1]
         assert change.last[-1] != change.first[-1]
+        assert 0 < change.late < 0.5  # the last 3 of 15 epochs, in which a cosine leaves little of the learning rate
     for change, layer in zip(found, model.spiking_layers(), strict=True):
         values = layer.threshold.detach().double()
         assert change.last[0] == pytest.approx(values.min().item(), rel=1e-5)

@@ -32,7 +32,7 @@ def trained(best_epoch, seed=0):
         fingerprints={"initial_weights": "abc", "batch_order": "def"},
         saved_bytes=4096,
         diagnostics={"silent_neurons": 0.125},
-        parameters=(ParameterChange("fc", "threshold", 2, (1.0,) * 7, (0.1,) * 7, 0.5, 0.0),),
+        parameters=(ParameterChange("fc", "threshold", 2, (1.0,) * 7, (0.1,) * 7, 0.5, 0.0, 0.25),),
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Mapping, MutableMapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +16,10 @@ from spikemark.core.neurons import NEURONS, Neuron, NeuronSpec
 from spikemark.data.card import DATASETS, Binning, Card, Sizes
 from spikemark.data.loading import Dataset, load_dataset
 from spikemark.errors import InputError
-from spikemark.training.loop import Trained, Watch, evaluate, train
-from spikemark.training.rule import Protocol
+from spikemark.training.loop import DivergedError, Trained, Watch, evaluate, train
+from spikemark.training.rule import Protocol, Rule
 from spikemark.training.system import System
+from spikemark.training.tuning import Trial, Tuning, tune
 from spikemark.training.weights import WeightStore
 
 if TYPE_CHECKING:
@@ -35,11 +38,12 @@ class Subject:
         system: neuron, network and rule; None where a single layer is measured.
         dataset_name: a name in `DATASETS`; None likewise.
         seed: of the run.
-        settings: the tables ``sizes``, ``encoding``, ``training`` and ``events`` of the suite.
+        settings: the tables of the suite that determine a training.
         device: "cpu" or "cuda".
         data_dir: folder of the data sets; None for the default places.
         watch: deadline, and who is told of epochs.
         training_key: under which trained weights are kept.
+        tuning_key: under which the scores of the search for the rule's options are kept.
         weights: where they are kept; None for nowhere.
         fingerprints: hashes of what contenders share; measures add theirs.
     """
@@ -54,6 +58,7 @@ class Subject:
     data_dir: Path | None = None
     watch: Watch = field(default_factory=Watch)
     training_key: str | None = None
+    tuning_key: str | None = None
     weights: WeightStore | None = None
     fingerprints: dict[str, str] = field(default_factory=dict)
     _failure: Exception | None = field(default=None, init=False)
@@ -131,9 +136,7 @@ class Subject:
         found = self.weights.load(self.training_key) if self.weights and self.training_key else None
         if found is None:
             try:
-                found = train(
-                    self._untrained, self.trained_system.rule, self.dataset, self.protocol, self.seed, self.watch
-                )
+                found = train(self._untrained, self.rule, self.dataset, self.protocol, self.seed, self.watch)
             except Exception as error:
                 self._failure = error
                 raise
@@ -142,13 +145,53 @@ class Subject:
         self.fingerprints.update(found.fingerprints)
         return found
 
+    @property
+    def rule(self) -> Rule:
+        """How the system is trained: its rule, with the options that validation chose where the suite has it tuned."""
+        return self._tuned[0]
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """The trainings of the search for the rule's options; none where the rule is taken as it is."""
+        return self._tuned[1]
+
+    @cached_property
+    def _tuned(self) -> tuple[Rule, tuple[Trial, ...]]:
+        rule, table = self.trained_system.rule, self.settings.get("tuning")
+        if table is None:
+            return rule, ()
+        tuning = Tuning.model_validate_json(json.dumps(table))
+        protocol = replace(self.protocol, epochs=tuning.epochs)
+
+        def attempt(rule: Rule) -> float | None:
+            try:
+                done = train(self._network(tuning.seed), rule, self.dataset, protocol, tuning.seed, self.watch)
+            except DivergedError:
+                return None
+            return max(epoch.validation_accuracy for epoch in done.history)
+
+        keep: AbstractContextManager[MutableMapping[str, float | None]]
+        keep = self.weights.scores(self.tuning_key) if self.weights and self.tuning_key else nullcontext({})
+        with keep as scores:
+
+            def score(rule: Rule) -> float | None:
+                name = json.dumps(rule.to_dict(), sort_keys=True)
+                if name not in scores:
+                    scores[name] = attempt(rule)
+                return scores[name]
+
+            return tune(rule, tuning, rule.idle(self.trained_system.spec), score)
+
     @cached_property
     def _untrained(self) -> SpikingNetwork:
+        return self._network(self.seed)
+
+    def _network(self, seed: int) -> SpikingNetwork:
         from spikemark.training.build import build_system
 
         dataset = self.dataset
         model = build_system(
-            self.trained_system, self.adapter, dataset.shape, dataset.classes, self.seed, steps=self.protocol.steps
+            self.trained_system, self.adapter, dataset.shape, dataset.classes, seed, steps=self.protocol.steps
         )
         return model.to(self.device)
 

@@ -112,9 +112,9 @@ def _fill(record: Record, job: Job, subject: Subject) -> None:
 
 
 def _training(subject: Subject) -> TrainingRecord:
-    trained = subject.trained
-    return {
-        "rule": {"name": subject.trained_system.rule.name, **subject.trained_system.rule.model_dump(mode="json")},
+    trained, rule = subject.trained, subject.rule
+    told: TrainingRecord = {
+        "rule": {"name": rule.name, **rule.model_dump(mode="json")},
         "best_epoch": trained.best_epoch,
         "curve": [
             {
@@ -134,12 +134,19 @@ def _training(subject: Subject) -> TrainingRecord:
                 "last": list(change.last),
                 "share_moved": change.share_moved,
                 "share_not_positive": change.share_not_positive,
+                "late": change.late,
             }
             for change in trained.parameters
         ],
         "recall": recall(subject.test_outputs, subject.dataset.test.labels, subject.dataset.classes),
         "silent": silent_shares(subject),
     }
+    if subject.trials:
+        told["tuning"] = [
+            {"options": dict(trial.options), "validation_accuracy": trial.validation_accuracy}
+            for trial in subject.trials
+        ]
+    return told
 
 
 def lost_record(job: Job, device: str, status: Status, error: str) -> Record:
@@ -206,6 +213,7 @@ def _subject(job: Job, place: Place) -> Subject:
         device=place.device,
         data_dir=place.data_dir,
         training_key=job.training,
+        tuning_key=job.tuning,
         weights=WeightStore(place.weights) if place.weights is not None else None,
     )
 

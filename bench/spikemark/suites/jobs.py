@@ -96,6 +96,7 @@ class Job:
         content: everything that determines the result, as it stands in the record's ``cell``.
         key: hash of `content`.
         training: hash of what determines the training; None where nothing is trained.
+        tuning: hash of what determines the choice of the rule's options, which seeds share; None likewise.
         timeout: seconds.
         exclusive: whether it needs the machine to itself.
         threads: for torch.
@@ -108,6 +109,7 @@ class Job:
     content: Mapping[str, Any]
     key: str
     training: str | None
+    tuning: str | None
     timeout: float
     exclusive: bool
     threads: int
@@ -168,10 +170,11 @@ def _resolved(point: Point) -> Job:
     if system is not None:
         subject["system_definition"] = system.to_dict()
     trained = point.measure.subject == "system"
-    training = None
+    training = tuning = None
     if trained:
         axes = {name: point.axes()[name] for name in ("framework", "dataset", "seed")}
-        training = key_of(axes | subject | {"settings": dict(point.settings), "plugins": _digests(used)})
+        determining = axes | subject | {"settings": dict(point.settings), "plugins": _digests(used)}
+        training, tuning = key_of(determining), key_of(determining | {"seed": None})
     settings = dict(point.settings) | {point.measure.name: dict(point.measure.to_dict())}
     content = point.axes() | subject | {"settings": settings} | point.measure.determines()
     plugins = _digests([*used, *point.measure.uses()])
@@ -184,6 +187,7 @@ def _resolved(point: Point) -> Job:
         content,
         key_of(content),
         training,
+        tuning,
         point.timeout,
         point.measure.exclusive,
         point.measure.threads,

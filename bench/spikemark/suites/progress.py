@@ -67,7 +67,7 @@ class RunDisplay:
         note = f"loss {event['loss']:.4f}  validation {event['validation_accuracy']:6.1%}"
         if name not in self._lines:
             self._lines[name] = self._progress.add_task(escape(f"  {name}"), total=event["epochs"], note=note)
-        self._progress.update(self._lines[name], completed=event["epoch"], note=note)
+        self._progress.update(self._lines[name], completed=event["epoch"], total=event["epochs"], note=note)
 
     def on_record(self, record: Record) -> None:
         """Count a finished job; failures are always told."""

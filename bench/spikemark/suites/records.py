@@ -54,6 +54,14 @@ class ParameterChange(TypedDict):
     last: list[float]
     share_moved: float
     share_not_positive: float
+    late: NotRequired[float]
+
+
+class Trial(TypedDict):
+    """One training of the search for a rule's options, see `spikemark.training.tuning`."""
+
+    options: dict[str, Any]
+    validation_accuracy: float | None
 
 
 class TrainingRecord(TypedDict):
@@ -66,6 +74,7 @@ class TrainingRecord(TypedDict):
         parameters: thresholds and decays before and after.
         recall: for each class the fraction of its test samples that is recognised; None for a class without samples.
         silent: by layer, the share of neurons that never fired on the test samples.
+        tuning: the trials that chose options of the rule; left out where it was trained as it is.
     """
 
     rule: dict[str, Any]
@@ -74,6 +83,7 @@ class TrainingRecord(TypedDict):
     parameters: list[ParameterChange]
     recall: list[float | None]
     silent: dict[str, float]
+    tuning: NotRequired[list[Trial]]
 
 
 @with_config(ConfigDict(extra="allow", allow_inf_nan=False))

@@ -13,8 +13,8 @@ from spikemark.core.options import Options
 from spikemark.data.card import Count
 from spikemark.registry import known
 
-OF_TRAINING = ("sizes", "training", "encoding", "events")
-"""The tables that determine a training."""
+OF_TRAINING = ("sizes", "training", "encoding", "events", "tuning")
+"""The tables that determine a training; those that a suite does not have are left out."""
 
 
 class Encoding(Options):

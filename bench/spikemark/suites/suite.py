@@ -22,6 +22,7 @@ from spikemark.suites.jobs import Point
 from spikemark.suites.settings import OF_TRAINING, Encoding, Training
 from spikemark.training.rule import Rule
 from spikemark.training.system import SYSTEMS, System
+from spikemark.training.tuning import Tuning
 
 Axis = Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -49,6 +50,7 @@ class Part(Options):
         encoding: of samples.
         events: binning of event recordings.
         training: epochs and batch size.
+        tuning: options of each system's rule that the validation split chooses; None for rules as they are.
         tables: settings of measures, by name.
     """
 
@@ -67,6 +69,7 @@ class Part(Options):
     encoding: Encoding = Encoding()
     events: Binning | None = None
     training: Training = Training()
+    tuning: Tuning | None = None
     tables: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @field_validator("frameworks", "systems", "networks", "neurons", "datasets", "measures")
@@ -96,8 +99,18 @@ class Part(Options):
             measure.split()
             for card in self._cards():
                 measure.check(card)
-        self.contenders()
+        for name, system in self.contenders().items():
+            if self.tuning is not None:
+                self._tunable(name, system, self.tuning)
         return self
+
+    def _tunable(self, name: str, system: System, tuning: Tuning) -> None:
+        if tuning.seed in self.seeds:
+            raise ValueError(f"tuning.seed: {tuning.seed} is a seed of the runs; the trials need another")
+        try:
+            tuning.check(system.rule)
+        except InputError as error:
+            raise InputError(f"tuning of {name}: {error}") from None
 
     def _cards(self) -> list[Card]:
         cards = [DATASETS[name] for name in self.datasets]
@@ -156,7 +169,7 @@ class Part(Options):
                         yield from self._of_neurons(suite, plugins, one, axis)
 
     def _settings(self, tables: set[str]) -> dict[str, Any]:
-        return self.model_dump(mode="json", include=tables - (set() if self.events is not None else {"events"}))
+        return self.model_dump(mode="json", include={name for name in tables if getattr(self, name) is not None})
 
     def _of_systems(
         self,

@@ -9,6 +9,8 @@ from spikemark.training.rule import Learner, Optimizer, Protocol, Rule
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from spikemark.core.neurons import NeuronSpec
+
 Loss = Literal["mse-rate", "cross-entropy-rate"]
 Trains = Literal[
     "all", "weights", "thresholds", "thresholds+norm", "norm", "gamma", "weights+gamma", "weights+thresholds"
@@ -29,6 +31,17 @@ class Gradient(Rule):
     loss: Loss = "mse-rate"
     trains: Trains = "all"
     optimizer: Optimizer = Optimizer()
+
+    def idle(self, spec: NeuronSpec | None) -> frozenset[str]:
+        """See `Rule.idle`: step sizes of what is not learned. Of neurons without a spec nothing is known."""
+        if spec is None:
+            return frozenset()
+        neurons_learn = self.trains in ("all", "thresholds", "thresholds+norm", "weights+thresholds")
+        return frozenset(
+            f"optimizer.{name}_learning_rate_factor"
+            for name in ("threshold", "decay")
+            if not (neurons_learn and spec.parameters[name].learned)
+        )
 
 
 class Bptt(Gradient):

@@ -135,12 +135,14 @@ def train(
     learner = rule.learner(model, protocol, seed)
     learner.begin(dataset.train.inputs)
     fingerprints = {"initial_weights": fingerprint(*model.parameters())}
-    before = observed(model)
+    before = late = observed(model)
     history: list[Epoch] = []
     best_state, best_epoch, best_accuracy = _state(model), 0, -1.0
     orders = []
     saved = 0
     for epoch in range(1, protocol.epochs + 1):
+        if epoch == 1 + math.floor(0.8 * protocol.epochs):
+            late = observed(model)
         start = time.monotonic()
         shuffle = generator("order", dataset.name, seed, epoch)
         orders.append(torch.randperm(len(dataset.train), generator=shuffle))
@@ -162,7 +164,7 @@ def train(
         fingerprints,
         saved,
         dict(learner.diagnostics()),
-        changes(before, observed(model)),
+        changes(before, late, observed(model)),
     )
 
 

@@ -51,19 +51,25 @@ def select_trained(model: nn.Module, trains: Trains) -> list[nn.Parameter]:
 
 
 def parameter_groups(model: nn.Module, optimizer: Optimizer, trained: list[nn.Parameter]) -> list[dict[str, Any]]:
-    """The trained parameters as groups of the torch optimiser: thresholds apart where they move otherwise."""
-    apart = optimizer.threshold_learning_rate_factor != 1 or optimizer.threshold_weight_decay is not None
-    thresholds = {id(neurons.learnables().get("threshold")) for neurons in neurons_of(model) if apart}
-    groups: list[dict[str, Any]] = [{"params": [p for p in trained if id(p) not in thresholds]}]
-    if apart:
-        decay = optimizer.threshold_weight_decay
-        groups.append(
-            {
-                "params": [p for p in trained if id(p) in thresholds],
-                "lr": optimizer.learning_rate * optimizer.threshold_learning_rate_factor,
-                "weight_decay": optimizer.weight_decay if decay is None else decay,
-            }
-        )
+    """The trained parameters as groups of the optimiser: thresholds and decays apart where they move otherwise."""
+    special: dict[str, dict[str, float]] = {"threshold": {}, "decay": {}}
+    for kind, factor in (
+        ("threshold", optimizer.threshold_learning_rate_factor),
+        ("decay", optimizer.decay_learning_rate_factor),
+    ):
+        if factor != 1:
+            special[kind]["lr"] = optimizer.learning_rate * factor
+    if optimizer.threshold_weight_decay is not None:
+        special["threshold"]["weight_decay"] = optimizer.threshold_weight_decay
+    kinds = {
+        id(parameter): kind
+        for neurons in neurons_of(model)
+        for kind, parameter in neurons.learnables().items()
+        if special.get(kind)
+    }
+    groups: list[dict[str, Any]] = [{"params": [p for p in trained if id(p) not in kinds]}]
+    for kind, options in special.items():
+        groups.append({"params": [p for p in trained if kinds.get(id(p)) == kind], **options})
     return [group for group in groups if group["params"]]
 
 

@@ -26,6 +26,8 @@ class ParameterChange:
         last: its `QUANTILES` after the last one.
         share_moved: fraction of the values that differ from the first by more than `MOVED` of it.
         share_not_positive: fraction of the last values that are 0 or less.
+        late: how far the values went in the last fifth of the epochs, as a fraction of how far they went in all (means
+            of absolute differences); 0 where none moved.
     """
 
     layer: str
@@ -35,6 +37,7 @@ class ParameterChange:
     last: tuple[float, ...]
     share_moved: float
     share_not_positive: float
+    late: float
 
 
 def observed(model: nn.Module) -> dict[tuple[str, str], Tensor]:
@@ -48,13 +51,15 @@ def observed(model: nn.Module) -> dict[tuple[str, str], Tensor]:
 
 
 def changes(
-    before: Mapping[tuple[str, str], Tensor], after: Mapping[tuple[str, str], Tensor]
+    before: Mapping[tuple[str, str], Tensor],
+    late: Mapping[tuple[str, str], Tensor],
+    after: Mapping[tuple[str, str], Tensor],
 ) -> tuple[ParameterChange, ...]:
-    """What became of every parameter of `observed`."""
-    return tuple(_change(*key, first, after[key]) for key, first in before.items())
+    """What became of every parameter of `observed`: before training, before the last fifth of its epochs, and after."""
+    return tuple(_change(*key, first, late[key], after[key]) for key, first in before.items())
 
 
-def _change(layer: str, parameter: str, first: Tensor, last: Tensor) -> ParameterChange:
+def _change(layer: str, parameter: str, first: Tensor, late: Tensor, last: Tensor) -> ParameterChange:
     moved = (last - first).abs() > MOVED * first.abs()
     return ParameterChange(
         layer,
@@ -64,7 +69,12 @@ def _change(layer: str, parameter: str, first: Tensor, last: Tensor) -> Paramete
         _quantiles(last),
         moved.double().mean().item(),
         (last <= 0).double().mean().item(),
+        _distance(late, last) / _distance(first, last) if _distance(first, last) else 0.0,
     )
+
+
+def _distance(one: Tensor, other: Tensor) -> float:
+    return (one - other).abs().mean().item()
 
 
 def _quantiles(values: Tensor) -> tuple[float, ...]:

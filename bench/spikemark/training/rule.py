@@ -21,6 +21,8 @@ from spikemark.registry import Registry, registry
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from spikemark.core.neurons import NeuronSpec
+
 RULES: Registry[type[Rule]]
 
 
@@ -41,6 +43,10 @@ class Rule(Options, ABC):
             InputError: the rule cannot train this model.
             spikemark.core.adapter.Unsupported: likewise, for a reason that lies in the framework.
         """
+
+    def idle(self, spec: NeuronSpec | None) -> frozenset[str]:
+        """Dotted paths of options that change nothing for neurons of this spec; a search leaves them alone."""
+        return frozenset()
 
     def to_dict(self) -> dict[str, Any]:
         """Name and options as plain data; options that have their default are left out."""
@@ -138,6 +144,7 @@ class Optimizer(Options):
         weight_decay: on weights and learned neuron parameters alike, as most publications on learned thresholds do.
         momentum: of "sgd".
         threshold_learning_rate_factor: times `learning_rate` is the learning rate of thresholds.
+        decay_learning_rate_factor: times `learning_rate` is the learning rate of decays.
         threshold_weight_decay: of thresholds, instead of `weight_decay`.
         schedule: "constant", "cosine" (to 0 over all epochs) or "exponential" (times `gamma` after each epoch).
         gamma: of the exponential schedule.
@@ -150,6 +157,7 @@ class Optimizer(Options):
     schedule: Literal["constant", "cosine", "exponential"] = "cosine"
     gamma: Annotated[float, Field(gt=0, le=1)] = 0.93
     threshold_learning_rate_factor: Annotated[float, Field(gt=0)] = 1.0
+    decay_learning_rate_factor: Annotated[float, Field(gt=0)] = 1.0
     threshold_weight_decay: Annotated[float, Field(ge=0)] | None = None
 
     @model_validator(mode="after")

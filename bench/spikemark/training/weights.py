@@ -1,14 +1,17 @@
-"""Trained weights, kept as safetensors files, so that a further measure trains nothing again."""
+"""Trained weights and the scores of searches, kept in files, so that nothing is trained again."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -16,7 +19,7 @@ from torch import Tensor
 from spikemark.training.loop import Epoch, Trained
 from spikemark.training.parameters import ParameterChange
 
-_FORM = 1
+_FORM = 2
 
 
 class WeightStore:
@@ -63,6 +66,17 @@ class WeightStore:
             Path(name).unlink(missing_ok=True)
             raise
 
+    @contextmanager
+    def scores(self, key: str) -> Iterator[MutableMapping[str, float | None]]:
+        """Validation accuracies of a search's trials, by rule; kept as they come, one process at a time.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder / f"{key}.lock"):
+            yield _Scores(self.folder / f"{key}.trials")
+
     def load(self, key: str) -> Trained | None:
         """The training that was kept; None when there is none, or its file is damaged or of another version."""
         path = self.path(key)
@@ -88,6 +102,21 @@ class WeightStore:
                 for change in about["parameters"]
             ),
         )
+
+
+class _Scores(dict[str, float | None]):
+    """A mapping that is written to its file with every change; a damaged file is begun anew."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with suppress(FileNotFoundError, ValueError):
+            super().__init__(json.loads(path.read_text(encoding="utf-8")))
+
+    def __setitem__(self, rule: str, score: float | None) -> None:
+        super().__setitem__(rule, score)
+        part = self.path.with_suffix(".part")
+        part.write_text(json.dumps(self), encoding="utf-8")
+        part.replace(self.path)
 
 
 def _state(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
