@@ -1,19 +1,23 @@
 """The form of a claim: what a publication says, as contrasts between two systems that records can decide.
 
-Directions and margins are written down before the records are made. `spikemark.report.claims` judges.
+Directions, margins and data sets are written down before the records are made. `spikemark.report.claims` judges.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
+from spikemark.errors import InputError
 from spikemark.registry import Registry, registry
 
 Quantity = Literal[
     "accuracy", "noisy accuracy", "firing rate", "additions", "energy", "seconds per epoch", "bytes saved for backward"
 ]
 Expects = Literal["higher", "lower", "not lower", "equal"]
+Side = Literal["first", "second"]
+Learned = Literal["threshold", "decay"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,11 @@ class Contrast:
         expects: what the first's quantity is said to be.
         quantity: accuracies are compared as differences, costs as ratios.
         margin: the smallest difference that would matter: percentage points of accuracy, percent of a cost. "Equal"
-            means within it, "not lower" no further below than it; a "higher" that is surely less does not hold.
+            means within it, "not lower" no further below than it; a "higher" may be shown to be smaller than it.
+        published: the effect in the publication, in the unit of the margin, which must not be larger than it; None
+            where no figure could be found.
+        learned: what the contrast is about by side, such as ``{"first": "threshold"}``. Where training did not move
+            it, nothing is tested.
     """
 
     first: Arm
@@ -50,6 +58,17 @@ class Contrast:
     expects: Expects = "higher"
     quantity: Quantity = "accuracy"
     margin: float = 0.5
+    published: float | None = None
+    learned: Mapping[Side, Learned] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        if not self.margin > 0:
+            raise InputError(f"contrast {self}: margin: {self.margin} is not above 0")
+        if self.published is not None and self.expects in ("higher", "lower") and self.margin > abs(self.published):
+            raise InputError(
+                f"contrast {self}: margin: {self.margin:g} is larger than the published effect of "
+                f"{self.published:g}, so that a true claim could be called too small to matter"
+            )
 
     @property
     def is_ratio(self) -> bool:
@@ -63,7 +82,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Claim:
-    """What a publication says.
+    """What a publication says, or what we ask.
 
     Attributes:
         name: in links and commands.
@@ -71,6 +90,10 @@ class Claim:
         source: the publication; or whose question it is.
         published: the figures there, or that none could be found.
         contrasts: all must hold for the claim to hold.
+        setup: in what the cells differ from the publication's recipe; "" where they follow it. A verdict is about the
+            publication only there.
+        datasets: on which the claim is tested, as it was written before the records were made. Rows on others are
+            shown and decide nothing. None: on all that there are records of.
     """
 
     name: str
@@ -78,6 +101,8 @@ class Claim:
     source: str
     published: str
     contrasts: tuple[Contrast, ...]
+    setup: str = ""
+    datasets: tuple[str, ...] | None = None
 
 
 CLAIMS: Registry[Claim] = registry("claim")
@@ -90,7 +115,10 @@ def contrast(
     quantity: Quantity = "accuracy",
     margin: float = 0.5,
     variant: str | tuple[str, str] = "",
+    *,
+    published: float | None = None,
+    learned: Mapping[Side, Learned] | None = None,
 ) -> Contrast:
     """A contrast of two systems, both of one variant of the suite, or of one each."""
     one, other = (variant, variant) if isinstance(variant, str) else variant
-    return Contrast(Arm(first, one), Arm(second, other), expects, quantity, margin)
+    return Contrast(Arm(first, one), Arm(second, other), expects, quantity, margin, published, learned or {})

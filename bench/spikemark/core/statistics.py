@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any, Literal
 
@@ -57,11 +57,33 @@ class Difference(Interval):
         error: standard error of `value`; NaN for a single seed.
         seed_error: the part of `error` that the seeds show, of `n - 1` degrees of freedom; what samples add is known
             far better. The parts add as squares.
+        views: the values that the truth may have, equally likely each, ``[2, DRAWS]``, by the seeds with the samples
+            and by the samples alone; None where `seed_error` and Student's t say it all.
     """
 
     p: float
     error: float
     seed_error: float
+    views: Floats | None = field(default=None, repr=False, compare=False)
+
+    def p_above(self, bound: float) -> float:
+        """One-sided p-value of "the truth is at most `bound`": small where the difference surely lies above it."""
+        if self.low == self.high == self.value:  # a count that is the same in every seed
+            return float(self.value <= bound)
+        if not self.error > 0:
+            return 1.0
+        if self.views is None:
+            return float(stats.t.sf((self.value - bound) / self.seed_error, self.n - 1))
+        return min(1.0, float((self.views <= bound).mean(axis=1).max()) + 1 / DRAWS)
+
+    def p_below(self, bound: float) -> float:
+        """One-sided p-value of "the truth is at least `bound`"."""
+        views = None if self.views is None else -self.views
+        return replace(self, value=-self.value, low=-self.high, high=-self.low, views=views).p_above(-bound)
+
+    def p_within(self, margin: float) -> float:
+        """p-value of "the truth lies at or beyond plus or minus `margin`" (two one-sided tests: Schuirmann 1987)."""
+        return max(self.p_above(-margin), self.p_below(margin))
 
 
 def mean_interval(runs: Runs, *, bounds: tuple[float, float] = (-math.inf, math.inf)) -> Interval:
@@ -103,7 +125,9 @@ def paired_difference(first: Runs, second: Runs) -> Difference:
     if error == 0:  # every seed and sample says the same, which few of them may do by luck
         return Difference(spread.value, math.nan, math.nan, len(shared), p=1.0, error=error, seed_error=seed_error)
     low, high = spread.interval()
-    return Difference(spread.value, low, high, len(shared), p=spread.p(), error=error, seed_error=seed_error)
+    return Difference(
+        spread.value, low, high, len(shared), p=spread.p(), error=error, seed_error=seed_error, views=spread.views
+    )
 
 
 def median_ratio_interval(groups: Sequence[ArrayLike]) -> Interval:

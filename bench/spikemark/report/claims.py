@@ -3,44 +3,52 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from statistics import fmean
 
 from spikemark.core.claims import CLAIMS, Arm, Claim, Contrast, Quantity
-from spikemark.core.statistics import ALPHA, Difference, Runs, holm, minimum_detectable_effect, paired_difference
+from spikemark.core.statistics import Difference, Runs, paired_difference
 from spikemark.report.cells import Cells
 from spikemark.report.curves import curve_of, mean_over_severities, means, noises_of
 from spikemark.report.effects import POINTS, RATIOS, Effect, Plot, effects_chart, effects_figure
 from spikemark.report.model import DASH, TIMES, Entry, Section, Table, Tone, number
 from spikemark.report.plots import PALETTE
+from spikemark.report.verdicts import FEWEST, Verdict, decide, detectable, overall
+from spikemark.suites.records import TrainingRecord
 
 READING = """\
-A claim holds where all of its contrasts do, each on one data set and one framework. The plots show every contrast; how
-one is judged is told with the tables below. Networks and data are small twins of the publications', so a verdict is
-about the method in this set-up, not about the published figure."""
+A claim holds where every one of its contrasts does. The plots show all contrasts; how one is judged is told with the
+tables below. Where a claim's set-up is not the publication's, the verdict is about the set-up that is named. One number
+decides nothing: a verdict takes at least five seeds."""
 JUDGING = """\
-Each row is one contrast of a claim on one data set and one framework: first minus second in percentage points of test
-accuracy, or first divided by second for costs, with its 95 % interval, paired by seed and (for accuracy) test sample.
-A claim of more holds where the corrected test (Holm, over the rows of that claim) finds a difference in its direction;
-it does not hold here where the test finds the opposite, or where the whole interval lies below the margin, which is
-the smallest difference that would matter and was fixed before the runs. A claim of equality holds where the interval
-lies within the margin, one of "at least as high" where it lies above minus the margin; they do not hold where it lies
-outside. All else is undecided at this power: MDE is the
-smallest true difference that the test would find in about 80 of 100 repetitions."""
+Each row is one contrast of a claim on one data set: first minus second in percentage points of test accuracy, or first
+divided by second for costs, with its 95 % interval, paired by seed and (for accuracy) test sample. "Holds": the test
+finds what the claim says; each contrast at 5 %, since all have to. "Opposite found": a test finds the opposite; it is
+corrected over the rows of the claim (Holm), since any of them can refute it. "Smaller than margin": two one-sided
+tests, corrected likewise, show that the difference does not reach the margin in either direction. The margin was
+written down before the runs and is at most the published effect. "Not testable here": what the contrast is about did
+not happen, such as a learned threshold that did not move, or runs that are degenerate. All else is undecided; MDE is
+the smallest true difference that the test would find in about 80 of 100 repetitions. Frameworks that compute the same
+are one row."""
 
-Outcome = Literal["holds", "does not hold here", "undecided at this power", "not run"]
-_TONES: Mapping[Outcome, Tone] = {
+_TONES: Mapping[Verdict, Tone] = {
     "holds": "good",
-    "does not hold here": "bad",
-    "undecided at this power": "muted",
+    "opposite found": "bad",
+    "smaller than margin": "bad",
+    "undecided": "muted",
+    "not testable here": "muted",
     "not run": "muted",
 }
 _STYLES: Mapping[str, tuple[str, str, str]] = {
     "holds": (PALETTE[2], "o", "circle"),
-    "does not hold here": (PALETTE[3], "X", "x"),
-    "undecided at this power": (PALETTE[7], "D", "diamond"),
+    "opposite found": (PALETTE[3], "X", "x"),
+    "smaller than margin": (PALETTE[1], "s", "square"),
+    "undecided": (PALETTE[7], "D", "diamond"),
+    "not testable here": (PALETTE[7], "v", "triangle-down"),
 }
+_MOVED = 0.1
+"""Share of a layer's learned values that must have moved for a contrast to be about them."""
 _EXACT: frozenset[Quantity] = frozenset({"bytes saved for backward"})
 _MEASURES: Mapping[Quantity, str] = {
     "accuracy": "accuracy",
@@ -62,25 +70,27 @@ _METRICS: Mapping[Quantity, dict[str, str]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """One contrast on one data set and framework.
+    """One contrast on one data set.
 
     Attributes:
         contrast: which.
         dataset: where.
-        framework: on what.
+        frameworks: on what, the one whose numbers are shown first.
         difference: of accuracies as fractions, of costs as logarithms; None where an arm has no runs.
-        outcome: the verdict, after correction.
-        detectable: the minimum detectable effect, in the same measure.
+        verdict: after correction.
+        untestable: why the contrast tests nothing here; "" where it does.
         problems: what became of runs without a result.
+        planned: whether the claim named the data set; other rows decide nothing.
     """
 
     contrast: Contrast
     dataset: str
-    framework: str
+    frameworks: tuple[str, ...]
     difference: Difference | None
-    outcome: Outcome
-    detectable: float = math.nan
+    verdict: Verdict = "not run"
+    untestable: str = ""
     problems: str = ""
+    planned: bool = True
 
 
 def claims_sections(cells: Cells) -> list[Section]:
@@ -116,23 +126,59 @@ def judge(claim: Claim, cells: Cells) -> list[Row]:
         if not (len(first) or len(second)):
             continue
         places = sorted(set(first.names("dataset", "framework")) & set(second.names("dataset", "framework")))
+        found = []
         for dataset, framework in places:
+            planned = claim.datasets is None or dataset in claim.datasets
             here = (side.where(dataset=dataset, framework=framework) for side in (first, second))
-            rows += [_row(contrast, where, framework, *sides) for where, *sides in _alike(dataset, contrast, *here)]
-        if not places:
-            rows.append(Row(contrast, DASH, DASH, None, "not run"))
-    differences = [row.difference for row in rows if row.difference is not None]
-    adjusted = iter(holm([difference.p for difference in differences]))
+            for where, *sides in _alike(dataset, contrast, *here):
+                row = _row(contrast, where, framework, *sides)
+                found.append(replace(row, planned=planned, untestable=_untestable(row, cells, dataset, framework)))
+        rows += _collapsed(found) or [Row(contrast, DASH, (), None)]
+    return _judged([row for row in rows if row.planned]) + _judged([row for row in rows if not row.planned])
+
+
+def _judged(rows: list[Row]) -> list[Row]:
+    tested = [(row.contrast, row.difference) for row in rows if row.difference is not None and not row.untestable]
+    verdicts = iter(decide(tested))
     return [
-        row
-        if row.difference is None
-        else replace(
-            row,
-            outcome=_outcome(row.contrast, row.difference, next(adjusted)),
-            detectable=minimum_detectable_effect(row.difference, len(differences)),
-        )
+        replace(row, verdict="not testable here" if row.untestable else next(verdicts))
+        if row.difference is not None or row.untestable
+        else row
         for row in rows
     ]
+
+
+def _collapsed(rows: list[Row]) -> list[Row]:
+    """One row per place: of frameworks that compute the same spec, the one with the most seeds speaks for all."""
+    by_place: dict[str, list[Row]] = {}
+    for row in rows:
+        by_place.setdefault(row.dataset, []).append(row)
+    best = []
+    for alike in by_place.values():
+        ordered = sorted(alike, key=lambda row: -(row.difference.n if row.difference else 0))
+        best.append(replace(ordered[0], frameworks=tuple(row.frameworks[0] for row in ordered)))
+    return best
+
+
+def _untestable(row: Row, cells: Cells, dataset: str, framework: str) -> str:
+    """Why the contrast tests nothing here; "" where it does."""
+    if "degenerate" in row.problems and (row.difference is None or row.difference.n < FEWEST):
+        return row.problems
+    trained = cells.where(measure="accuracy", dataset=dataset, framework=framework)
+    for side, parameter in row.contrast.learned.items():
+        arm = row.contrast.first if side == "first" else row.contrast.second
+        moved = _moved([r["trained"] for r in trained.where(**_axes(arm)).ok if "trained" in r], parameter)
+        if moved is None:
+            return f"no record says what training did to the {parameter} of {arm}"
+        if moved < _MOVED:
+            return f"the {parameter} of {arm} hardly moved ({moved:.0%} of its values by more than 10 %)"
+    return ""
+
+
+def _moved(trained: Sequence[TrainingRecord], parameter: str) -> float | None:
+    """The share of values that moved in the layer where most did, mean over seeds; None where nothing says it."""
+    shares = [[c["share_moved"] for c in one["parameters"] if c["parameter"] == parameter] for one in trained]
+    return fmean(map(max, shares)) if shares and all(shares) else None
 
 
 def _alike(dataset: str, contrast: Contrast, first: Cells, second: Cells) -> Iterator[tuple[str, Cells, Cells]]:
@@ -160,17 +206,7 @@ def _row(contrast: Contrast, dataset: str, framework: str, first: Cells, second:
         # The same in every seed, as a count is that depends on shapes alone: there is nothing left to chance.
         value = difference.value
         difference = replace(difference, low=value, high=value, p=0.0 if value else 1.0)
-    return Row(contrast, dataset, framework, difference, "not run", problems=problems)
-
-
-def overall(rows: Iterable[Row]) -> Outcome:
-    """Of a claim: it holds if every row does, and does not if one row says so."""
-    outcomes = {row.outcome for row in rows}
-    if "does not hold here" in outcomes:
-        return "does not hold here"
-    if outcomes == {"holds"}:
-        return "holds"
-    return "undecided at this power" if outcomes - {"not run"} else "not run"
+    return Row(contrast, dataset, (framework,), difference, problems=problems)
 
 
 def _axes(arm: Arm) -> dict[str, str]:
@@ -186,42 +222,20 @@ def _runs(cells: Cells, quantity: Quantity) -> Runs:
     return {seed: math.log(value) for seed, value in values.items() if value > 0}
 
 
-def _outcome(contrast: Contrast, difference: Difference, p: float) -> Outcome:
-    margin = math.log1p(contrast.margin / 100) if contrast.is_ratio else contrast.margin / 100
-    if math.isnan(difference.low):
-        return "undecided at this power"
-    if contrast.expects == "equal":
-        if -margin <= difference.low and difference.high <= margin:
-            return "holds"
-        return "does not hold here" if _beyond(difference, margin) and p < ALPHA else "undecided at this power"
-    if contrast.expects == "not lower":
-        if difference.low > -margin:
-            return "holds"
-        return "does not hold here" if difference.high < -margin and p < ALPHA else "undecided at this power"
-    sign = 1 if contrast.expects == "higher" else -1
-    low, high = sorted((sign * difference.low, sign * difference.high))
-    if p < ALPHA:
-        return "holds" if low > 0 else "does not hold here"
-    return "does not hold here" if high < margin else "undecided at this power"
-
-
-def _beyond(difference: Difference, margin: float) -> bool:
-    return difference.low > margin or difference.high < -margin
-
-
 def _overview(judged: Mapping[Claim, list[Row]], others: int) -> Table:
     rows = []
     for claim, tests in judged.items():
-        outcome = overall(tests)
-        counts = {word: sum(row.outcome == word for row in tests) for word in _TONES}
+        verdict = overall([row.verdict for row in tests if row.planned])
+        counts = {word: sum(row.verdict == word for row in tests) for word in _TONES}
         tally = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
         names = (Entry(claim.name), Entry(claim.statement))
-        rows.append((*names, Entry(outcome, tone=_TONES[outcome]), Entry(tally or DASH), Entry(claim.published)))
-    columns = ("claim", "statement", "verdict", "rows", "published figures")
+        setup = Entry(claim.setup or "as published")
+        rows.append((*names, Entry(verdict, tone=_TONES[verdict]), Entry(tally or DASH), Entry(claim.published), setup))
+    columns = ("claim", "statement", "verdict", "rows", "published figures", "set-up")
     note = "Reproduce a claim with the command below its table."
     if others:
         note += f" Claims that need systems which are not in these records: {others}."
-    return Table("Every claim and its verdict", columns, tuple(rows), 5, note)
+    return Table("Every claim and its verdict", columns, tuple(rows), 6, note)
 
 
 def _plots(rows: Sequence[tuple[Claim, Row]]) -> Iterator[Plot]:
@@ -239,7 +253,7 @@ def _plots(rows: Sequence[tuple[Claim, Row]]) -> Iterator[Plot]:
 def _drawn(claim: str, row: Row, difference: Difference) -> Effect:
     ends = difference.value, difference.low, difference.high
     value, low, high = map(math.exp, ends) if row.contrast.is_ratio else (100 * end for end in ends)
-    return Effect(claim, f"{row.contrast}, {row.dataset}, {row.framework}", value, low, high, _effect(row), row.outcome)
+    return Effect(claim, f"{row.contrast}, {row.dataset}", value, low, high, _effect(row), row.verdict)
 
 
 def _details(claim: Claim, rows: list[Row], suite: str) -> Table:
@@ -247,11 +261,11 @@ def _details(claim: Claim, rows: list[Row], suite: str) -> Table:
         (
             Entry(str(row.contrast)),
             Entry(row.dataset),
-            Entry(row.framework),
-            Entry(_effect(row), tone=_TONES[row.outcome]),
+            Entry(", ".join(row.frameworks) or DASH),
+            Entry(_effect(row), tone=_TONES[row.verdict]),
             Entry(f"{number(row.contrast.margin, 1)} {'%' if row.contrast.is_ratio else 'points'}"),
             Entry(str(row.difference.n) if row.difference else DASH),
-            Entry(row.outcome, tone=_TONES[row.outcome]),
+            Entry(_words(row), tone=_TONES[row.verdict]),
         )
         for row in rows
     )
@@ -259,8 +273,18 @@ def _details(claim: Claim, rows: list[Row], suite: str) -> Table:
         dict.fromkeys(arm.system for contrast in claim.contrasts for arm in (contrast.first, contrast.second))
     )
     note = f"{claim.source}. Reproduce: spikemark run {suite} --only system={systems}"
-    columns = ("contrast", "data set", "framework", "effect", "margin", "seeds", "verdict")
+    columns = ("contrast", "data set", "frameworks", "effect", "margin", "seeds", "verdict")
     return Table(f"{claim.name}: {claim.statement}", columns, entries, 3, note)
+
+
+def _words(row: Row) -> str:
+    """The verdict, and what there is to say about it."""
+    why = [row.untestable]
+    if row.verdict == "undecided" and row.difference is not None and row.difference.n < FEWEST:
+        why.append(f"{row.difference.n} of {FEWEST} seeds")
+    if not row.planned:
+        why.append("added later, decides nothing")
+    return "; ".join([row.verdict, *filter(None, why)])
 
 
 def _effect(row: Row) -> str:
@@ -268,15 +292,16 @@ def _effect(row: Row) -> str:
     if difference is None:
         return row.problems or DASH
     text: Callable[[float], str]
+    smallest = detectable(row.contrast, difference)
     if row.contrast.is_ratio:
         text, unit = (lambda value: number(math.exp(value), 3)), f" {TIMES}"
-        detectable = f"{number(100 * math.expm1(row.detectable), 1)} %" if row.detectable > 0 else ""
+        least = f"{number(100 * math.expm1(smallest), 1)} %"
     else:
         text, unit = (lambda value: number(100 * value, 2, signed=True)), ""
-        detectable = number(100 * row.detectable) if row.detectable > 0 else ""
+        least = number(100 * smallest)
     shown = text(difference.value) + unit
     if not math.isnan(difference.low):
         shown += f" [{text(difference.low)}, {text(difference.high)}]"
-    if row.outcome == "undecided at this power" and detectable:
-        shown += f", MDE {detectable}"
+    if row.verdict == "undecided" and smallest > 0:
+        shown += f", MDE {least}"
     return f"{shown} ({row.problems})" if row.problems else shown

@@ -189,7 +189,7 @@ def _resolved(point: Point) -> Job:
         training,
         tuning,
         point.timeout,
-        point.measure.exclusive,
+        point.measure.exclusive or bool(point.settings.get("alone")),
         point.measure.threads,
         tuple(dict.fromkeys([*point.plugins, *_files([*used, *point.measure.uses()])])),
     )

@@ -13,7 +13,7 @@ from spikemark.core.options import Options
 from spikemark.data.card import Count
 from spikemark.registry import known
 
-OF_TRAINING = ("sizes", "training", "encoding", "events", "tuning")
+OF_TRAINING = ("sizes", "training", "encoding", "events", "tuning", "alone")
 """The tables that determine a training; those that a suite does not have are left out."""
 
 

@@ -51,6 +51,7 @@ class Part(Options):
         events: binning of event recordings.
         training: epochs and batch size.
         tuning: options of each system's rule that the validation split chooses; None for rules as they are.
+        alone: true where each training has the machine to itself, for claims on time.
         tables: settings of measures, by name.
     """
 
@@ -70,6 +71,7 @@ class Part(Options):
     events: Binning | None = None
     training: Training = Training()
     tuning: Tuning | None = None
+    alone: Literal[True] | None = None
     tables: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @field_validator("frameworks", "systems", "networks", "neurons", "datasets", "measures")

@@ -6,27 +6,28 @@ from spikemark.core.claims import Claim, Contrast, contrast
 
 _NCG = "Goupy, Tirilly and Bilasco, NeurIPS 2024"
 _NO_FIGURES = "no figures found"
+_SETUP = (
+    "every arm with the hyper-parameters of the whole method on Fashion-MNIST (the publication tunes each), 30 epochs "
+    "without early stopping"
+)
+_WHERE = ("fashion-mnist",)
 
 
 def _ncg(first: str, second: str) -> tuple[Contrast, ...]:
-    """On every data set, whose systems differ in their published hyper-parameters."""
-    return tuple(
-        contrast(f"{first}-{data}", f"{second}-{data}", variant="first-spike")
-        for data in ("mnist", "fashion", "cifar10")
-    )
+    return (contrast(f"{first}-fashion", f"{second}-fashion", variant="first-spike"),)
+
+
+def _claim(name: str, statement: str, contrasts: tuple[Contrast, ...]) -> Claim:
+    return Claim(name, statement, _NCG, _NO_FIGURES, contrasts, _SETUP, _WHERE)
 
 
 CLAIMS = (
-    Claim(
-        "ncg-over-s2-stdp", "Neuronal Competition Groups beat S2-STDP alone", _NCG, _NO_FIGURES, _ncg("ncg", "s2-stdp")
-    ),
-    Claim("ncg-over-pcn", "Groups of five beat paired competing neurons", _NCG, _NO_FIGURES, _ncg("ncg", "pcn")),
-    Claim(
+    _claim("ncg-over-s2-stdp", "Neuronal Competition Groups beat S2-STDP alone", _ncg("ncg", "s2-stdp-alike")),
+    _claim("ncg-over-pcn", "Groups of five beat paired competing neurons", _ncg("ncg", "pcn-alike")),
+    _claim(
         "two-compartment-thresholds",
         "Two thresholds per neuron, one to learn and one to infer with, beat a single one",
-        _NCG,
-        _NO_FIGURES,
-        (*_ncg("ncg", "ncg-cr1"), *_ncg("ncg", "ncg-nocr")),
+        (*_ncg("ncg", "ncg-cr1-alike"), *_ncg("ncg", "ncg-nocr")),
     ),
-    Claim("labelling", "Labelling neurons as targets or not helps", _NCG, _NO_FIGURES, _ncg("ncg", "ncg-nolabel")),
+    _claim("labelling", "Labelling neurons as targets or not helps", _ncg("ncg", "ncg-nolabel-alike")),
 )

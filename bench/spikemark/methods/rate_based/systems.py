@@ -6,23 +6,27 @@ the other rows (the paper: cross-entropy on a readout without neurons, SGD), so 
 
 from __future__ import annotations
 
+from typing import Any
+
 from spikemark.methods.rate_based.neurons import NEURONS
 from spikemark.methods.rate_based.options import RateM, RateS
 from spikemark.methods.stl.neurons import NEURONS as STL
+from spikemark.training.bptt import Bptt
 from spikemark.training.system import System
 
 _SOURCE = NEURONS["lif-soft"].source
 
 
-def _ours(network: str) -> dict[str, System]:
+def _rows(name: str, network: str, **options: Any) -> dict[str, System]:
     return {
-        f"{network}-lif-soft": System("lif-soft", network, source=f"{_SOURCE}; its BPTT baseline"),
-        f"{network}-rate-m": System("lif-soft", network, RateM(), source=_SOURCE),
-        f"{network}-rate-s": System("lif-soft", network, RateS(), source=_SOURCE),
-        f"{network}-stl-rate-m": System(
-            "stl", network, RateM(), source=f"{_SOURCE}, with the thresholds of {STL['stl'].source} (ours)"
-        ),
+        f"{name}-{row}": System(neuron, network, rule, options=options, source=source)
+        for row, neuron, rule, source in (
+            ("lif-soft", "lif-soft", Bptt(), f"{_SOURCE}; its BPTT baseline"),
+            ("rate-m", "lif-soft", RateM(), _SOURCE),
+            ("rate-s", "lif-soft", RateS(), _SOURCE),
+            ("stl-rate-m", "stl", RateM(), f"{_SOURCE}, with the thresholds of {STL['stl'].source} (ours)"),
+        )
     }
 
 
-SYSTEMS = _ours("mlp") | _ours("convnet")
+SYSTEMS = _rows("mlp", "mlp") | _rows("convnet", "convnet") | _rows("convnet-wide", "convnet", channels=(64, 128))

@@ -17,9 +17,10 @@ def _recurrent(note: str, **options: Any) -> System:
     )
 
 
-def _surrogate(fraction: float) -> System:
+def _surrogate(fraction: float, **options: Any) -> System:
     rule = BpttSleep(
         fraction=fraction,
+        **options,
         loss="cross-entropy-rate",
         optimizer=Optimizer(learning_rate=5e-4, schedule="constant"),
     )
@@ -52,4 +53,5 @@ SYSTEMS = (
         for p in (0.3, 1.0)
     }
     | {f"sg-sleep-{p:g}": _surrogate(p) for p in SURROGATE_FRACTIONS}
+    | {f"sg-sleep-{p:g}-strong": _surrogate(p, decay=0.9) for p in SURROGATE_FRACTIONS if p}
 )
