@@ -299,3 +299,31 @@ if __name__ == "__main__":
         cells = " | ".join(f"{100 * ours:.1f} ({100 * plain:.1f})" for ours, plain in rates)
         sys.stdout.write(f"| {name} | {cells} |\n")
         sys.stdout.flush()
+
+
+def test_one_sided_tests_of_single_numbers_are_students():
+    first, second = {0: 1.0, 1: 2.0, 2: 4.0, 3: 3.5}, {0: 0.5, 1: 1.0, 2: 3.5, 3: 2.0}
+    difference = paired_difference(first, second, bounds=(-0.5, 0.5))
+    for bound in (-0.5, 0.5):
+        told = stats.ttest_rel(
+            list(first.values()), [value + bound for value in second.values()], alternative="greater"
+        )
+        assert difference.p_above(bound) == pytest.approx(told.pvalue)
+        assert difference.p_below(bound) == pytest.approx(1 - told.pvalue)
+    assert difference.p_within(0.5) == pytest.approx(max(difference.p_above(-0.5), difference.p_below(0.5)))
+
+
+def test_one_sided_tests_of_samples_agree_with_the_interval():
+    random = np.random.default_rng(0)
+    first = {seed: random.random(1000) < 0.9 for seed in range(5)}
+    second = {seed: random.random(1000) < 0.85 for seed in range(5)}
+    interval = paired_difference(first, second)
+    difference = paired_difference(first, second, bounds=(interval.low, interval.high, 0.0))
+    assert difference.p_above(interval.low) == pytest.approx(0.025, abs=2e-3)
+    assert difference.p_below(interval.high) == pytest.approx(0.025, abs=2e-3)
+    assert 2 * difference.p_above(0.0) == pytest.approx(difference.p, abs=2e-4)
+
+
+def test_one_seed_shows_nothing_beyond_any_bound():
+    difference = paired_difference({0: 1.0}, {0: 0.0}, bounds=(0.1,))
+    assert (difference.p_above(0.1), difference.p_below(0.1)) == (1.0, 1.0)

@@ -69,7 +69,7 @@ def test_page_opens_without_a_word_on_the_console(page, tmp_path):
     found = Found(document)
     tags = [tag for tag, _ in found.elements]
     assert tags.count("table") >= 10
-    assert found.classes("js-plotly-plot") == 5
+    assert found.classes("js-plotly-plot") == 6
     assert found.classes("main-svg") >= 3
     assert found.classes("scatterlayer") >= 4
     assert tags.count("select") == 4

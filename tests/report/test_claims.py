@@ -85,7 +85,17 @@ def test_a_count_that_is_the_same_in_every_seed_is_certain():
 
 def test_what_was_not_run_is_said():
     assert outcome(records(lif=0.8)) == "not run"
-    assert judge(claim(), Cells.of(records(plif=0.8))) == []
+    (row,) = judge(claim(), Cells.of(records(plif=0.8)))
+    assert row.verdict == "not run"
+
+
+def test_a_claim_does_not_hold_while_a_contrast_was_not_run():
+    made = records(lif=0.8, stl=0.9)
+    wider = Claim("c", "s", "p", "f", (*claim().contrasts, Contrast(Arm("convnet-stl"), Arm("convnet-lif"))))
+    assert [row.verdict for row in judge(wider, Cells.of(made))] == ["holds", "not run"]
+    assert verdict(wider, made) == "undecided"
+    opposite = Claim("c", "s", "p", "f", (*claim(expects="lower").contrasts, wider.contrasts[1]))
+    assert verdict(opposite, made) == "opposite found"
 
 
 def test_runs_without_a_result_are_said():

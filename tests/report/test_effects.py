@@ -32,7 +32,7 @@ def test_ticks_lie_within_the_effects_and_no_difference_is_always_one(plot):
 
 
 def test_the_chart_tells_every_effect_and_escapes_names(plot):
-    chart = effects_chart(plot)
+    chart = effects_chart(plot, "name", "title")
     assert [trace["name"] for trace in chart.data] == ["holds", "does not"]
     holds = chart.data[0]
     assert holds["x"] == [math.asinh(3.0), 0.0]
@@ -45,14 +45,14 @@ def test_the_chart_tells_every_effect_and_escapes_names(plot):
 
 
 def test_an_outcome_without_effects_draws_nothing():
-    chart = effects_chart(Plot(RATIOS, [effect("one", 2.0, 1.5, 2.5)], STYLES))
+    chart = effects_chart(Plot(RATIOS, [effect("one", 2.0, 1.5, 2.5)], STYLES), "name", "title")
     assert [trace["name"] for trace in chart.data] == ["holds"]
     assert chart.data[0]["x"] == [math.log(2)]
 
 
 def test_the_figure_is_the_same_each_time_and_names_the_claims(plot):
-    svg = effects_figure(plot).svg
-    assert svg == effects_figure(plot).svg
+    svg = effects_figure(plot, "name", "title").svg
+    assert svg == effects_figure(plot, "name", "title").svg
     assert ">one<" in svg
     assert "&lt;two&gt;" in svg
     assert "<two>" not in svg

@@ -8,7 +8,7 @@ from synthetic_records import accuracy_record, make_record, trained_records
 from spikemark.report.accuracy import accuracy_section
 from spikemark.report.cells import Cells
 from spikemark.report.energy import energy_section
-from spikemark.report.model import DASH
+from spikemark.report.learned import learned_section
 from spikemark.report.provenance import problems_section
 from spikemark.report.robustness import robustness_section
 from spikemark.report.summary import summary
@@ -131,8 +131,8 @@ def test_what_training_did_is_told_per_system():
     section = accuracy_section(cells)
     table = next(table for table in section.tables if table.title == "What training did: digits, mlp")
     assert [[entry.text for entry in row] for row in table.rows] == [
-        ["mlp-lif", "reference", "none learned", *[DASH] * 4, "12.5", "none", "3 of 4", "2"],
-        ["mlp-stl", "reference", "threshold", "1.00", "1.50", "90.0", "0.0", "12.5", "none", "3 of 4", "2"],
+        ["mlp-lif", "reference", "12.5", "none", "3 of 4", "2"],
+        ["mlp-stl", "reference", "12.5", "none", "3 of 4", "2"],
     ]
     (chart,) = section.charts
     assert chart.name == "learning-digits-mlp"
@@ -140,9 +140,27 @@ def test_what_training_did_is_told_per_system():
     assert lines[0]["y"] == pytest.approx([91.05, 92.05, 93.05, 94.05])
 
 
+def test_learned_thresholds_are_told_layer_by_layer():
+    cells = Cells.of([r for n in ("lif", "stl") for s in range(2) for r in trained_records("reference", n, s)])
+    section = learned_section(cells)
+    (table,) = section.tables
+    (row,) = table.rows
+    texts = ["mlp-stl", "1", "threshold", "reference", "1.000 [1.000, 1.000]", "1.500 [1.100, 1.700]"]
+    assert [entry.text for entry in row][:6] == texts
+    assert dict(zip(table.columns, (entry.text for entry in row), strict=True))["moved (%)"] == "90.0"
+    (chart,), (figure,) = section.charts, section.figures
+    assert {trace["name"]: trace["x"] for trace in chart.data} == {"before": [1.0], "after": [1.5]}
+    assert chart.data[1]["error_x"]["array"] == [pytest.approx(0.2)]
+    assert figure.name == "learned-digits-mlp"
+
+
+def test_nothing_is_told_where_nothing_was_learned():
+    assert not learned_section(Cells.of(trained_records("reference", "lif", 0))).tables
+
+
 def test_classes_that_are_missed_are_named():
     made = trained_records("reference", "lif", 0)[0]
     made |= {"status": "degenerate", "error": "2 of 10 classes are never predicted"}
     made["trained"]["recall"] = [0.0, 0.5, None, 0.0, *[1.0] * 6]
     table = next(t for t in accuracy_section(Cells.of([made])).tables if t.title.startswith("What training did"))
-    assert table.rows[0][8].text == "0, 3"
+    assert table.rows[0][3].text == "0, 3"

@@ -41,6 +41,7 @@ def test_files_are_named_after_the_suite(results, tmp_path):
     assert [path.name for path in paths] == [
         "quick-energy-digits-mlp.svg",
         "quick-heat-digits-mlp.svg",
+        "quick-learned-digits-mlp.svg",
         "quick-noise-digits-mlp.svg",
         "quick-throughput-digits-mlp.svg",
         "quick.csv",

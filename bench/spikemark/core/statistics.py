@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, Literal
 
@@ -57,32 +57,25 @@ class Difference(Interval):
         error: standard error of `value`; NaN for a single seed.
         seed_error: the part of `error` that the seeds show, of `n - 1` degrees of freedom; what samples add is known
             far better. The parts add as squares.
-        views: the values that the truth may have, equally likely each, ``[2, DRAWS]``, by the seeds with the samples
-            and by the samples alone; None where `seed_error` and Student's t say it all.
+        tails: for each bound that was asked for, the one-sided p-values of "the truth is at most the bound" and of
+            "the truth is at least the bound".
     """
 
     p: float
     error: float
     seed_error: float
-    views: Floats | None = field(default=None, repr=False, compare=False)
+    tails: Mapping[float, tuple[float, float]] = field(default_factory=dict, repr=False)
 
     def p_above(self, bound: float) -> float:
-        """One-sided p-value of "the truth is at most `bound`": small where the difference surely lies above it."""
-        if self.low == self.high == self.value:  # a count that is the same in every seed
-            return float(self.value <= bound)
-        if not self.error > 0:
-            return 1.0
-        if self.views is None:
-            return float(stats.t.sf((self.value - bound) / self.seed_error, self.n - 1))
-        return min(1.0, float((self.views <= bound).mean(axis=1).max()) + 1 / DRAWS)
+        """Small where the truth surely lies above the bound."""
+        return self.tails[bound][0]
 
     def p_below(self, bound: float) -> float:
-        """One-sided p-value of "the truth is at least `bound`"."""
-        views = None if self.views is None else -self.views
-        return replace(self, value=-self.value, low=-self.high, high=-self.low, views=views).p_above(-bound)
+        """Small where the truth surely lies below the bound."""
+        return self.tails[bound][1]
 
     def p_within(self, margin: float) -> float:
-        """p-value of "the truth lies at or beyond plus or minus `margin`" (two one-sided tests: Schuirmann 1987)."""
+        """Small where the truth surely lies within plus or minus the margin (two one-sided tests: Schuirmann 1987)."""
         return max(self.p_above(-margin), self.p_below(margin))
 
 
@@ -104,11 +97,16 @@ def mean_interval(runs: Runs, *, bounds: tuple[float, float] = (-math.inf, math.
     return Interval(spread.value, max(low, bounds[0]), min(high, bounds[1]), len(matrix))
 
 
-def paired_difference(first: Runs, second: Runs) -> Difference:
+def paired_difference(first: Runs, second: Runs, *, bounds: Sequence[float] = ()) -> Difference:
     """Whether the mean of `first` differs from that of `second`, seed by seed and sample by sample.
 
     Only seeds that both have take part. Pairing removes what both share: the seed's data order, and samples
     that are hard for everybody.
+
+    Args:
+        first: results by seed.
+        second: likewise.
+        bounds: for which one-sided tests are made.
 
     Raises:
         ValueError: no shared seed, a number that is not finite, or different numbers of samples.
@@ -118,16 +116,15 @@ def paired_difference(first: Runs, second: Runs) -> Difference:
         raise ValueError(f"no shared seed: the first has {sorted(first)}, the second {sorted(second)}")
     matrix = _matrix({("first", s): first[s] for s in shared} | {("second", s): second[s] for s in shared})
     matrix = matrix[: len(shared)] - matrix[len(shared) :]
+    nothing = dict.fromkeys(bounds, (1.0, 1.0))
     if len(shared) < 2:
-        return Difference(float(matrix.mean()), math.nan, math.nan, 1, p=1.0, error=math.nan, seed_error=math.nan)
+        return Difference(float(matrix.mean()), math.nan, math.nan, 1, 1.0, math.nan, math.nan, nothing)
     spread = _Spread(matrix, _sign_flips)
-    error, seed_error = spread.error(), spread.seed_error
+    value, error, seed_error = spread.value, spread.error(), spread.seed_error
     if error == 0:  # every seed and sample says the same, which few of them may do by luck
-        return Difference(spread.value, math.nan, math.nan, len(shared), p=1.0, error=error, seed_error=seed_error)
-    low, high = spread.interval()
-    return Difference(
-        spread.value, low, high, len(shared), p=spread.p(), error=error, seed_error=seed_error, views=spread.views
-    )
+        return Difference(value, math.nan, math.nan, len(shared), 1.0, error, seed_error, nothing)
+    tails = {bound: spread.tails(bound) for bound in bounds}
+    return Difference(value, *spread.interval(), len(shared), spread.p(), error, seed_error, tails)
 
 
 def median_ratio_interval(groups: Sequence[ArrayLike]) -> Interval:
@@ -289,6 +286,13 @@ class _Spread:
         rounding = 1e-12 * abs(self.value)
         tails = np.minimum((self.views <= rounding).mean(axis=1), (self.views >= -rounding).mean(axis=1))
         return min(1.0, 2 * float(tails.max()) + 1 / DRAWS)
+
+    def tails(self, bound: float) -> tuple[float, float]:
+        if self.views is None:
+            place = (self.value - bound) / self.seed_error
+            return float(stats.t.sf(place, self.seeds - 1)), float(stats.t.cdf(place, self.seeds - 1))
+        below, above = ((side.mean(axis=1)).max() for side in (self.views <= bound, self.views >= bound))
+        return min(1.0, float(below) + 1 / DRAWS), min(1.0, float(above) + 1 / DRAWS)
 
     def error(self) -> float:
         """Standard error, in the view that makes it larger."""

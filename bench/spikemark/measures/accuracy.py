@@ -22,7 +22,7 @@ class Accuracy(Measure):
         Metric("parameters", "1", "exact"),
         Metric("neuron_parameters", "1", "exact"),
     )
-    section = "spikemark.report.accuracy:accuracy_section"
+    section = "spikemark.report.accuracy:accuracy_sections"
 
     def run(self, subject: Subject) -> list[Measurement]:
         """See `Measure.run`."""

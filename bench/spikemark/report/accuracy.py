@@ -8,6 +8,7 @@ from dataclasses import replace
 from spikemark.core.statistics import Interval, Runs, mean_interval
 from spikemark.report.cells import BASELINE, REFERENCE, Cells
 from spikemark.report.comparisons import PairedTest, Ranking, paired_tests, rank
+from spikemark.report.learned import learned_section
 from spikemark.report.model import ABSENT, TIE, Entry, Section, Table, number, percent
 from spikemark.report.training import learning_chart, training_table
 
@@ -20,6 +21,11 @@ excludes 0 may still be undecided. "Undecided" does not mean equal: MDE is the s
 so corrected, would find in about 80 of 100 repetitions."""
 
 Results = dict[tuple[str, str], Runs]
+
+
+def accuracy_sections(cells: Cells) -> list[Section]:
+    """Accuracy, and what training did to learned parameters."""
+    return [accuracy_section(cells), learned_section(cells)]
 
 
 def accuracy_section(cells: Cells) -> Section:

@@ -14,7 +14,7 @@ from spikemark.report.curves import curve_of, mean_over_severities, means, noise
 from spikemark.report.effects import POINTS, RATIOS, Effect, Plot, effects_chart, effects_figure
 from spikemark.report.model import DASH, TIMES, Entry, Section, Table, Tone, number
 from spikemark.report.plots import PALETTE
-from spikemark.report.verdicts import FEWEST, Verdict, decide, detectable, overall
+from spikemark.report.verdicts import FEWEST, Verdict, bounds_of, decide, detectable, overall
 from spikemark.suites.records import TrainingRecord
 
 READING = """\
@@ -96,17 +96,18 @@ class Row:
 def claims_sections(cells: Cells) -> list[Section]:
     """One row per claim and all effects at a glance, then every contrast in numbers.
 
-    A claim is left out unless every contrast has both of its sides in the records; no section where none remains.
+    A claim is left out unless one of its contrasts has both of its sides in the records; no section where none remains.
     """
     rows = {claim: judge(claim, cells) for claim in registered()}
-    judged = {claim: found for claim, found in rows.items() if found and all(row.dataset != DASH for row in found)}
+    judged = {claim: found for claim, found in rows.items() if any(row.difference is not None for row in found)}
     if not judged:
         return []
     claims, contrasts = Section("Claims", READING), Section("Contrasts", JUDGING)
     claims.tables.append(_overview(judged, len(rows) - len(judged)))
     for plot in _plots([(claim, row) for claim, found in judged.items() for row in found]):
-        claims.charts.append(effects_chart(plot))
-        claims.figures.append(effects_figure(plot))
+        name, title = plot.scale.name, f"{plot.scale.title}: every contrast with its 95 % interval"
+        claims.charts.append(effects_chart(plot, name, title))
+        claims.figures.append(effects_figure(plot, name, title))
     suite = cells.records[0]["suite"]
     contrasts.tables.extend(_details(claim, found, suite) for claim, found in judged.items())
     return [claims, contrasts]
@@ -118,13 +119,11 @@ def registered() -> list[Claim]:
 
 
 def judge(claim: Claim, cells: Cells) -> list[Row]:
-    """All contrasts of a claim wherever both sides were run, corrected together; one row where that is nowhere."""
+    """All contrasts of a claim wherever both sides were run, corrected together; a row, too, where that is nowhere."""
     rows: list[Row] = []
     for contrast in claim.contrasts:
         own = cells.where(measure=_MEASURES[contrast.quantity])
         first, second = (own.where(**_axes(arm)) for arm in (contrast.first, contrast.second))
-        if not (len(first) or len(second)):
-            continue
         places = sorted(set(first.names("dataset", "framework")) & set(second.names("dataset", "framework")))
         found = []
         for dataset, framework in places:
@@ -201,11 +200,13 @@ def _row(contrast: Contrast, dataset: str, framework: str, first: Cells, second:
     runs = [_runs(side, contrast.quantity) for side in (first, second)]
     shared = set(runs[0]) & set(runs[1])
     problems = ", ".join(words for side in (first, second) if (words := side.problems()))
-    difference = paired_difference(runs[0], runs[1]) if shared else None
+    bounds = bounds_of(contrast)
+    difference = paired_difference(runs[0], runs[1], bounds=bounds) if shared else None
     if difference is not None and difference.error == 0 and contrast.quantity in _EXACT:
         # The same in every seed, as a count is that depends on shapes alone: there is nothing left to chance.
         value = difference.value
-        difference = replace(difference, low=value, high=value, p=0.0 if value else 1.0)
+        certain = {bound: (float(value <= bound), float(value >= bound)) for bound in bounds}
+        difference = replace(difference, low=value, high=value, p=0.0 if value else 1.0, tails=certain)
     return Row(contrast, dataset, (framework,), difference, problems=problems)
 
 

@@ -1,4 +1,4 @@
-"""All effects of the ledger at a glance: a line per contrast, its interval against "no difference"."""
+"""Intervals at a glance, a line each: the effects of the ledger, and what learned values became."""
 
 from __future__ import annotations
 
@@ -109,8 +109,8 @@ class Plot:
         return sorted([none, *(tick for tick in others if min(ends) <= tick <= max(ends))])
 
 
-def effects_figure(plot: Plot) -> Figure:
-    """A block of lines per claim; colour and marker are the verdict."""
+def effects_figure(plot: Plot, name: str, title: str) -> Figure:
+    """A block of lines per claim; colour and marker are the outcome."""
     lines, claims, scale = plot.lines(), plot.claims(), plot.scale
     bottom = lines[-1][0] + _GAP
     with styled():
@@ -132,7 +132,7 @@ def effects_figure(plot: Plot) -> Figure:
             for outcome, (colour, marker, _) in plot.styles.items()
         ]
         canvas.legend(handles=handles, loc="outside upper center", ncols=len(handles))
-        return Figure(scale.name, f"{scale.title}: every contrast with its 95 % interval", svg_text(canvas))
+        return Figure(name, title, svg_text(canvas))
 
 
 def _draw(axes: Axes, scale: Scale, lines: Sequence[tuple[float, Effect]], colour: str, marker: str) -> None:
@@ -142,7 +142,7 @@ def _draw(axes: Axes, scale: Scale, lines: Sequence[tuple[float, Effect]], colou
         axes.plot(scale.place(effect.value), at, color=colour, marker=marker, markersize=3.2)
 
 
-def effects_chart(plot: Plot) -> Chart:
+def effects_chart(plot: Plot, name: str, title: str) -> Chart:
     """As `effects_figure`; what a line compares is told where a reader points at it."""
     claims, scale = plot.claims(), plot.scale
     data = [
@@ -171,7 +171,7 @@ def effects_chart(plot: Plot) -> Chart:
             {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": none, "x1": none, "line": {"dash": "dot"}}
         ],
     }
-    return Chart(scale.name, f"{scale.title}: every contrast", [trace for trace in data if trace["x"]], layout)
+    return Chart(name, title, [trace for trace in data if trace["x"]], layout)
 
 
 def _trace(

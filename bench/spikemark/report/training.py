@@ -1,4 +1,4 @@
-"""What training did: to thresholds and decays, to neurons that fell silent, and epoch by epoch."""
+"""What training did: neurons that fell silent, classes that were missed, and epoch by epoch."""
 
 from __future__ import annotations
 
@@ -9,35 +9,28 @@ from statistics import fmean
 from spikemark.core.statistics import Interval, mean_interval
 from spikemark.report.cells import Cells
 from spikemark.report.charts import curve_chart
-from spikemark.report.model import ABSENT, Chart, Entry, Table, decimals, number
+from spikemark.report.model import ABSENT, Chart, Entry, Table, number
 from spikemark.report.plots import Curves
-from spikemark.suites.records import ParameterChange, TrainingRecord
+from spikemark.suites.records import TrainingRecord
 
 NOTE = """\
-Means over seeds and layers, of the framework that is named; degenerate runs are among them. Moved: the share of the
-parameter's values that ended more than 10 % away from where they began. Silent: the share of spiking neurons that never
-fired on test samples. Missed: classes of which not one test sample was recognised. Best epoch: whose weights were
-measured, of all that were trained; where it is the last, training may not have settled."""
+Means over seeds and layers, of the framework that is named, degenerate runs too. Silent: the share of spiking
+neurons that never fired on test samples. Missed: classes of which not one test sample was recognised. Best epoch: whose
+weights were measured, of all that were trained; where it is the last, training may not have settled."""
 _FEWEST_EPOCHS = 3
 
 
 def training_table(where: str, group: Cells) -> list[Table]:
-    """Every system in the first framework that trained it, with a row per kind of learned parameter."""
-    rows = []
-    for framework, system, trained in _told(group):
-        names = (Entry(system), Entry(framework))
-        further = (_percent(_silent(trained)), _missed(trained), _best(trained), Entry(str(len(trained))))
-        kinds = list(dict.fromkeys(change["parameter"] for one in trained for change in one["parameters"]))
-        for kind in kinds or [""]:
-            changes = [change for one in trained for change in one["parameters"] if change["parameter"] == kind]
-            rows.append((*names, *_parameter(kind, changes), *further))
+    """Every system in the first framework that trained it."""
+    rows = tuple(
+        (Entry(system), Entry(framework), _percent(_silent(trained)), _missed(trained), _best(trained),
+         Entry(str(len(trained))))
+        for framework, system, trained in _told(group)
+    )  # fmt: skip
     if not rows:
         return []
-    columns = (
-        "system", "framework", "parameter", "first median", "last median", "moved (%)", "at most 0 (%)",
-        "silent (%)", "missed", "best epoch", "n",
-    )  # fmt: skip
-    return [Table(f"What training did: {where}", columns, tuple(rows), 3, NOTE, collapsed=True)]
+    columns = ("system", "framework", "silent (%)", "missed", "best epoch", "n")
+    return [Table(f"What training did: {where}", columns, rows, 2, NOTE, collapsed=True)]
 
 
 def learning_chart(where: str, group: Cells) -> list[Chart]:
@@ -68,17 +61,6 @@ def _told(group: Cells) -> Iterator[tuple[str, str, list[TrainingRecord]]]:
                 break
 
 
-def _parameter(kind: str, changes: list[ParameterChange]) -> list[Entry]:
-    """Medians are the middle ones of the recorded quantiles."""
-    if not changes:
-        return [Entry("none learned", tone="muted"), *[ABSENT] * 4]
-    medians = [fmean(change[when][len(change[when]) // 2] for change in changes) for when in ("first", "last")]
-    digits = decimals(medians)
-    moved, low = (fmean(change[share] for change in changes) for share in ("share_moved", "share_not_positive"))
-    numbers = [Entry(number(median, digits), median) for median in medians]
-    return [Entry(kind), *numbers, _percent(moved), _percent(low, bad=kind == "threshold" and low > 0)]
-
-
 def _silent(trained: list[TrainingRecord]) -> float:
     shares = [share for one in trained for share in one["silent"].values()]
     return fmean(shares) if shares else math.nan
@@ -97,5 +79,5 @@ def _best(trained: list[TrainingRecord]) -> Entry:
     return Entry(f"{ends} of {last}", fmean(best))
 
 
-def _percent(share: float, *, bad: bool = False) -> Entry:
-    return ABSENT if math.isnan(share) else Entry(number(100 * share, 1), 100 * share, tone="bad" if bad else "")
+def _percent(share: float) -> Entry:
+    return ABSENT if math.isnan(share) else Entry(number(100 * share, 1), 100 * share)

@@ -38,14 +38,12 @@ def decide(tests: Sequence[tuple[Contrast, Difference]]) -> list[Verdict]:
 
 
 def overall(verdicts: Collection[Verdict]) -> Verdict:
-    """Of a claim: it holds if every test does, and one that refutes it is enough."""
+    """Of a claim: it holds if every test was run and does, and one that refutes it is enough."""
     for refuted in REFUTED:
         if refuted in verdicts:
             return refuted
-    judged = set(verdicts) - {"not run"}
-    if not judged:
-        return "not run"
-    return judged.pop() if len(judged) == 1 else "undecided"
+    (first, *others) = set(verdicts) or {"not run"}
+    return "undecided" if others else first
 
 
 def detectable(contrast: Contrast, difference: Difference) -> float:
@@ -56,6 +54,11 @@ def detectable(contrast: Contrast, difference: Difference) -> float:
 def margin_of(contrast: Contrast) -> float:
     """The margin in the unit of differences: a fraction of samples, or the logarithm of a ratio."""
     return math.log1p(contrast.margin / 100) if contrast.is_ratio else contrast.margin / 100
+
+
+def bounds_of(contrast: Contrast) -> tuple[float, float]:
+    """What differences are tested against beside 0."""
+    return -margin_of(contrast), margin_of(contrast)
 
 
 def _p_holds(contrast: Contrast, difference: Difference) -> float:

@@ -221,7 +221,6 @@ def test_resized_mlp():
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_rows_are_whole(name):
     rule = SYSTEMS[name].rule
-    fraction, *strong = name.removeprefix("sg-sleep-").split("-")
-    assert rule.fraction == float(fraction)
-    assert rule.decay == (0.9 if strong == ["strong"] else 0.999)
+    assert rule.fraction == float(name.removesuffix("-strong").rsplit("-", 1)[1])
+    assert (rule.decay == 0.9) == name.endswith("-strong")
     assert Rule.from_dict(SYSTEMS[name].to_dict()["rule"]) == rule
