@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from synthetic_records import accuracy_record, make_record, trained_records
 
@@ -149,8 +151,11 @@ def test_learned_thresholds_are_told_layer_by_layer():
     assert [entry.text for entry in row][:6] == texts
     assert dict(zip(table.columns, (entry.text for entry in row), strict=True))["moved (%)"] == "90.0"
     (chart,), (figure,) = section.charts, section.figures
-    assert {trace["name"]: trace["x"] for trace in chart.data} == {"before": [1.0], "after": [1.5]}
-    assert chart.data[1]["error_x"]["array"] == [pytest.approx(0.2)]
+    assert {trace["name"]: trace["x"] for trace in chart.data} == {
+        "before": [math.asinh(1)],
+        "after": [math.asinh(1.5)],
+    }
+    assert chart.data[1]["error_x"]["array"] == [pytest.approx(math.asinh(1.7) - math.asinh(1.5))]
     assert figure.name == "learned-digits-mlp"
 
 

@@ -26,8 +26,8 @@ _STYLES = {"before": (PALETTE[7], "|", "line-ns"), "after": (PALETTE[0], "o", "c
 _VALUES = Scale(
     "learned",
     "Learned values, 5 % to 95 % of a layer",
-    lambda value: value,
-    (0, -4, -2, -1, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16),
+    math.asinh,  # Few thresholds of a layer may lie far from all others.
+    (0, 0.5, *(sign * size for size in (1, 2, 5, 10, 20, 50, 100) for sign in (-1, 1))),
     lambda value: f"{value:g}",
 )
 
