@@ -14,6 +14,7 @@ from spikemark.measures.measure import MEASURES
 from spikemark.registry import imported
 from spikemark.report.cells import Cells, axis
 from spikemark.report.claims import claims_sections
+from spikemark.report.findings import findings
 from spikemark.report.formats import markdown, page
 from spikemark.report.generic import generic_section
 from spikemark.report.model import DASH, Section, slug
@@ -91,11 +92,12 @@ def _packed(path: Path) -> bool:
 def _render(suite: str, cells: Cells) -> dict[str, str]:
     """Name and text of every file of a suite's report."""
     sections = _sections(cells)
-    title, abstract, name = f"Spikemark: {suite}", _abstract(cells), slug(suite)
+    name, found = slug(suite), findings(cells)
+    title, abstract = f"Spikemark: {suite}", _abstract(cells)
     files = {
-        f"{name}.md": markdown(title, abstract, sections, name),
+        f"{name}.md": markdown(title, abstract, found, sections, name),
         f"{name}.csv": csv(summary(suite, cells)),
-        f"{name}.html": page(title, abstract, sections),
+        f"{name}.html": page(title, abstract, found, sections),
     }
     return files | {f"{name}-{figure.name}.svg": figure.svg for section in sections for figure in section.figures}
 

@@ -49,6 +49,15 @@ def accuracy_section(cells: Cells) -> Section:
     return section
 
 
+def ranked(group: Cells) -> tuple[str, Ranking, dict[str, Runs]]:
+    """The systems of one group against each other: in the reference, or the first framework; with their results."""
+    results, _ = _results(group)
+    names = [name for (name,) in group.names("framework")]
+    framework = REFERENCE if REFERENCE in names else names[0]
+    own = {system: runs for (f, system), runs in results.items() if f == framework and runs}
+    return framework, rank(own), own
+
+
 def _results(group: Cells) -> tuple[Results, Results]:
     """Best-validation and last-epoch accuracy of every framework and system."""
     best, last = Results(), Results()

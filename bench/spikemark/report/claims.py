@@ -98,12 +98,11 @@ def claims_sections(cells: Cells) -> list[Section]:
 
     A claim is left out unless one of its contrasts has both of its sides in the records; no section where none remains.
     """
-    rows = {claim: judge(claim, cells) for claim in registered()}
-    judged = {claim: found for claim, found in rows.items() if any(row.difference is not None for row in found)}
+    judged, others = _judged_rows(cells)
     if not judged:
         return []
     claims, contrasts = Section("Claims", READING), Section("Contrasts", JUDGING)
-    claims.tables.append(_overview(judged, len(rows) - len(judged)))
+    claims.tables.append(_overview(judged, others))
     for plot in _plots([(claim, row) for claim, found in judged.items() for row in found]):
         name, title = plot.scale.name, f"{plot.scale.title}: every contrast with its 95 % interval"
         claims.charts.append(effects_chart(plot, name, title))
@@ -111,6 +110,20 @@ def claims_sections(cells: Cells) -> list[Section]:
     suite = cells.records[0]["suite"]
     contrasts.tables.extend(_details(claim, found, suite) for claim, found in judged.items())
     return [claims, contrasts]
+
+
+def judged_claims(cells: Cells) -> dict[Claim, Verdict]:
+    """The verdict on every claim of which a contrast has both of its sides in the records."""
+    return {
+        claim: overall([row.verdict for row in rows if row.planned]) for claim, rows in _judged_rows(cells)[0].items()
+    }
+
+
+def _judged_rows(cells: Cells) -> tuple[dict[Claim, list[Row]], int]:
+    """The rows of those claims, and how many further claims there are."""
+    rows = {claim: judge(claim, cells) for claim in registered()}
+    judged = {claim: found for claim, found in rows.items() if any(row.difference is not None for row in found)}
+    return judged, len(rows) - len(judged)
 
 
 def registered() -> list[Claim]:

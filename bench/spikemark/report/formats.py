@@ -9,19 +9,27 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
+from spikemark.report.findings import Finding
 from spikemark.report.model import Entry, Section, Table
 
 
-def markdown(title: str, summary: str, sections: Sequence[Section], figure_name: str) -> str:
+def markdown(
+    title: str, summary: str, findings: Sequence[Finding], sections: Sequence[Section], figure_name: str
+) -> str:
     """The report's text.
 
     Args:
         title: of the report.
-        summary: a paragraph.
+        summary: what was run.
+        findings: what it says, the first thing that is read.
         sections: in order.
         figure_name: what the names of its figures' files begin with.
     """
-    parts = [f"# {plain(title)}", plain(summary)]
+    parts = [f"# {plain(title)}"]
+    if findings:
+        parts.append("## What this says")
+        parts.append("\n".join(f"- [{plain(f.topic)}](#{f.anchor}): {plain(f.sentence)}" for f in findings))
+    parts += ["<details>", "<summary>What was run</summary>", plain(summary), "</details>"]
     for section in sections:
         parts.append(f"## {plain(section.title)}")
         if section.alarm:
@@ -65,12 +73,13 @@ def plain(text: str) -> str:
     return shown.replace("](", "]\\(").replace("|", "&#124;")  # tables split at pipes even where they are escaped
 
 
-def page(title: str, summary: str, sections: Sequence[Section]) -> str:
+def page(title: str, summary: str, findings: Sequence[Finding], sections: Sequence[Section]) -> str:
     """The page's text; everything that comes from records is escaped.
 
     Args:
         title: of the report.
-        summary: a paragraph.
+        summary: what was run.
+        findings: what it says, the first thing that is read.
         sections: in order.
     """
     environment = Environment(
@@ -83,5 +92,10 @@ def page(title: str, summary: str, sections: Sequence[Section]) -> str:
     )
     charts = [chart for section in sections for chart in section.charts]
     return environment.get_template("page.html.jinja").render(
-        title=title, summary=summary, sections=sections, charts=charts, plotly=get_plotlyjs() if charts else ""
+        title=title,
+        summary=summary,
+        findings=findings,
+        sections=sections,
+        charts=charts,
+        plotly=get_plotlyjs() if charts else "",
     )

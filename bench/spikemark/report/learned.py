@@ -22,7 +22,7 @@ everything to rest, so a small share does not prove that the values arrived. Fir
 neurons fire on test samples. Rows whose values are fixed stand beside them for comparison."""
 _LOW, _MEDIAN, _HIGH = 1, 3, 5
 """Places of the 5 %, 50 % and 95 % quantiles among those of a record."""
-_STYLES = {"before": (PALETTE[7], "|", "line-ns"), "after": (PALETTE[0], "o", "circle")}
+_STYLES = {"before": (PALETTE[7], "D", "diamond"), "after": (PALETTE[0], "o", "circle")}
 _VALUES = Scale(
     "learned",
     "Learned values, 5 % to 95 % of a layer",

@@ -45,7 +45,7 @@ def _table(title: str, group: Cells) -> Table:
         contender = group.where(framework=framework, system=system)
         problems = contender.problems()
         for track in TRACKS:
-            measured = [_typical(contender, metric, track) for metric in QUANTITIES]
+            measured = [typical(contender, metric, track) for metric in QUANTITIES]
             if any(measured):
                 row = _row(contender, track, measured)
                 rows.append((Entry(framework), Entry(system), Entry(track), *row))
@@ -71,16 +71,16 @@ def _table(title: str, group: Cells) -> Table:
 
 def _row(contender: Cells, track: str, measured: list[Interval | None]) -> list[Entry]:
     row = []
-    for metric, typical in zip(QUANTITIES, measured, strict=True):
-        row.append(_number(typical, 1e3 if metric == "latency" else 1))
-        ratio = _typical(contender, f"{metric}_ratio", track)
+    for metric, median in zip(QUANTITIES, measured, strict=True):
+        row.append(_number(median, 1e3 if metric == "latency" else 1))
+        ratio = typical(contender, f"{metric}_ratio", track)
         row.append(Entry(estimate(ratio), ratio.value) if ratio else ABSENT)
-    row.append(_number(_typical(contender, "peak_memory", track), 2**-20))
-    row.append(_number(_typical(contender, "first_call", track), 1e3))
+    row.append(_number(typical(contender, "peak_memory", track), 2**-20))
+    row.append(_number(typical(contender, "first_call", track), 1e3))
     return [*row, _n(contender.rows("samples_per_second", track=track))]
 
 
-def _typical(contender: Cells, metric: str, track: str) -> Interval | None:
+def typical(contender: Cells, metric: str, track: str) -> Interval | None:
     """One cell's median and interval as recorded; over several cells, see `median_ratio_interval`."""
     rows = list(contender.rows(metric, track=track).values())
     if not rows:
@@ -127,7 +127,7 @@ def _ratios(where: str, group: Cells) -> Ratios:
         for framework, system in group.names("framework", "system"):
             contender = group.where(framework=framework, system=system)
             for track in TRACKS:
-                ratio = _typical(contender, f"{metric}_ratio", track)
+                ratio = typical(contender, f"{metric}_ratio", track)
                 if ratio is not None:
                     found.append(Bar(framework, track, system, ratio))
         bars[name] = tuple(found)

@@ -1,0 +1,185 @@
+"""What a report says first: a few sentences with links, each from a test that the report itself shows.
+
+A sentence names a winner only where the corrected test does, and an effect only where it matters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from spikemark.core.statistics import Interval, mean_interval
+from spikemark.report.accuracy import ranked
+from spikemark.report.cells import BASELINE, REFERENCE, Cells
+from spikemark.report.claims import judged_claims
+from spikemark.report.comparisons import PairedTest, paired_tests
+from spikemark.report.model import TIMES, number, slug
+from spikemark.report.throughput import typical
+from spikemark.report.verdicts import Verdict
+
+MATTERS = 0.5
+"""Percentage points of accuracy, and percent of a cost, below which a difference is not worth a sentence."""
+_PROFILE = "45nm-fp32"
+_MOST = 4
+"""Names that a sentence lists before it counts the rest."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence.
+
+    Attributes:
+        topic: such as "Accuracy".
+        sentence: plain text.
+        section: title of the section with the numbers.
+    """
+
+    topic: str
+    sentence: str
+    section: str
+
+    @property
+    def anchor(self) -> str:
+        """Of that section."""
+        return slug(self.section)
+
+
+def findings(cells: Cells) -> list[Finding]:
+    """At most one sentence for each question that the records can answer, the ones on claims first."""
+    return [*_claims(cells), *_accuracy(cells), *_energy(cells), *_speed(cells), *_problems(cells)]
+
+
+def _claims(cells: Cells) -> Iterator[Finding]:
+    verdicts: dict[Verdict, list[str]] = {}
+    for claim, verdict in judged_claims(cells).items():
+        verdicts.setdefault(verdict, []).append(claim.name)
+    if not verdicts:
+        return
+    total = sum(map(len, verdicts.values()))
+    told = "; ".join(f"{len(names)} {verdict} ({_listed(names)})" for verdict, names in sorted(verdicts.items()))
+    yield Finding("Claims", f"Of {total} claims that these records bear on: {told}.", "Claims")
+
+
+def _accuracy(cells: Cells) -> Iterator[Finding]:
+    group = _largest(cells.where(measure="accuracy"))
+    if group is None:
+        return
+    where, own = group
+    framework, ranking, results = ranked(own)
+    if ranking.best is None:
+        return
+    best = mean_interval(results[ranking.best], bounds=(0, 1))
+    worse = [name for name, test in ranking.against_best.items() if _matters(test) and test.verdict == "worse"]
+    ties = [test for test in ranking.against_best.values() if test.verdict == "undecided"]
+    if worse and not ties:
+        said = f"{ranking.best} is the most accurate ({number(100 * best.value, 1)} %)"
+    elif worse:
+        said = (
+            f"{ranking.best} ({number(100 * best.value, 1)} %) is not told apart from {_count(len(ties), 'other')}; "
+            f"less accurate: {_listed(worse)}"
+        )
+    else:
+        smallest = [100 * test.detectable for test in ties if test.detectable > 0]
+        seen = f"; {_range(smallest)} points could have been seen" if smallest else ""
+        said = f"no difference between {len(results)} systems is found{seen}"
+    yield Finding("Accuracy", f"On {where} ({framework}): {said}.", "Accuracy")
+
+
+def _energy(cells: Cells) -> Iterator[Finding]:
+    """Every system's energy against that of the baseline neuron, in the first framework."""
+    group = _largest(cells.where(measure="energy"))
+    if group is None:
+        return
+    where, every = group
+    own = every.where(framework=_first(every))
+    costs = {
+        system: {
+            seed: math.log(value)
+            for seed, value in own.where(system=system).runs("energy", profile=_PROFILE).items()
+            if value > 0
+        }
+        for (system,) in own.names("system")
+    }
+    base = next((system for system, neuron in own.names("system", "neuron") if neuron == BASELINE), None)
+    if base is None or not costs.get(base):
+        return
+    tests = paired_tests({name: (runs, costs[base]) for name, runs in costs.items() if name != base and runs})
+    changed = {
+        name: math.exp(test.difference.value)
+        for name, test in tests.items()
+        if test.verdict != "undecided" and abs(test.difference.value) > math.log1p(MATTERS / 100)
+    }
+    if changed:
+        order = sorted(changed, key=lambda name: -abs(math.log(changed[name])))
+        said = _listed([f"{name} {number(changed[name], 2)} {TIMES}" for name in order])
+        sentence = f"Energy per sample on {where} ({_PROFILE}), relative to {base}: {said}"
+    elif tests:
+        sentence = f"Energy per sample on {where} ({_PROFILE}): no system is told apart from {base}"
+    else:
+        return
+    yield Finding("Energy", f"{sentence}.", "Energy")
+
+
+def _speed(cells: Cells) -> Iterator[Finding]:
+    """Training speed of the frameworks on the matched track, relative to the reference."""
+    group = _largest(cells.where(measure="throughput"))
+    if group is None:
+        return
+    where, own = group
+    ratios: dict[str, Interval] = {}
+    for (framework,) in own.names("framework"):
+        logs = {}
+        for number_, (system,) in enumerate(own.where(framework=framework).names("system")):
+            one = typical(own.where(framework=framework, system=system), "training_samples_per_second_ratio", "matched")
+            if one is not None:
+                logs[number_] = math.log(one.value)
+        if logs and framework != REFERENCE:
+            ratios[framework] = mean_interval(logs)
+    if not ratios:
+        return
+    order = sorted(ratios, key=lambda framework: -ratios[framework].value)
+    told = ", ".join(f"{name} {_ratio(ratios[name])}" for name in order)
+    sentence = f"Training speed on {where}, relative to the plain PyTorch reference, mean over systems: {told}."
+    yield Finding("Speed", sentence, "Throughput")
+
+
+def _problems(cells: Cells) -> Iterator[Finding]:
+    words = cells.problems()
+    if words:
+        yield Finding("Left out", f"Trainings without a usable result: {words}.", "Cells without a result")
+
+
+def _largest(cells: Cells) -> tuple[str, Cells] | None:
+    """The group that compares most systems; the first of equal ones."""
+    groups = list(cells.ok.groups())
+    return max(groups, key=lambda group: len(group[1].names("system")), default=None)
+
+
+def _first(cells: Cells) -> str:
+    names = [name for (name,) in cells.names("framework")]
+    return REFERENCE if REFERENCE in names else names[0]
+
+
+def _matters(test: PairedTest) -> bool:
+    return abs(100 * test.difference.value) >= MATTERS
+
+
+def _listed(names: Iterable[str]) -> str:
+    every = list(names)
+    more = f" and {len(every) - _MOST} more" if len(every) > _MOST else ""
+    return ", ".join(every[:_MOST]) + more
+
+
+def _ratio(log: Interval) -> str:
+    value, low, high = (number(math.exp(end), 2) for end in (log.value, log.low, log.high))
+    return f"{value} {TIMES}" + ("" if math.isnan(log.low) else f" [{low}, {high}]")
+
+
+def _count(many: int, what: str) -> str:
+    return f"{many} {what}{'s' if many > 1 else ''}"
+
+
+def _range(values: list[float]) -> str:
+    low, high = number(min(values), 1), number(max(values), 1)
+    return low if low == high else f"{low} to {high}"
