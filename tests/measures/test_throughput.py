@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikemark.core.adapter import Adapter, SpikingLayer
+from spikemark.core.adapter import Adapter, FrameworkLayer, SpikingLayer
 from spikemark.core.frameworks import get_adapter
 from spikemark.core.measurement import Measurement
 from spikemark.core.oracle import ReferenceAdapter, ReferenceLayer
 from spikemark.measures.speed.footprint import Footprint
-from spikemark.measures.speed.networks import Budget, NetworkWork, throughput
+from spikemark.measures.speed.networks import Budget, NetworkWork, _contenders, throughput
 from spikemark.training.rule import Protocol
 from spikemark.training.system import SYSTEMS, System
 
@@ -183,6 +183,16 @@ def test_the_native_network_has_the_frameworks_own_neurons() -> None:
     assert network.spiking_layers() == []
     assert sum(isinstance(module, nn.Hardtanh) for module in network.modules()) == 2
     assert network(_work().inputs(6)).shape == (3, 6, 3)
+
+
+def test_a_frameworks_own_neuron_is_of_the_native_track_beside_the_references_lif() -> None:
+    system = System("snntorch:leaky", "mlp", options={"hidden": (8,), "population": 2})
+    works = _contenders(_work(system=system, adapter=get_adapter("reference")), get_adapter("reference"))
+    assert set(works) == {"reference", "native"}
+    kinds = {name: [type(layer) for layer in work.network().spiking_layers()] for name, work in works.items()}
+    assert kinds == {"reference": [ReferenceLayer] * 2, "native": [FrameworkLayer] * 2}
+    first, second = (works[name].network().state_dict() for name in works)
+    assert all(torch.equal(first[key], value) for key, value in second.items() if "synapses" in key)
 
 
 def test_training_gives_gradients_to_all_parameters_and_forward_to_none() -> None:

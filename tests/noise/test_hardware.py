@@ -148,7 +148,36 @@ def test_noise_on_spikes_and_neurons_reaches_neurons_without_a_spec_but_mismatch
             assert (spikes_of(disturbed) > spikes_of(case)).any()
     for name in ("threshold-mismatch", "decay-mismatch"):
         with (
-            pytest.raises(Unsupported, match="from their spec; a FrameworkLayer has none"),
+            pytest.raises(Unsupported, match="nothing says where"),
             NOISES[name].apply(case, 1, generator("a")),
         ):
             pass
+
+
+@pytest.mark.parametrize("name", ["snntorch:leaky-learned", "spikingjelly:plif", "norse:lif-box"])
+@pytest.mark.parametrize("parameter", ["threshold", "decay"])
+def test_mismatch_spreads_the_constants_of_a_frameworks_own_neurons_in_a_copy(name, parameter):
+    case = make_case(name)
+    other = "decay" if parameter == "threshold" else "threshold"
+    clean = spikes_of(case)
+    with hardware.neuron_mismatch(case, 0.0, generator("a"), parameter=parameter) as same:
+        assert torch.equal(spikes_of(same), clean)
+    with hardware.neuron_mismatch(case, 0.2, generator("a"), parameter=parameter) as disturbed:
+        assert not torch.equal(spikes_of(disturbed), clean)
+        for before, after in zip(case.model.spiking_layers(), disturbed.model.spiking_layers(), strict=True):
+            ratio = after.each(parameter) / before.each(parameter)
+            assert ratio.shape == after.shape
+            if parameter == "threshold":  # decays are cut off at 1
+                assert ratio.std().item() == pytest.approx(0.2, rel=0.3)
+            assert after.each(parameter).min() >= 0
+            assert torch.equal(after.each(other), before.each(other))
+    assert torch.equal(spikes_of(case), clean)
+
+
+def test_mismatch_of_a_class_with_one_threshold_for_all_neurons_is_not_supported():
+    case = make_case("spikingjelly:clif")
+    with (
+        pytest.raises(Unsupported, match="ComplementaryLIFNode does not hold one for every neuron"),
+        NOISES["threshold-mismatch"].apply(case, 1, generator("a")),
+    ):
+        pass

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from spikemark.core.neurons import NEURONS
 from spikemark.errors import InputError
 from spikemark.registry import registry
 from spikemark.suites.jobs import resolve, select
@@ -118,6 +119,51 @@ def test_neurons_with_a_framework_of_their_own_run_there_alone(tmp_path):
     text = GOOD.replace('["reference"]', '["snntorch", "norse"]').replace('["mlp-lif"]', '["mlp-lif", "time-count"]')
     places = {(job.axes["system"], job.axes["framework"]) for job in jobs(tmp_path, text)}
     assert places == {("mlp-lif", "snntorch"), ("mlp-lif", "norse"), ("time-count", "reference")}
+
+
+NATIVE = """
+name = "mine"
+frameworks = ["reference", "norse", "snntorch"]
+networks = ["mlp"]
+tracks = ["native"]
+datasets = ["digits"]
+seeds = [0]
+measures = ["accuracy"]
+"""
+
+
+def test_the_native_track_runs_every_own_neuron_in_its_framework_alone(tmp_path):
+    found = {(job.axes["framework"], job.axes["neuron"]): job for job in jobs(tmp_path, NATIVE)}
+    own = {(name.partition(":")[0], name) for name in NEURONS if name.startswith(("norse:", "snntorch:"))}
+    assert found.keys() == own
+    assert len(own) > 10
+    assert {job.axes["track"] for job in found.values()} == {"native"}
+
+
+def test_both_tracks_stand_side_by_side_and_matched_jobs_keep_their_keys(tmp_path):
+    both = NATIVE.replace('tracks = ["native"]', 'tracks = ["matched", "native"]\nneurons = ["lif"]')
+    matched = NATIVE.replace('tracks = ["native"]', 'neurons = ["lif"]')
+    keys = {job.key for job in jobs(tmp_path, both)}
+    assert keys == {job.key for job in jobs(tmp_path, NATIVE)} | {job.key for job in jobs(tmp_path, matched)}
+    assert all("track" not in job.content for job in jobs(tmp_path, matched))
+    only = select(load_suite(write(tmp_path, both)).points(), ["track=native", "framework=norse"])
+    assert {point.framework for point in only} == {"norse"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('["native"]', '["native"]\nneurons = ["lif"]', "those named are of the track matched"),
+        ('["native"]', '["matched"]', "networks and neurons belong together"),
+        ('["native"]', '["natural"]', "tracks"),
+        ('["native"]', '["native", "native"]', "tracks"),
+        ('["native"]', "[]", "tracks"),
+        (', "norse", "snntorch"', "", "networks and neurons belong together"),
+    ],
+)
+def test_bad_tracks_are_named(tmp_path, old, new, message):
+    with pytest.raises(SuiteError, match=message):
+        load_suite(write(tmp_path, NATIVE.replace(old, new)))
 
 
 def test_planning_imports_neither_torch_nor_a_framework():

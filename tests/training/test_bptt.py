@@ -73,3 +73,18 @@ def test_the_loss_of_ltmd_is_the_mean_of_two_masks_and_half_their_disagreement()
 def test_unknown_options_are_refused():
     with pytest.raises(InputError, match=r"^rule bptt\+consistency: consistancy: .*did you mean 'consistency'"):
         Rule.from_dict({"name": "bptt+consistency", "consistancy": 0.5})
+
+
+def test_first_gains_are_an_option_and_need_norms_that_have_some():
+    rule = Rule.from_dict({"norm_gain": 3.0})
+    assert rule.to_dict()["norm_gain"] == 3
+    assert "norm_gain" not in Rule.from_dict({}).to_dict()
+    model = build("mlp-lif")
+    rule.learner(model, PROTOCOL, 0)
+    gains = [module.weight for module in model.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
+    assert gains
+    assert all(gain.eq(3).all() for gain in gains)
+    with pytest.raises(InputError, match="no norms with a gain"):
+        rule.learner(torch.nn.Linear(2, 2), PROTOCOL, 0)
+    with pytest.raises(InputError, match="norm_gain"):
+        Rule.from_dict({"norm_gain": 0.0})

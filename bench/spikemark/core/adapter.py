@@ -99,30 +99,39 @@ class OwnNeurons(nn.Module):
         return {name: value for name, value in found.items() if isinstance(value, nn.Parameter)}
 
     def effective(self, name: str) -> Tensor:
-        """The effective value of a constant, learned or not.
-
-        Raises:
-            Unsupported: the class has no such constant.
-        """
-        if name not in self.constants:
-            raise Unsupported(f"{name}: {self._class()} has none")
+        """The effective value of one of its constants, learned or not."""
         constant = self.constants[name]
         return constant.effective(torch.as_tensor(self._held(constant.place)))
+
+    def each(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        """The effective values of a constant, one for every neuron, ``[*shape]``.
+
+        Raises:
+            Unsupported: the class has no such constant, or does not hold one for every neuron.
+        """
+        self._settable(name)
+        values = self.effective(name).detach()
+        return values.view(shape) if values.numel() == torch.Size(shape).numel() else values.expand(shape)
 
     def set_each(self, name: str, values: Tensor) -> None:
         """Give every neuron its own effective value, ``[*shape]``.
 
         Raises:
-            Unsupported: the class has no such constant, or does not hold one for every neuron.
+            Unsupported: see `each`.
         """
-        before = self.effective(name)
-        constant = self.constants[name]
-        if constant.held is None:
-            raise Unsupported(f"{name}: {self._class()} does not hold one for every neuron, so they cannot differ")
-        new = constant.held(values.to(before.dtype)).detach()
+        constant, held = self._settable(name)
+        new = held(values.to(self.effective(name))).detach()
         path, _, attribute = constant.place.rpartition(".")
         learned = isinstance(self._held(constant.place), nn.Parameter)
         setattr(self.get_submodule(path), attribute, nn.Parameter(new) if learned else new)
+
+    def _settable(self, name: str) -> tuple[Held, Callable[[Tensor], Tensor]]:
+        constant = self.constants.get(name)
+        if constant is None:
+            raise Unsupported(f"{name}: {self._class()} has none")
+        if constant.held is None:
+            raise Unsupported(f"{name}: {self._class()} does not hold one for every neuron, so they cannot differ")
+        return constant, constant.held
 
     def _held(self, place: str) -> Any:
         path, _, attribute = place.rpartition(".")
@@ -183,16 +192,20 @@ class FrameworkLayer(SpikingNeurons):
             return {name: self.module.effective(name) for name in self.module.learnables()}
         return super().observed()
 
-    def effective(self, name: str) -> Tensor:
-        """The effective value of a threshold, a decay or the like, learned or not.
+    def each(self, name: str) -> Tensor:
+        """The effective thresholds, decays or the like, learned or not, one for every neuron.
 
         Raises:
-            Unsupported: it is not known where the module holds one.
+            Unsupported: the framework's class does not hold so many, or nothing says where it holds one.
         """
-        return self._own().effective(name)
+        return self._own().each(name, self.shape)
 
     def set_each(self, name: str, values: Tensor) -> None:
-        """See `OwnNeurons.set_each`."""
+        """Give every neuron its own effective value, ``[*shape]``.
+
+        Raises:
+            Unsupported: see `each`.
+        """
         self._own().set_each(name, values)
 
     def _own(self) -> OwnNeurons:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -252,6 +252,11 @@ class NetworkNeuron:
 
 Neuron = NeuronSpec | FrameworkNeuron | NetworkNeuron
 NEURONS: Registry[Neuron] = registry("neuron")
+
+
+def own_neurons(frameworks: Collection[str]) -> tuple[str, ...]:
+    """Names of the own neurons of some frameworks, which are called ``framework:class``."""
+    return tuple(name for name in NEURONS if ":" in name and name.partition(":")[0] in frameworks)
 
 
 def neuron(

@@ -141,16 +141,21 @@ def neuron_mismatch(
 ) -> Iterator[Case]:
     """Give every neuron its own threshold or decay, the trained one times ``1 + level * normal``.
 
-    Thresholds stay positive, decays within 0..1. The framework builds the layers anew, with one value per neuron.
+    Thresholds stay positive, decays within 0..1. The framework builds the layers anew, with one value per neuron; its
+    own neurons are given them in place.
 
     Raises:
         InputError: see `with_neurons`.
+        spikemark.core.adapter.Unsupported: the framework's class does not hold one value for every neuron.
     """
+    from spikemark.core.adapter import FrameworkLayer
+
+    def disturbed(values: Tensor) -> Tensor:
+        drawn = values * (1 + level * torch.randn(values.shape, generator=generator))
+        return drawn.clamp(0, 1) if parameter == "decay" else torch.maximum(drawn, 1e-3 * values)
 
     def mismatched(layer: SpikingLayer, adapter: Adapter) -> SpikingLayer:
-        values: Tensor = getattr(layer, parameter).detach().cpu().expand(layer.shape)
-        drawn = values * (1 + level * torch.randn(layer.shape, generator=generator))
-        kept = drawn.clamp(0, 1) if parameter == "decay" else torch.maximum(drawn, 1e-3 * values)
+        kept = disturbed(layer.effective(parameter).detach().cpu().expand(layer.shape))
         own = Learnable(layer.spec.parameters[parameter].init, "neuron")
         spec = replace(layer.spec, threshold=own) if parameter == "threshold" else replace(layer.spec, decay=own)
         new = as_trained(layer, adapter.neuron(spec, layer.shape, generator=torch.Generator()), but=parameter)
@@ -158,7 +163,11 @@ def neuron_mismatch(
             new.get_parameter_or_buffer(parameter).copy_(kept)
         return new
 
-    yield replace(case, model=with_neurons(case, mismatched))
+    model = copy.deepcopy(case.model)
+    of_frameworks = [layer for layer in model.modules() if isinstance(layer, FrameworkLayer)]
+    for layer in of_frameworks:
+        layer.set_each(parameter, disturbed(layer.each(parameter).cpu()))
+    yield replace(case, model=model if of_frameworks else with_neurons(case, mismatched))
 
 
 def with_neurons(case: Case, change: Callable[[SpikingLayer, Adapter], SpikingLayer]) -> nn.Module:

@@ -25,8 +25,8 @@ BASELINE = "lif"
 
 _FEW = 3
 _AXES = (
-    "measure", "subject", "framework", "neuron", "network", "system", "dataset", "axis", "seed", "variant", "settings",
-    "framework_version", "system_definition", "plugins",
+    "measure", "subject", "framework", "neuron", "track", "network", "system", "dataset", "axis", "seed", "variant",
+    "settings", "framework_version", "system_definition", "plugins",
 )  # fmt: skip
 
 
@@ -102,8 +102,8 @@ class Cells:
         return list(dict.fromkeys(tuple(axis(record, name) for name in axes) for record in self))
 
     def groups(self) -> Iterator[tuple[str, Self]]:
-        """Those of one data set, network, variant and edition, which may be compared; and what to call them."""
-        axes = ("dataset", "network", "variant")
+        """Those of one data set, network, variant, track and edition, which may be compared; and what to call them."""
+        axes = ("dataset", "network", "variant", "track")
         for places in self.names(*axes):
             for words, edition in self.where(**dict(zip(axes, places, strict=True))).editions():
                 yield ", ".join([*(place for place in places if place != DASH), *words]), edition
@@ -265,7 +265,7 @@ def _order(record: Record) -> tuple[Any, ...]:
     """The reference framework and the baseline neuron first; otherwise by name."""
     neuron, framework = axis(record, "neuron"), axis(record, "framework")
     return (
-        *(axis(record, name) for name in ("measure", "dataset", "network", "variant", "axis")),
+        *(axis(record, name) for name in ("measure", "dataset", "network", "variant", "track", "axis")),
         framework != REFERENCE,
         framework,
         neuron != BASELINE,

@@ -22,7 +22,8 @@ the records). The tables say how many runs are behind them. Measures of one trai
 ENVIRONMENT_READING = """\
 What the results were measured on and with, as the records have it; several values mean that records differ in it."""
 _NOT_SETTINGS = (
-    "framework", "system", "neuron", "network", "dataset", "axis", "seed", "measure", "subject", "system_definition",
+    "framework", "system", "neuron", "track", "network", "dataset", "axis", "seed", "measure", "subject",
+    "system_definition",
 )  # fmt: skip
 _OF_THE_FRAMEWORK = ("framework", "framework_version", "plugins")
 

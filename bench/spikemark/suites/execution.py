@@ -191,8 +191,11 @@ def _route(job: Job) -> dict[str, str]:
     match neuron:
         case NetworkNeuron():
             return {"kind": "own", "why": neuron.why}
+        case FrameworkNeuron(lacks=""):
+            about = neuron.about or f"a class of {neuron.framework}, as it is"
+            return {"kind": "native", "why": f"{about}; no spec, so no oracle"}
         case FrameworkNeuron():
-            return {"kind": "native", "why": f"a class of {neuron.framework}, as it is; no spec, so no oracle"}
+            return {"kind": "unsupported", "why": neuron.lacks}
         case _:
             try:
                 route = get_adapter(job.axes["framework"]).route(neuron)

@@ -14,14 +14,14 @@ from functools import cache
 from typing import Any
 
 from spikemark.core.frameworks import FRAMEWORKS, framework_version
-from spikemark.core.neurons import NEURONS
+from spikemark.core.neurons import NEURONS, FrameworkNeuron
 from spikemark.errors import InputError, unknown
 from spikemark.measures.measure import MEASURES, Measure, SubjectKind
 from spikemark.registry import Origin, origins
 from spikemark.suites.records import SCHEMA
 from spikemark.training.system import System
 
-AXES = ("measure", "framework", "neuron", "network", "system", "dataset", "axis", "seed", "variant")
+AXES = ("measure", "framework", "neuron", "track", "network", "system", "dataset", "axis", "seed", "variant")
 """What tells jobs of one suite apart, and what `--only` selects by."""
 
 
@@ -66,6 +66,7 @@ class Point:
             "subject": self.measure.subject,
             "framework": self.framework,
             "neuron": self.neuron,
+            "track": "native" if isinstance(NEURONS[self.neuron], FrameworkNeuron) else None,
             "network": self.system and self.system.network,
             "system": self.system_name,
             "dataset": self.dataset,

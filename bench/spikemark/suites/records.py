@@ -101,6 +101,7 @@ class Cell(TypedDict):
     dataset: NotRequired[str]
     axis: NotRequired[str]
     variant: NotRequired[str]
+    track: NotRequired[str]
     framework_version: NotRequired[str]
     system_definition: NotRequired[dict[str, Any]]
     noises: NotRequired[dict[str, Any]]

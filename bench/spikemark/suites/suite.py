@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from spikemark.core.neurons import NEURONS, NeuronSpec
+from spikemark.core.neurons import NEURONS, NeuronSpec, own_neurons
 from spikemark.core.options import Options, each_once
 from spikemark.data.card import DATASETS, Binning, Card, Count, Sizes
 from spikemark.errors import InputError, explain, unknown
@@ -38,8 +38,9 @@ class Part(Options):
         variant: what tells this part from others that run the same systems.
         frameworks: adapters; neurons that have a framework of their own run there and nowhere else.
         systems: registered ones.
-        networks: with `neurons`: every network with every neuron is a system.
-        neurons: see `networks`.
+        networks: every network with every neuron is a system.
+        tracks: which neurons those are: "matched" for `neurons`, "native" for the own ones of `frameworks`.
+        neurons: of the track "matched".
         normalization: of those systems.
         rule: of those systems: name and options.
         datasets: to train and test on.
@@ -59,6 +60,7 @@ class Part(Options):
     frameworks: Axis
     systems: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
+    tracks: Annotated[tuple[Literal["matched", "native"], ...], Field(min_length=1)] = ("matched",)
     neurons: tuple[str, ...] = ()
     normalization: str = "joint-bn"
     rule: dict[str, Any] = Field(default_factory=dict)
@@ -84,14 +86,16 @@ class Part(Options):
     def _known_normalization(cls, name: str) -> str:
         return known("normalization", (name,))[0]
 
-    @field_validator("seeds")
+    @field_validator("seeds", "tracks")
     @classmethod
-    def _no_doubles(cls, values: tuple[int, ...]) -> tuple[int, ...]:
+    def _no_doubles(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         return each_once(values)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if bool(self.networks) != bool(self.neurons):
+        if "matched" not in self.tracks and self.neurons:
+            raise ValueError("neurons: those named are of the track matched, which is not among the tracks")
+        if bool(self.networks) != bool(self._neurons()):
             raise ValueError("networks and neurons belong together: every network runs with every neuron")
         if not self.systems and not self.networks:
             raise ValueError("systems: name some, or networks and neurons")
@@ -127,7 +131,7 @@ class Part(Options):
         found = {name: SYSTEMS[name] for name in self.systems}
         if self.networks:
             rule = Rule.from_dict(self.rule)
-            for network, neuron in product(self.networks, self.neurons):
+            for network, neuron in product(self.networks, self._neurons()):
                 name = f"{network}-{neuron}"
                 if name in found:
                     raise InputError(f"networks x neurons: {name} is among the systems already")
@@ -136,6 +140,10 @@ class Part(Options):
         elif self.rule:
             raise InputError("rule: belongs to networks and neurons; systems have their own")
         return found
+
+    def _neurons(self) -> tuple[str, ...]:
+        native = own_neurons(self.frameworks) if "native" in self.tracks else ()
+        return (*self.neurons, *(name for name in native if name not in self.neurons))
 
     def measured(self) -> list[Measure]:
         """The measures with their settings; accuracy first, which every training gives."""

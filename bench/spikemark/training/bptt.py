@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+
+from pydantic import Field
 
 from spikemark.training.rule import Learner, Optimizer, Protocol, Rule
 
@@ -26,11 +28,13 @@ class Gradient(Rule):
             "thresholds+norm". Controls train the "norm" alone, its gains "gamma" alone, "weights+gamma" (neither
             offsets nor thresholds) or "weights+thresholds" (no norm).
         optimizer: see `Optimizer`.
+        norm_gain: times the first gain of every norm; above 1 for membranes that take in little of a current.
     """
 
     loss: Loss = "mse-rate"
     trains: Trains = "all"
     optimizer: Optimizer = Optimizer()
+    norm_gain: Annotated[float, Field(gt=0)] = 1.0
 
     def idle(self, spec: NeuronSpec | None) -> frozenset[str]:
         """See `Rule.idle`: step sizes of what is not learned. Of neurons without a spec nothing is known."""
@@ -69,10 +73,12 @@ class GradientLearner(Learner[OfGradient]):
 
     def __init__(self, model: nn.Module, rule: OfGradient, protocol: Protocol, seed: int) -> None:
         from spikemark.training.losses import LOSSES
-        from spikemark.training.optimisers import make_optimizer, parameter_groups, select_trained
+        from spikemark.training.optimisers import make_optimizer, parameter_groups, scale_gains, select_trained
 
         super().__init__(model, rule, protocol, seed)
         self.loss = LOSSES[rule.loss]
+        if rule.norm_gain != 1:
+            scale_gains(model, rule.norm_gain)
         trained = parameter_groups(model, rule.optimizer, select_trained(model, rule.trains))
         self.optimizer, self.schedule = make_optimizer(rule.optimizer, trained, protocol.epochs)
 

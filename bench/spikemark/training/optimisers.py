@@ -38,16 +38,33 @@ def select_trained(model: nn.Module, trains: Trains) -> list[nn.Parameter]:
     kinds: dict[int, str] = {}
     for neurons in neurons_of(model):
         kinds |= {id(parameter): "neuron" for parameter in neurons.learnables().values()}
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            kinds |= {id(parameter): "norm" for parameter in module.parameters()}
-            kinds[id(module.weight)] = "gamma"
+    for norm in _norms(model):
+        kinds |= {id(parameter): "norm" for parameter in norm.parameters()}
+        kinds[id(norm.weight)] = "gamma"
     for parameter in model.parameters():
         parameter.requires_grad_(kinds.get(id(parameter), "weight") in _TRAINED[trains])
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not trained:
         raise InputError(f"trains: the network has no parameters of the kind {trains!r}")
     return trained
+
+
+@torch.no_grad()
+def scale_gains(model: nn.Module, factor: float) -> None:
+    """Multiply the gains of all norms.
+
+    Raises:
+        InputError: none of them has a gain.
+    """
+    norms = [norm for norm in _norms(model) if norm.affine]
+    if not norms:
+        raise InputError("norm_gain: the network has no norms with a gain")
+    for norm in norms:
+        norm.weight.mul_(factor)
+
+
+def _norms(model: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 
 def parameter_groups(model: nn.Module, optimizer: Optimizer, trained: list[nn.Parameter]) -> list[dict[str, Any]]:

@@ -15,8 +15,9 @@ from itertools import count
 import torch
 from torch import Tensor, nn
 
-from spikemark.core.adapter import Adapter, SpikingLayer
+from spikemark.core.adapter import Adapter, SpikingNeurons
 from spikemark.core.measurement import Measurement
+from spikemark.core.neurons import FrameworkNeuron
 from spikemark.core.streams import generator
 from spikemark.measures.speed.footprint import Run, can_measure, footprint
 from spikemark.measures.speed.machine import copy_bandwidth, pinned_threads, synchronizer
@@ -167,7 +168,8 @@ def throughput(
         ``samples_per_second``, ``training_samples_per_second``, ``latency`` (s), each with ``_ratio``, ``peak_memory``
         (bytes, of training) and ``first_call`` (s), of the track "matched" and, for the framework's own LIF, "native"
         (not with step "rule": that LIF cannot stand in for neurons that a rule was made for); ``copy_bandwidth``
-        (bytes/s) and ``threads`` of the machine.
+        (bytes/s) and ``threads`` of the machine. A framework's own neuron is of the track "native", and its reference
+        is a network of the reference's LIF.
         ``peak_memory`` and ``first_call`` of CPUs are measured on Linux only.
 
     Raises:
@@ -208,6 +210,8 @@ def _holds(network: nn.Module) -> bool:
 
 def _contenders(matched: NetworkWork, reference: Adapter) -> dict[str, NetworkWork]:
     """A framework's LIF can stand in for neurons of its kind, but not for those that a rule was made for."""
+    if isinstance(matched.system.resolved_neuron, FrameworkNeuron):
+        return {"reference": replace(matched, adapter=reference, native=True), "native": matched}
     works = {"reference": replace(matched, adapter=reference), "matched": matched}
     matched_alone = matched.step == "rule" or matched.system.spec is None
     return works if matched_alone else works | {"native": replace(matched, native=True)}
@@ -216,7 +220,7 @@ def _contenders(matched: NetworkWork, reference: Adapter) -> dict[str, NetworkWo
 def _replace_neurons(network: SpikingNetwork, adapter: Adapter) -> None:
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, SpikingLayer):
+            if isinstance(child, SpikingNeurons):
                 setattr(parent, name, adapter.native(child.shape))
 
 
