@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from spikemark.core.adapter import Adapter, Route, SpikingLayer
+from spikemark.core.neuron_class import NeuronClass
 from spikemark.core.neurons import NeuronSpec
 from spikemark.core.surrogates import spike_function
+from spikemark_adapters.known import norse as known
 from spikemark_adapters.native.norse import lif
 
 with warnings.catch_warnings():
@@ -78,3 +81,7 @@ class NorseAdapter(Adapter):
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """See `Adapter.native`; `norse.torch.LIF`, dt = 1 ms."""
         return lif(shape)
+
+    def known_neurons(self) -> Mapping[type[nn.Module], NeuronClass]:
+        """See `Adapter.known_neurons`."""
+        return known.NEURONS

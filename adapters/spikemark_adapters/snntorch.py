@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from snntorch import Leaky
 from torch import Tensor, nn
 
 from spikemark.core.adapter import Adapter, Route, SpikingLayer
+from spikemark.core.neuron_class import NeuronClass
 from spikemark.core.neurons import NeuronSpec
 from spikemark.core.surrogates import spike_function
+from spikemark_adapters.known import snntorch as known
 from spikemark_adapters.native.snntorch import leaky, unlisted
 
 
@@ -104,3 +108,11 @@ class SnnTorchAdapter(Adapter):
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """See `Adapter.native`; `snn.Leaky` has no default beta: 0.95 as in its tutorials (tutorial 5)."""
         return leaky(shape)
+
+    def known_neurons(self) -> Mapping[type[nn.Module], NeuronClass]:
+        """See `Adapter.known_neurons`."""
+        return known.NEURONS
+
+    def forget(self, module: nn.Module) -> None:
+        """See `Adapter.forget`."""
+        known.forget(module)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -10,8 +11,10 @@ from spikingjelly.activation_based import functional, neuron, surrogate
 from torch import Tensor, nn
 
 from spikemark.core.adapter import Adapter, Route, SpikingLayer
+from spikemark.core.neuron_class import NeuronClass
 from spikemark.core.neurons import Learnable, NeuronSpec
 from spikemark.core.surrogates import spike_function
+from spikemark_adapters.known import spikingjelly as known
 from spikemark_adapters.native.spikingjelly import lif
 
 
@@ -141,3 +144,11 @@ class SpikingJellyAdapter(Adapter):
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """See `Adapter.native`; `LIFNode` in multi-step mode."""
         return lif(shape, tutorial=False)
+
+    def known_neurons(self) -> Mapping[type[nn.Module], NeuronClass]:
+        """See `Adapter.known_neurons`."""
+        return known.NEURONS
+
+    def forget(self, module: nn.Module) -> None:
+        """See `Adapter.forget`."""
+        known.forget(module)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from spikemark.data.arrays import dataset, from_arrays, from_tonic, from_torch
     from spikemark.data.encoders import encoder
     from spikemark.measures.counting.operations import count_operations
+    from spikemark.measures.counting.rules import count_rule
     from spikemark.models.model import model
     from spikemark.noise.case import noise
     from spikemark.training.bptt import Bptt
@@ -50,6 +51,7 @@ _HOMES = {
     "spikemark.data.arrays": ("dataset", "from_arrays", "from_tonic", "from_torch"),
     "spikemark.data.encoders": ("encoder",),
     "spikemark.measures.counting.operations": ("count_operations",),
+    "spikemark.measures.counting.rules": ("count_rule",),
     "spikemark.models.model": ("model",),
     "spikemark.noise.case": ("noise",),
     "spikemark.training.bptt": ("Bptt",),
@@ -61,8 +63,8 @@ _LAZY = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "NEURONS", "SYSTEMS", "Adaptation", "Adapter", "Bptt", "Learnable", "NeuronSpec", "Optimizer", "Results", "Route",
     "SpikingLayer", "Surrogate", "System", "Unsupported", "adapter_names", "claim", "compare", "conformance",
-    "count_operations", "dataset", "encoder", "from_arrays", "from_tonic", "from_torch", "get_adapter", "load_results",
-    "measure", "model", "network", "neuron", "noise", "register", "report", "robustness", "rule", "run",
+    "count_operations", "count_rule", "dataset", "encoder", "from_arrays", "from_tonic", "from_torch", "get_adapter",
+    "load_results", "measure", "model", "network", "neuron", "noise", "register", "report", "robustness", "rule", "run",
 ]  # fmt: skip
 
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from spikemark.core.frameworks import framework_version
+from spikemark.core.neuron_class import NeuronClass
 from spikemark.core.neurons import FrameworkNeuron, Learnable, NeuronSpec, ParameterName, Reset
 from spikemark.errors import InputError
 
@@ -42,7 +43,12 @@ class Route:
 
 
 class Neurons(nn.Module):
-    """Neurons of a network, spiking or graded, that may hold learned parameters."""
+    """Neurons of a network, spiking or graded, that may hold learned parameters; ``[T, B, ...]`` to the same shape."""
+
+    @property
+    def words(self) -> int:
+        """State variables that an update of one neuron reads and writes back: its membrane potential, and others."""
+        return 1
 
     def learnables(self) -> dict[str, nn.Parameter]:
         """Its raw trainable parameters by name, "threshold" and "decay" above all."""
@@ -257,6 +263,11 @@ class SpikingLayer(SpikingNeurons, ABC):
                 self.register_buffer(f"raw_{name}", raw)
 
     @property
+    def words(self) -> int:
+        """See `Neurons.words`; an adapting threshold is a state of its own."""
+        return 1 if self.spec.adaptation is None else 2
+
+    @property
     def threshold(self) -> Tensor:
         """Effective thresholds, broadcastable to `shape`."""
         return self.effective("threshold")
@@ -368,6 +379,18 @@ class Adapter(ABC):
         Raises:
             Unsupported: the framework cannot express the spec.
         """
+
+    def known_neurons(self) -> Mapping[type[nn.Module], NeuronClass]:
+        """The framework's own classes of neurons, as models of its users hold them."""
+        return {}
+
+    def forget(self, module: nn.Module) -> None:
+        """Bring a module of the framework's, if it is one that remembers earlier calls, to its first state.
+
+        Models of users are reset by this, one module after the other, and never by a function of the framework's that
+        knows only some of its classes.
+        """
+        return
 
     @abstractmethod
     def native(self, shape: tuple[int, ...]) -> nn.Module:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from torch import Tensor
 
-Kind = Literal["binary", "ternary", "scaled", "graded", "analog"]
-"""Of an input: 0/1; -1/0/1; 0 and plus or minus one constant; few distinct values; or any."""
-ACCUMULATING: frozenset[Kind] = frozenset({"binary", "ternary", "scaled"})
-"""Where an operation is an accumulate, since the weights can absorb the constant and nothing is multiplied."""
+Kind = Literal["binary", "ternary", "scaled", "integer", "graded", "analog", "ruled"]
+"""Of an input: 0/1; -1/0/1; 0 and plus or minus one constant; whole numbers; few distinct values; or any. "ruled" is a
+layer that is counted by a rule of its own."""
+ACCUMULATING: frozenset[Kind] = frozenset({"binary", "ternary", "scaled", "integer"})
+"""Where operations are accumulates: the weights can absorb the constant, and a whole number n is n additions."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class LayerCount:
 
     Attributes:
         name: qualified name of the module.
-        kind: of its input over the whole call: "binary" (0/1), "ternary" (-1/0/1), "scaled" (0 and plus or
-            minus one constant), "graded" (few distinct values) or "analog"; see `Kind`.
+        kind: of its input over the whole call, see `Kind`; of a product of two activations, of the one whose
+            operations cost less.
         macs: multiply-accumulates; 0 unless the input is graded or analog.
         acs: accumulates; 0 if the input is graded or analog.
         dense: pairs of an input and a weight, zeros of both included.
@@ -37,17 +38,19 @@ class LayerCount:
 
 @dataclass(frozen=True)
 class SpikingCount:
-    """Activity of one spiking layer.
+    """Activity of one layer of neurons.
 
     Attributes:
         name: qualified name of the module.
         neuron_updates: neurons times steps, per sample.
-        firing_rate: spikes per neuron and step.
+        firing_rate: spikes per neuron and step; a graded spike is one, whatever its value.
+        words: state variables that each update reads and writes back.
     """
 
     name: str
     neuron_updates: float
     firing_rate: float
+    words: int = 1
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,12 @@ class OperationCount:
     Attributes:
         layers: the layers with weights that were called, in the order of their first call.
         spiking: the spiking layers that were called, likewise.
+        integrating: layers of neurons that do not spike, likewise; their rate is 0.
     """
 
     layers: tuple[LayerCount, ...]
     spiking: tuple[SpikingCount, ...]
+    integrating: tuple[SpikingCount, ...] = ()
 
     @property
     def macs(self) -> float:
@@ -79,14 +84,15 @@ class OperationCount:
 
     @property
     def neuron_updates(self) -> float:
-        """Neurons times steps."""
-        return sum(layer.neuron_updates for layer in self.spiking)
+        """Neurons times steps, of all neurons."""
+        return sum(layer.neuron_updates for layer in (*self.spiking, *self.integrating))
 
     @property
     def firing_rate(self) -> float:
         """Spikes per neuron and step over all spiking neurons; NaN without any."""
         spikes = sum(layer.firing_rate * layer.neuron_updates for layer in self.spiking)
-        return spikes / self.neuron_updates if self.spiking else math.nan
+        updates = sum(layer.neuron_updates for layer in self.spiking)
+        return spikes / updates if updates else math.nan
 
     @property
     def weight_reads(self) -> float:
@@ -95,8 +101,8 @@ class OperationCount:
 
     @property
     def state_accesses(self) -> float:
-        """Membrane potentials read and written back, one of each per neuron update."""
-        return 2 * self.neuron_updates
+        """State variables of neurons that are read and written back, once each per neuron update."""
+        return sum(2 * layer.words * layer.neuron_updates for layer in (*self.spiking, *self.integrating))
 
 
 @runtime_checkable

@@ -29,7 +29,7 @@ class EnergyProfile:
         ac: an accumulate.
         weight_read: a weight fetched from memory, once per operation.
         neuron_update: the arithmetic of one neuron and step.
-        state_access: a membrane potential read or written.
+        state_access: a state variable of a neuron read or written.
         source: where the prices are published.
         assumptions: what is ours, not the source's.
     """
@@ -128,7 +128,7 @@ class Energy(Measure):
         inputs = dataset.test.inputs[: self.samples]
         random = generator("encoding", dataset.name, "energy")
         encoded = encode(protocol.encoder, inputs, protocol.steps, random)
-        count = count_operations(subject.model, encoded.to(subject.device))
+        count = count_operations(subject.model, encoded.to(subject.device), layout="TB")
         return energy_rows(count, {name: PROFILES[name] for name in self.profiles})
 
     def uses(self) -> list[tuple[str, str]]:

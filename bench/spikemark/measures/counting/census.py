@@ -45,34 +45,6 @@ def census(values: Tensor) -> Census:
     return _plain(values)
 
 
-class CensusTaker:
-    """`census`, remembering the last one: the output of a spiking layer is often the very input of the next layer."""
-
-    def __init__(self) -> None:
-        self._values = torch.empty(0, 1)  # kept, so that its memory cannot be another tensor's
-        self._version = 0
-        self._census = Census(torch.zeros(1), only_ones=True)
-
-    def __call__(self, values: Tensor) -> Census:
-        """See `census`."""
-        if values.is_inference():  # has no version, which would tell whether it was written into since
-            return census(values)
-        if self._is_last(values):
-            return Census(self._census.nonzero.reshape(values.shape[1:]), self._census.only_ones)
-        self._values, self._version, self._census = values, values._version, census(values)
-        return self._census
-
-    def _is_last(self, values: Tensor) -> bool:
-        last = self._values
-        return (
-            values.data_ptr() == last.data_ptr()
-            and values._version == last._version == self._version
-            and (values.dtype, len(values), values.numel()) == (last.dtype, len(last), last.numel())
-            and values.is_contiguous()
-            and last.is_contiguous()
-        )
-
-
 def _compiled(values: Tensor) -> Census:
     rows = values.reshape(len(values), math.prod(values.shape[1:])).contiguous().numpy()
     nonzero = np.zeros(rows.shape[1], dtype=np.int32)

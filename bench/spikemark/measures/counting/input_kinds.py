@@ -26,13 +26,15 @@ class InputValues:
         self._levels: Tensor | None = torch.zeros(1)  # of the others: magnitudes, sorted, from 0; None when too many
         self._signed = False
         self._nonzero = 0
+        self.seen = False  # whether there was any
 
     @property
     def kind(self) -> Kind:
         """The first that fits.
 
-        "binary" (0/1), "ternary" (-1/0/1), "scaled" (0 and plus or minus one constant), "graded" (at most `MAX_LEVELS`
-        distinct nonzero magnitudes, each held by two values or more on average) or "analog".
+        "binary" (0/1), "ternary" (-1/0/1), "scaled" (0 and plus or minus one constant), "integer" (whole numbers up to
+        `MAX_LEVELS`), "graded" (so many distinct magnitudes at most, each held by two values or more on average) or
+        "analog".
         """
         if self._levels is None:
             return "analog"
@@ -41,11 +43,20 @@ class InputValues:
             return "ternary" if self._signed else "binary"
         if len(magnitudes) == 1:
             return "scaled"
+        if self.whole:
+            return "integer"
         few = len(magnitudes) <= MAX_LEVELS and 2 * len(magnitudes) <= self._nonzero
         return "graded" if few else "analog"
 
+    @property
+    def whole(self) -> bool:
+        """Whether all are whole numbers up to `MAX_LEVELS`; more additions would cost more than a product."""
+        levels = self._levels
+        return levels is not None and bool((levels == levels.round()).all()) and float(levels[-1]) <= MAX_LEVELS
+
     def see(self, values: Tensor, known: Census) -> None:
         """Take in ``[N, ...]`` and its census."""
+        self.seen = True
         if self._levels is None or known.total == 0:
             return
         self._nonzero += known.total
@@ -68,7 +79,7 @@ def _with_levels(levels: Tensor, magnitudes: Tensor, nonzero: int | None = None)
         if int(torch.count_nonzero(magnitudes == highest)) == nonzero:
             magnitudes = highest.reshape(1)
     while len(levels) <= MAX_LEVELS + 1:
-        nearest = torch.bucketize(magnitudes, levels).clamp_(max=len(levels) - 1)
+        nearest = torch.bucketize(magnitudes.contiguous(), levels).clamp_(max=len(levels) - 1)
         unknown = magnitudes[levels[nearest] != magnitudes]
         if len(unknown) == 0:
             return levels

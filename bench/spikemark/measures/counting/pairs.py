@@ -1,4 +1,4 @@
-"""Pairs of a nonzero input and a nonzero weight in one call of a linear or convolutional function.
+"""Pairs of a nonzero input and a nonzero weight in one product of tensors: linear, convolution, or matrices.
 
 None of them multiplies the inputs again: the nonzero inputs are first added up over time and batch, and only their map
 meets the weights. Padding pairs with nothing; a bias is no weight.
@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikemark.measures.counting.census import CensusTaker, census
+from spikemark.core.counts import ACCUMULATING, Kind
+from spikemark.measures.counting.census import Census, census
 from spikemark.measures.counting.input_kinds import InputValues
 
 COUNTED_LAYERS = (
@@ -26,6 +27,35 @@ COUNTED_LAYERS = (
     nn.ConvTranspose2d,
     nn.ConvTranspose3d,
 )
+_CHEAPEST: tuple[Kind, ...] = ("binary", "ternary", "scaled", "integer", "graded", "analog")
+
+
+class Operand:
+    """What one side of a product held, over all its calls.
+
+    Attributes:
+        values: their kind.
+        additions: accumulates if they are whole numbers: of each pair the magnitude of this side's value.
+    """
+
+    def __init__(self) -> None:
+        self.values = InputValues()
+        self.additions = 0
+
+    def see(self, values: Tensor, known: Census, pairs: int, meet: Callable[[Tensor], int]) -> None:
+        """Take in ``[N, *features]``.
+
+        Args:
+            values: of one call.
+            known: their census.
+            pairs: that they are part of.
+            meet: pairs with the other side of as many values as a map ``[*features]`` says.
+        """
+        self.values.see(values, known)
+        if known.only_ones:
+            self.additions += pairs
+        elif self.values.whole:
+            self.additions += meet(values.abs().sum(0, dtype=torch.float64).cpu())
 
 
 class Tally:
@@ -34,53 +64,112 @@ class Tally:
     def __init__(self) -> None:
         self.operations = 0
         self.dense = 0
-        self.values = InputValues()
+        self.sides = (Operand(), Operand())
+
+    @property
+    def cheaper(self) -> Operand:
+        """The side whose values cost less; that of a weight was never seen and does not count."""
+        first, second = self.sides
+        seen = [side for side in self.sides if side.values.seen]
+        return min(seen or [first], key=lambda side: (_CHEAPEST.index(side.values.kind), side is second))
+
+    def totals(self) -> tuple[Kind, int, int, int]:
+        """Kind of the input, and MACs, ACs and dense operations."""
+        side = self.cheaper
+        kind = side.values.kind
+        if kind not in ACCUMULATING:
+            return kind, self.operations, 0, self.dense
+        return kind, 0, side.additions if kind == "integer" else self.operations, self.dense
 
 
-def _linear_pairs(
-    tally: Tally,
-    take: CensusTaker,
-    input: Tensor,  # noqa: A002
-    weight: Tensor,
-    bias: Tensor | None = None,
-) -> None:
+def linear_pairs(tally: Tally, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> None:  # noqa: A002
+    """Pairs of `torch.nn.functional.linear`."""
     rows = input.reshape(-1, input.shape[-1])
-    known = take(rows)
-    tally.operations += int(known.nonzero @ census(weight).nonzero)
+    known, fan_out = census(rows), census(weight).nonzero
+
+    def meet(inputs: Tensor) -> int:
+        return int(inputs @ fan_out)
+
+    pairs = meet(known.nonzero)
+    tally.operations += pairs
     tally.dense += len(rows) * weight.numel()
-    tally.values.see(rows, known)
+    tally.sides[0].see(rows, known, pairs, meet)
 
 
-def _conv_pairs(
+def conv_pairs(
     convolve: Callable[..., Tensor],
     tally: Tally,
-    take: CensusTaker,
     input: Tensor,  # noqa: A002
     weight: Tensor,
     bias: Tensor | None = None,
     *settings: Any,
     **named: Any,
 ) -> None:
-    """One map of nonzero inputs, convolved with the number of nonzero weights at each offset, holds every pair once."""
+    """Pairs of a convolution: a map of inputs, convolved with the nonzero weights at each offset, holds each once."""
     images = input.unsqueeze(0) if input.dim() == weight.dim() - 1 else input
-    known = take(images)
+    known = census(images)
     groups = images.shape[1] // weight.shape[1]
 
-    def pairs(inputs: Tensor, weights: Tensor) -> int:
+    def fan_out(weights: Tensor) -> Tensor:
         if convolve in _TRANSPOSED:
-            fan_out = census(weights.movedim(1, 0)).nonzero.unsqueeze(1)
-        else:
-            fan_out = census(weights.reshape(groups, -1, *weights.shape[1:]).movedim(1, 0)).nonzero
-        return int(convolve(inputs.unsqueeze(0), fan_out, None, *settings, **named).sum())
+            return census(weights.movedim(1, 0)).nonzero.unsqueeze(1)
+        return census(weights.reshape(groups, -1, *weights.shape[1:]).movedim(1, 0)).nonzero
 
-    tally.operations += pairs(known.nonzero, weight)
-    tally.dense += pairs(torch.full_like(known.nonzero, len(images)), torch.ones_like(weight))
-    tally.values.see(images, known)
+    def meet(inputs: Tensor, weights: Tensor = weight) -> int:
+        return int(convolve(inputs.unsqueeze(0), fan_out(weights), None, *settings, **named).sum())
+
+    pairs = meet(known.nonzero)
+    tally.operations += pairs
+    tally.dense += meet(torch.full_like(known.nonzero, len(images)), torch.ones_like(weight))
+    tally.sides[0].see(images, known, pairs, meet)
+
+
+def product_pairs(tally: Tally, left: Tensor, right: Tensor, *, is_weight: tuple[bool, bool]) -> None:
+    """Pairs of ``left [*batch, n, k] @ right [*batch, k, m]``.
+
+    Args:
+        tally: of the layer.
+        left: of the product.
+        right: of the product.
+        is_weight: of each side, whether it is a weight, whose own values decide nothing.
+    """
+    sides = left.movedim(-2, 0), right.movedim(-1, 0)  # [n, *batch, k] and [m, *batch, k]
+    known = census(sides[0]), census(sides[1])
+
+    def meet(inputs: Tensor, other: Tensor) -> int:
+        return int((inputs * other).sum())
+
+    pairs = meet(known[0].nonzero, known[1].nonzero)
+    tally.operations += pairs
+    tally.dense += left.numel() * right.shape[-1]
+    for i in (0, 1):
+        if not is_weight[i] or all(is_weight):
+            tally.sides[i].see(sides[i], known[i], pairs, partial(meet, other=known[1 - i].nonzero))
 
 
 _CONVOLUTIONS = (F.conv1d, F.conv2d, F.conv3d)
 _TRANSPOSED = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
 PAIRS: Mapping[Any, Callable[..., None]] = {
-    F.linear: _linear_pairs,
-    **{convolve: partial(_conv_pairs, convolve) for convolve in (*_CONVOLUTIONS, *_TRANSPOSED)},
+    F.linear: linear_pairs,
+    **{convolve: partial(conv_pairs, convolve) for convolve in (*_CONVOLUTIONS, *_TRANSPOSED)},
 }
+
+
+def convolution_pairs(
+    tally: Tally,
+    input: Tensor,  # noqa: A002
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    transposed: bool,
+    output_padding: Any,
+    groups: int,
+) -> None:
+    """Pairs of ``aten.convolution``, which every convolution is below autograd."""
+    dims = weight.dim() - 3
+    if transposed:
+        conv_pairs(_TRANSPOSED[dims], tally, input, weight, bias, stride, padding, output_padding, groups, dilation)
+    else:
+        conv_pairs(_CONVOLUTIONS[dims], tally, input, weight, bias, stride, padding, dilation, groups)

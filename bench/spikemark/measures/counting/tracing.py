@@ -1,16 +1,19 @@
-"""Watch a model run: which layer makes which product of tensors.
+"""Watch a model run: which layer makes which product of tensors, and what its neurons do.
 
-The calls of ``linear``, ``conv`` and ``conv_transpose`` inside a layer of that class are counted from the very tensors
-of the call, so that a masked or shared weight counts as it is used. Every other product of tensors is an error that
-names its layer, so that nothing is silently left out.
+Calls of ``linear``, ``conv`` and ``conv_transpose`` are counted from the very tensors of the call, so that a masked or
+shared weight counts as it is used; products of matrices are counted below autograd, whatever called them. Every other
+product of tensors is an error that names its layer, and so is a module that emits spikes and is not known, so that
+nothing is silently left out.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
+from types import FrameType
 from typing import Any
 
 import torch
@@ -19,9 +22,10 @@ from torch.overrides import TorchFunctionMode, _get_current_function_mode
 from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode
 from torch.utils.flop_counter import flop_registry
 
-from spikemark.core.adapter import SpikingNeurons
-from spikemark.measures.counting.census import CensusTaker
-from spikemark.measures.counting.pairs import COUNTED_LAYERS, PAIRS, Tally
+from spikemark.core.foreign import Declared, Site, neuron_sites
+from spikemark.measures.counting.census import census
+from spikemark.measures.counting.pairs import COUNTED_LAYERS, PAIRS, Tally, convolution_pairs, product_pairs
+from spikemark.measures.counting.rules import rule_of, ruled
 
 # Products of tensors, as operators below autograd. PyTorch keeps a list for its FLOP counter; added here are what that
 # lacks and the composite names that stay whole in inference mode.
@@ -47,8 +51,9 @@ class UncountableError(ValueError):
 
 @dataclass
 class Activity:
-    """Totals of one spiking layer over its calls: neurons times steps times samples, and nonzero outputs."""
+    """Totals of one layer of neurons over its calls: neurons times steps times samples, and nonzero outputs."""
 
+    site: Site
     updates: int = 0
     spikes: int = 0
 
@@ -56,61 +61,140 @@ class Activity:
 class Trace:
     """What one run of a model did.
 
+    Args:
+        model: to be watched.
+        declared: classes of neurons beside the known ones.
+
     Attributes:
-        layers: the tally of every counted layer, by its qualified name.
-        spiking: the activity of every spiking layer, likewise.
+        layers: the tally of every product, by the qualified name of its layer, weight or place.
+        ruled: MACs, ACs and dense operations of the modules that are counted by a rule, by qualified name.
+        activity: of all neurons, likewise.
+        weights: names of the parameters and buffers that were multiplied.
+        computed: names of layers that multiplied a weight which is neither.
+        batches: numbers of samples that neurons saw, and the first layer that saw so many.
+        emitting: modules whose outputs were spikes although they are not known as neurons, by qualified name.
         calling: names and modules being called, the innermost last.
         inside: whether a counted call is under way.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, model: nn.Module, declared: Declared = ()) -> None:
+        self.model = model
         self.layers: dict[str, Tally] = {}
-        self.spiking: dict[str, Activity] = {}
+        self.ruled: dict[str, list[float]] = {}
+        self.activity: dict[str, Activity] = {}
+        self.weights: dict[str, None] = {}
+        self.computed: dict[str, None] = {}
+        self.batches: dict[int, str] = {}
+        self.emitting: dict[str, nn.Module] = {}
         self.calling: list[tuple[str, nn.Module]] = []
         self.inside = False
+        self._sites = {site.module: site for site in neuron_sites(model, declared)}
+        self._stored = {_storage(tensor): name for name, tensor in reversed(_stored(model))}
+        self._places: dict[tuple[Any, ...], str] = {}
         self._modes = (_Guard(self), _Interceptor(self))
-        self._take = CensusTaker()
-        self._neurons = ExitStack()
+        self._blind: nn.Module | None = None
+        self._lifted = ExitStack()
 
     @contextmanager
-    def watching(self, model: nn.Module) -> Iterator[None]:
+    def watching(self) -> Iterator[None]:
         """Follow which module is being called, by hooks that are gone afterwards, and guard what it calls."""
         handles = []
         try:
-            for name, module in _watched(model, type(model).__name__):
+            for name, module in self._watched():
                 handles.append(module.register_forward_pre_hook(self._enter(name)))
                 handles.append(module.register_forward_hook(self._leave, always_call=True))
             with self._modes[0], self._modes[1]:
                 try:
                     yield
                 finally:
-                    self._neurons.close()
+                    self._lifted.close()
         finally:
             for handle in handles:
                 handle.remove()
 
+    def _watched(self) -> Iterator[tuple[str, nn.Module]]:
+        """The modules to follow, each once, under their qualified names; what is inside blind ones is not."""
+        inside = {
+            m for layer in self.model.modules() if self._is_blind(layer) for m in layer.modules() if m is not layer
+        }
+        for name, module in self.model.named_modules():
+            if module in inside:
+                continue
+            name = name or type(self.model).__name__
+            compiled = module._compiled_call_impl is not None or "_orig_mod" in module._modules
+            if compiled or isinstance(module, torch.jit.ScriptModule):
+                label = _label(name, module)
+                raise UncountableError(
+                    f"{label} is compiled, which hides its operations; count the plain module instead"
+                )
+            yield name, module
+
+    def _is_blind(self, module: nn.Module) -> bool:
+        """Whether the inside of a module is not looked at.
+
+        Neurons without weights do nothing but their own dynamics, which are counted as neuron updates. Many small
+        operators they are; watching those would take longer than all the counting.
+        """
+        site = self._sites.get(module)
+        return (site is not None and not site.known.weights) or rule_of(module) is not None
+
     def _enter(self, name: str) -> Callable[[nn.Module, Any], None]:
         def hook(module: nn.Module, _: Any) -> None:
-            # Neurons without weights do nothing but their own dynamics, which are counted as neuron updates. Many
-            # small operators they are; watching those would take longer than all the counting.
-            if not self._in_spiking_layer() and _is_weightless(module):
-                self._neurons.enter_context(self._unguarded())
+            if self._blind is None and self._is_blind(module):
+                self._blind = module
+                self._lifted.enter_context(self._unguarded())
             self.calling.append((name, module))
 
         return hook
 
-    def _leave(self, module: nn.Module, _: Any, output: Tensor | None) -> None:
-        name, _module = self.calling.pop()
-        if isinstance(module, SpikingNeurons) and output is not None:  # None: its forward raised
-            activity = self.spiking.setdefault(name, Activity())
+    def _leave(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        name, _ = self.calling.pop()
+        if output is not None:  # None: its forward raised
             with self._unguarded():
-                activity.spikes += self._take(output.flatten(0, 1)).total
-            activity.updates += output.numel()
-        if not self._in_spiking_layer():
-            self._neurons.close()
+                self._look(name, module, inputs, output)
+        if module is self._blind:
+            self._blind = None
+            self._lifted.close()
 
-    def _in_spiking_layer(self) -> bool:
-        return any(isinstance(module, SpikingNeurons) for _, module in self.calling)
+    def _look(self, name: str, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        rule, site = rule_of(module), self._sites.get(module)
+        if rule is not None:
+            total = self.ruled.setdefault(name, [0.0, 0.0, 0.0])
+            self.ruled[name] = [a + b for a, b in zip(total, ruled(rule, module, inputs, output), strict=True)]
+        if site is not None:
+            self._count_neurons(name, site, output)
+        elif rule is None and not any(caller in self._sites for _, caller in self.calling):
+            self._suspect(name, module, inputs, output)
+
+    def _count_neurons(self, name: str, site: Site, output: Any) -> None:
+        if not site.known.counted:
+            return
+        # Integrators of SpikingJelly give a list of potentials, one for each step.
+        spikes = torch.stack(output) if isinstance(output, list) and not site.known.spiking else first_tensor(output)
+        if spikes is None:
+            raise UncountableError(f"{_label(name, site.module)} gave a {type(output).__name__}; expected spikes")
+        activity = self.activity.setdefault(name, Activity(site))
+        activity.updates += spikes.numel()
+        activity.spikes += int(torch.count_nonzero(spikes))
+        axis = {"TB": 1, "B": 0, "BT": 0, None: None}[site.form]
+        if axis is not None and spikes.dim() > axis:
+            self.batches.setdefault(spikes.shape[axis], name)
+
+    def _suspect(self, name: str, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        """Keep a module in mind that makes spikes of something else and has no known neurons inside."""
+        spikes = first_tensor(output)
+        if type(module).__module__.startswith("torch.nn.") or spikes is None or not _are_spikes(spikes):
+            return
+        inside = set(module.modules())
+        given = first_tensor(inputs)
+        if any(part in self._sites for part in inside) or (given is not None and _are_spikes(given, silent=True)):
+            return
+        inner = [known for known, part in self.emitting.items() if part in inside]
+        if inner and any(isinstance(part, COUNTED_LAYERS) for part in inside):
+            return
+        for known in inner:  # what a module of neurons calls to fire is the neurons' own
+            del self.emitting[known]
+        self.emitting[name] = module
 
     @contextmanager
     def _unguarded(self) -> Iterator[None]:
@@ -124,20 +208,45 @@ class Trace:
             yield
 
     @contextmanager
-    def counting(self, pairs: Callable[..., None], *args: Any, **kwargs: Any) -> Iterator[None]:
-        """Count the pairs of a call to the layer being called, which is made inside."""
-        tally = self.layers.setdefault(self.calling[-1][0], Tally())
-        with self._unguarded():
-            pairs(tally, self._take, *args, **kwargs)
+    def counting(self) -> Iterator[None]:
+        """What is called inside is counted already."""
         self.inside = True
         try:
             yield
         finally:
             self.inside = False
 
+    def tally(self, weight: Tensor | None, call: str) -> Tally:
+        """Of a product by `weight`, or of two activations, made by the module that is being called."""
+        name, module = self.calling[-1]
+        stored = None if weight is None else self.stored(weight)
+        if stored is not None:
+            self.weights[stored] = None
+        elif weight is not None:
+            self.computed[name] = None
+        if not isinstance(module, COUNTED_LAYERS):
+            name = self._place(name, call) if stored is None else stored.removesuffix(".weight")
+        return self.layers.setdefault(name, Tally())
+
+    def stored(self, tensor: Tensor) -> str | None:
+        """The name of the parameter or buffer that a tensor is, or is a view of."""
+        return self._stored.get(_storage(tensor))
+
+    def _place(self, name: str, call: str) -> str:
+        """A name for the place in the code where a module calls something, the same at every call from there."""
+        path, frame = [], _frame(1)
+        while frame is not None and frame.f_code is not nn.Module._call_impl.__code__:
+            path.append((frame.f_code, frame.f_lasti))
+            frame = frame.f_back
+        key = (name, call, *path)
+        if key not in self._places:
+            others = sum(known[:2] == key[:2] for known in self._places)
+            self._places[key] = f"{name}.{call}" if not others else f"{name}.{call}-{others + 1}"
+        return self._places[key]
+
 
 class _Interceptor(TorchFunctionMode):
-    """Counts the calls of counted functions from within counted layers."""
+    """Counts the calls of counted functions."""
 
     def __init__(self, trace: Trace) -> None:
         super().__init__()
@@ -146,19 +255,33 @@ class _Interceptor(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        kwargs = kwargs or {}
-        pairs = PAIRS.get(func)
+        kwargs, trace = kwargs or {}, self.trace
+        pairs = None if trace.inside else PAIRS.get(func)
         if pairs is None:
             return func(*args, **kwargs)
-        trace = self.trace
-        if not (trace.calling and isinstance(trace.calling[-1][1], COUNTED_LAYERS)):
-            raise _uncountable(trace, func.__name__)
-        with trace.counting(pairs, *args, **kwargs):
+        with trace.counting():
+            weight = kwargs["weight"] if "weight" in kwargs else args[1]
+            with trace._unguarded():
+                pairs(trace.tally(weight, func.__name__), *args, **kwargs)
             return func(*args, **kwargs)
+
+
+_aten = torch.ops.aten
+_MATRICES: Mapping[Any, Callable[..., tuple[Tensor, Tensor]]] = {
+    _aten.mm: lambda a, b, *_: (a, b),
+    _aten.bmm: lambda a, b, *_: (a, b),
+    _aten.mv: lambda a, b: (a, b[:, None]),
+    _aten.dot: lambda a, b: (a[None], b[:, None]),
+    _aten.addmm: lambda _, a, b, *__: (a, b),
+    _aten.baddbmm: lambda _, a, b, *__: (a, b),
+    _aten.addbmm: lambda _, a, b, *__: (a, b),
+    _aten.addmv: lambda _, a, b, *__: (a, b[:, None]),
+}
+"""From the arguments of an operator to the two matrices, or batches of matrices, that it multiplies."""
 
 
 class _Guard(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore]
-    """Refuses products of tensors, and operators it cannot know, outside counted calls."""
+    """Counts products of matrices below autograd; refuses other products, and operators that it cannot know."""
 
     def __init__(self, trace: Trace) -> None:
         super().__init__()  # type: ignore[no-untyped-call,unused-ignore]
@@ -167,9 +290,44 @@ class _Guard(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        if _is_suspect(func) and not self.trace.inside:
-            raise _uncountable(self.trace, str(func.overloadpacket))
-        return func(*args, **(kwargs or {}))
+        kwargs, trace, call = dict(kwargs or {}), self.trace, func.overloadpacket
+        if trace.inside or not _is_suspect(func):
+            return func(*args, **kwargs)
+        if call in _MATRICES:
+            with trace.counting():
+                self._count_matrices(func, *_MATRICES[call](*args))
+        elif call is _aten.convolution:
+            with trace.counting():
+                convolution_pairs(trace.tally(args[1], "convolution"), *args, **kwargs)
+        elif call is _aten._scaled_dot_product_flash_attention_for_cpu:
+            with self:
+                _spelled_out(*args, **kwargs)
+        elif torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
+            with self:  # whole in inference mode alone
+                return func.decompose(*args, **kwargs)
+        else:
+            raise _uncountable(trace, str(call))
+        return func(*args, **kwargs)
+
+    def _count_matrices(self, func: Any, left: Tensor, right: Tensor) -> None:
+        stored = self.trace.stored(left), self.trace.stored(right)
+        weight = left if stored[0] is not None else right if stored[1] is not None else None
+        tally = self.trace.tally(weight, func.overloadpacket.__name__)
+        product_pairs(tally, left, right, is_weight=(stored[0] is not None, stored[1] is not None))
+
+
+def _spelled_out(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    dropout: float = 0.0,
+    causal: bool = False,
+    *,
+    attn_mask: Tensor | None = None,
+    scale: float | None = None,
+) -> None:
+    """Attention as the two products that a fused kernel makes."""
+    _aten._scaled_dot_product_attention_math(query, key, value, attn_mask, 0.0, causal, None, scale=scale)
 
 
 @cache
@@ -177,35 +335,52 @@ def _is_suspect(func: Any) -> bool:
     return func.overloadpacket in _PRODUCTS or func.namespace not in _KNOWN_NAMESPACES
 
 
-def _watched(model: nn.Module, root: str) -> Iterator[tuple[str, nn.Module]]:
-    """The modules to follow, each once, under their qualified names; the insides of weightless neurons are not."""
-    inside = frozenset(
-        m for layer in model.modules() if _is_weightless(layer) for m in layer.modules() if m is not layer
-    )
-    for name, module in model.named_modules():
-        if module in inside:
-            continue
-        compiled = module._compiled_call_impl is not None or "_orig_mod" in module._modules
-        if compiled or isinstance(module, torch.jit.ScriptModule):
-            label = _label(name or root, module)
-            raise UncountableError(f"{label} is compiled, which hides its operations; count the plain module instead")
-        yield name or root, module
+def first_tensor(value: Any) -> Tensor | None:
+    """A tensor, or the first of a tuple or list that begins with one."""
+    if isinstance(value, tuple | list) and value:
+        value = value[0]
+    return value if isinstance(value, Tensor) else None
+
+
+def _are_spikes(values: Tensor, *, silent: bool = False) -> bool:
+    """Whether all values are 0 or 1; not all 0, unless silence counts too."""
+    if values.dtype == torch.bool:
+        return silent or bool(values.any())
+    if values.is_complex() or values.numel() == 0:
+        return False
+    flat = values.detach().reshape(-1)
+    if not bool(((flat[:_HEAD] == 0) | (flat[:_HEAD] == 1)).all()):  # others give themselves away early
+        return False
+    known = census(flat[:, None])
+    return known.only_ones and (silent or known.total > 0)
+
+
+_HEAD = 1024
+
+
+def _stored(model: nn.Module) -> list[tuple[str, Tensor]]:
+    """Parameters and persistent buffers by qualified name: what may be a weight."""
+    persistent = model.state_dict(keep_vars=True)
+    return [(name, tensor) for name, tensor in persistent.items() if isinstance(tensor, Tensor) and tensor.numel()]
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _frame(depth: int) -> FrameType | None:
+    return sys._getframe(depth + 1)
 
 
 def _label(name: str, module: nn.Module) -> str:
     return f"layer {name!r} ({type(module).__name__})"
 
 
-def _is_weightless(module: nn.Module) -> bool:
-    if not isinstance(module, SpikingNeurons):
-        return False
-    learnables = {id(parameter) for parameter in module.learnables().values()}
-    return all(id(parameter) in learnables for parameter in module.parameters())
-
-
 def _uncountable(trace: Trace, call: str) -> UncountableError:
-    caller = _label(*trace.calling[-1]) if trace.calling else "the model"
     known = ", ".join(layer.__name__ for layer in COUNTED_LAYERS)
+    kind = type(trace.calling[-1][1]).__name__ if trace.calling else "MODULE"
     return UncountableError(
-        f"{caller} calls {call}, whose operations cannot be counted; counted are the layers {known}"
+        f"{_label(*trace.calling[-1]) if trace.calling else 'the model'} calls {call}, whose operations cannot be "
+        f"counted; counted are the layers {known} and products of matrices; spikemark.count_rule({kind}, rule) says "
+        "what it does"
     )

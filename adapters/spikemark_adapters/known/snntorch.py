@@ -1,0 +1,37 @@
+"""snnTorch's neurons: called step by step, with their states in buffers; the parallel ones are called once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import snntorch as snn
+import torch
+from torch import Tensor, nn
+
+from spikemark.core.neuron_class import NeuronClass
+
+NEURONS: Mapping[type[nn.Module], NeuronClass] = {
+    snn.SpikingNeuron: NeuronClass(),
+    snn.Synaptic: NeuronClass(words=2),
+    snn.Alpha: NeuronClass(words=3),
+    snn.DeltaLeaky: NeuronClass(words=2),
+    # The spikes that are fed back are a state as well.
+    snn.RLeaky: NeuronClass(words=2, weights=True),
+    snn.RSynaptic: NeuronClass(words=3, weights=True),
+    snn.SLSTM: NeuronClass(words=2, weights=True),
+    snn.SConv2dLSTM: NeuronClass(words=2, weights=True),
+    snn.LeakyParallel: NeuronClass(form="TB", weights=True),
+    snn.StateLeaky: NeuronClass(form="TB"),
+    snn.LinearLeaky: NeuronClass(form="TB", weights=True),
+    snn.AssociativeLeaky: NeuronClass(form="TB", weights=True, binary=False),
+}
+_STATES = ("spk", "mem", "mem_prev", "syn", "syn_exc", "syn_inh")
+
+
+def forget(module: nn.Module) -> None:
+    """Empty the states; `snntorch.utils.reset` would not find neurons in nested modules, but those of other models."""
+    if isinstance(module, snn.SpikingNeuron):
+        for name in _STATES:
+            state = getattr(module, name, None)
+            if isinstance(state, Tensor):
+                setattr(module, name, None if isinstance(module, snn.DeltaLeaky) else torch.zeros_like(state))

@@ -1,0 +1,58 @@
+"""SpikingJelly's neurons: called by step or for all steps, as their mode says, with states registered as memories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from spikingjelly.activation_based import base, encoding, neuron
+from torch import nn
+
+from spikemark.core.neuron_class import Form, NeuronClass
+
+
+def _form(module: Any) -> Form:
+    return "TB" if getattr(module, "step_mode", "m") == "m" else "B"
+
+
+def _memories(module: Any) -> int:
+    return len(module._memories)
+
+
+_NODE = NeuronClass(_memories, _form)
+_GRADED = replace(_NODE, binary=False)
+_OVER_TIME = NeuronClass(0, _form, weights=True)
+
+NEURONS: Mapping[type[nn.Module], NeuronClass] = {
+    neuron.BaseNode: _NODE,
+    neuron.SimpleBaseNode: _NODE,
+    neuron.GatedLIFNode: _NODE,
+    neuron.ActivationAwareIFNode: _NODE,
+    neuron.FlexSN: _NODE,
+    neuron.ILIFNode: _GRADED,
+    neuron.TernaryIFNode: _GRADED,
+    neuron.TernaryLIFNode: _GRADED,
+    neuron.LIAFNode: _GRADED,
+    neuron.STBIFNode: _GRADED,
+    # They keep nothing between calls, but integrate over the steps of one.
+    neuron.DSRIFNode: NeuronClass(1, _form, binary=False),
+    neuron.DSRLIFNode: NeuronClass(1, _form, binary=False),
+    neuron.FewSpikeNode: NeuronClass(1, _form, binary=False),
+    neuron.ILCBaseNode: NeuronClass(1, _form),
+    neuron.NoisyBaseNode: NeuronClass(2, _form),
+    # A weighted sum over time stands in for the membrane.
+    neuron.PSN: _OVER_TIME,
+    neuron.MaskedPSN: _OVER_TIME,
+    neuron.SlidingPSN: _OVER_TIME,
+    neuron.NonSpikingBaseNode: NeuronClass(1, _form, spiking=False),
+    neuron.NoisyNonSpikingBaseNode: NeuronClass(1, _form, spiking=False),
+    encoding.StatelessEncoder: NeuronClass(0, None, counted=False),
+    encoding.StatefulEncoder: NeuronClass(0, None, counted=False),
+}
+
+
+def forget(module: nn.Module) -> None:
+    """Reset the memories; `functional.reset_net` would skip modules that were added after its first call."""
+    if isinstance(module, base.MemoryModule):
+        module.reset()

@@ -1,0 +1,31 @@
+"""What is known of a class of neurons that somebody else wrote. Plain data, which adapters give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Form = Literal["B", "TB", "BT"]
+"""Of what neurons give: a step ``[B, ...]``, or all steps with time or the batch first."""
+
+
+@dataclass(frozen=True)
+class NeuronClass:
+    """A class of neurons.
+
+    Attributes:
+        words: state variables that an update of one neuron reads and writes back, or a function of the module.
+        form: of what it gives; a function of the module where it depends on its settings; None where it is not known.
+        weights: whether weights are inside, whose operations are to be counted.
+        spiking: whether its outputs are spikes, graded ones too; False for integrators.
+        binary: whether its spikes are 0 or 1.
+        counted: whether its updates are; not those of encoders, whose spikes are the input's code.
+    """
+
+    words: int | Callable[[Any], int] = 1
+    form: Form | Callable[[Any], Form | None] | None = "B"
+    weights: bool = False
+    spiking: bool = True
+    binary: bool = True
+    counted: bool = True
