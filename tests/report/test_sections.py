@@ -18,8 +18,8 @@ from spikemark.report.accuracy import accuracy_section
 from spikemark.report.cells import Cells
 from spikemark.report.comparisons import paired_tests, rank
 from spikemark.report.energy import energy_section
-from spikemark.report.formats import plain
-from spikemark.report.model import MINUS, decimals, estimate, number, prefix, slug
+from spikemark.report.formats import markdown, page, plain
+from spikemark.report.model import MINUS, Entry, alike, decimals, estimate, number, prefix, slug
 from spikemark.report.provenance import environment_section, fairness, fairness_section
 from spikemark.report.robustness import robustness_section
 from spikemark.report.semantics import conformance_section, routes_section
@@ -50,20 +50,48 @@ def decided():
 
 
 def test_best_is_strong_and_ties_are_marked(decided):
-    table = named(accuracy_section(decided), "Test accuracy, best-validation epoch")
-    assert table.columns == ("system", "neuron", "reference", "norse", "snntorch")
-    rows = {row[0].text: row[2] for row in table.rows}
+    table = named(accuracy_section(decided), "Test accuracy")
+    assert table.columns == ("framework", "system", "neuron", "best-validation epoch", "last epoch")
+    rows = {row[1].text: row[3] for row in table.rows if row[0].text == "reference, norse"}
     assert rows["mlp-stl"].strong
     assert rows["mlp-stl"].text.startswith("95.00 [9")
     assert rows["mlp-plif"].text.endswith("≈")
     assert not rows["mlp-lif"].strong
     assert "≈" not in rows["mlp-lif"].text
-    assert table.note == "n = 5 seeds, unless noted."
+    assert table.note.startswith("n = 5 seeds, unless noted.")
+
+
+def test_frameworks_that_agree_to_the_digit_share_a_row(decided):
+    table = named(accuracy_section(decided), "Test accuracy")
+    assert [(row[0].text, row[1].text) for row in table.rows] == [
+        (frameworks, system)
+        for frameworks in ("reference, norse", "snntorch")
+        for system in ("mlp-lif", "mlp-plif", "mlp-stl")
+    ]
+    assert table.rows[0][0].names == ("reference", "norse")
+    assert "<summary>2 alike</summary>reference, norse" in page("t", "s", [], [accuracy_section(decided)])
+    assert "| reference, norse | mlp-lif" in markdown("t", "s", [], [accuracy_section(decided)], "f")
+
+
+def test_rows_are_alike_only_where_text_mark_and_tone_agree():
+    def row(name, *entries):
+        return (Entry(name), Entry("lif"), *entries)
+
+    rows = [
+        row("a", Entry("1.0", 1.0)),
+        row("b", Entry("1.0", 1.0000001)),
+        row("c", Entry("1.1", 1.1)),
+        row("d", Entry("1.0", 1.0, strong=True)),
+        row("e", Entry("1.0", 1.0, tone="bad")),
+    ]
+    assert [made[0].text for made in alike(rows)] == ["a, b", "c", "d", "e"]
+    assert alike(rows)[0][2] == rows[0][2]
+    assert next(made[1].names for made in alike([(y, x, z) for x, y, z in rows], 1)) == ("a", "b")
 
 
 def test_verdicts_and_detectable_effects(decided):
     table = named(accuracy_section(decided), "Neurons against each other")
-    rows = {(row[0].text, row[1].text): [entry.text for entry in row[2:]] for row in table.rows}
+    rows = {(row[0].text.partition(",")[0], row[1].text): [entry.text for entry in row[2:]] for row in table.rows}
     to_best, p, to_baseline, _ = rows["reference", "mlp-lif"]
     assert to_best.startswith(f"{MINUS}25.00 [")
     assert to_best.endswith("worse")
@@ -236,9 +264,9 @@ def test_summary_is_tidy_and_uses_samples_for_headline_accuracy():
     told_apart = ["measure", "framework", "system", "metric", "unit", "split", "noise", "severity", "layer", "profile"]
     assert not frame.duplicated(told_apart).any()
     headline = frame[(frame.metric == "accuracy") & (frame.split == "test") & frame.noise.isna()].iloc[0]
-    table = named(accuracy_section(cells), "Test accuracy, best")
+    table = named(accuracy_section(cells), "Test accuracy")
     interval = Interval(headline.value, headline.low, headline.high, headline.n)
-    assert table.rows[0][2].text == estimate(interval, 100)
+    assert table.rows[0][3].text == estimate(interval, 100)
 
 
 def test_sections_without_records_are_empty():

@@ -18,6 +18,7 @@ from spikemark.report.findings import findings
 from spikemark.report.formats import markdown, page
 from spikemark.report.generic import generic_section
 from spikemark.report.model import DASH, Section, slug
+from spikemark.report.native import native_sections
 from spikemark.report.provenance import environment_section, fairness_section, problems_section
 from spikemark.report.semantics import routes_section
 from spikemark.report.summary import counts, csv, summary
@@ -106,7 +107,12 @@ def _sections(cells: Cells) -> list[Section]:
     """Claims that the records can test, what was measured, and whether the numbers may be trusted."""
     measured = [section for name in _measures(cells) for section in _of_measure(name, cells)]
     always = [routes_section(cells), fairness_section(cells), problems_section(cells), environment_section(cells)]
-    return [*claims_sections(cells), *(section for section in measured if section.tables), *always]
+    return [
+        *claims_sections(cells),
+        *native_sections(cells),
+        *(section for section in measured if section.tables),
+        *always,
+    ]
 
 
 def _measures(cells: Cells) -> list[str]:

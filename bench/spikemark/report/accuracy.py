@@ -9,12 +9,13 @@ from spikemark.core.statistics import Interval, Runs, mean_interval
 from spikemark.report.cells import BASELINE, REFERENCE, Cells
 from spikemark.report.comparisons import PairedTest, Ranking, paired_tests, rank
 from spikemark.report.learned import learned_section
-from spikemark.report.model import ABSENT, TIE, Entry, Section, Table, number, percent
+from spikemark.report.model import ABSENT, TIE, Entry, Section, Table, alike, number, percent
 from spikemark.report.training import learning_chart, training_table
 
 READING = f"""\
 Test accuracy in percent: mean [95 % interval] over seeds and test samples. The test set is read once, with the weights
-of the epoch that was best on the validation set; the last epoch is shown beside it. In each framework the best neuron
+of the epoch that was best on the validation set; the last epoch is shown beside it. Frameworks whose numbers agree to
+the last digit share a row. In each framework the best neuron
 is bold, and {TIE} marks those that a paired test cannot tell from it; one without a mark is worse. Tests are corrected
 (Holm) within one framework, and for the comparison of frameworks within one system; intervals are not, so one that
 excludes 0 may still be undecided. "Undecided" does not mean equal: MDE is the smallest true difference that the test,
@@ -38,10 +39,7 @@ def accuracy_section(cells: Cells) -> Section:
             framework: rank({s: runs for (f, s), runs in results.items() if f == framework}, baseline)
             for (framework,) in group.names("framework")
         }
-        title = "Test accuracy, best-validation epoch"
-        section.tables.append(_grid(f"{title}: {where}", group, results, rankings, ""))
-        remark = " Intervals over seeds only, since single samples are recorded for the other table alone."
-        section.tables.append(_grid(f"Test accuracy, last epoch: {where}", group, last, {}, remark))
+        section.tables.append(_table(f"Test accuracy: {where}", group, results, last, rankings))
         section.tables.extend(_neurons(f"Neurons against each other: {where}", rankings, results))
         section.tables.extend(_frameworks(where, group, results))
         section.tables.extend(training_table(where, group))
@@ -68,26 +66,29 @@ def _results(group: Cells) -> tuple[Results, Results]:
     return best, last
 
 
-def _grid(title: str, group: Cells, results: Results, rankings: Mapping[str, Ranking], remark: str) -> Table:
-    """Systems down, frameworks across."""
-    frameworks = [name for (name,) in group.names("framework")]
-    intervals = {key: mean_interval(runs, bounds=(0, 1)) for key, runs in results.items() if runs}
+def _table(title: str, group: Cells, best: Results, last: Results, rankings: Mapping[str, Ranking]) -> Table:
+    """A row for each system; frameworks that agree on it share one."""
+    intervals = {key: mean_interval(runs, bounds=(0, 1)) for key, runs in best.items() if runs}
     most = max((interval.n for interval in intervals.values()), default=0)
     rows = []
-    for system, neuron in group.names("system", "neuron"):
-        row = [Entry(system), Entry(neuron)]
-        for framework in frameworks:
-            mark = rankings[framework].mark(system) if framework in rankings else ""
-            problems = group.where(framework=framework, system=system).problems()
-            row.append(_place(intervals.get((framework, system)), most, mark, problems))
-        rows.append(tuple(row))
-    return Table(title, ("system", "neuron", *frameworks), tuple(rows), 2, f"n = {most} seeds, unless noted.{remark}")
+    for framework, system, neuron in group.names("framework", "system", "neuron"):
+        key, mark = (framework, system), rankings[framework].mark(system)
+        problems = group.where(framework=framework, system=system).problems()
+        names = (Entry(framework), Entry(system), Entry(neuron))
+        ends = percent(mean_interval(last[key], bounds=(0, 1)) if last[key] else None)
+        rows.append((*names, _place(intervals.get(key), most, mark, problems), ends))
+    columns = ("framework", "system", "neuron", "best-validation epoch", "last epoch")
+    note = (
+        f"n = {most} seeds, unless noted. Intervals of the last epoch are over seeds alone, since single samples are "
+        "recorded for the best one."
+    )
+    return Table(title, columns, alike(rows), 3, note)
 
 
 def _place(interval: Interval | None, most: int, mark: str, problems: str) -> Entry:
     """Percent, with n where it is less than elsewhere, and what became of the other runs."""
     if interval is None:
-        return Entry(problems or "not run", tone="bad" if problems else "muted")
+        return Entry(problems or "not recorded", tone="bad" if problems else "muted")
     entry = percent(interval, mark)
     n = f"n = {interval.n}" if interval.n < most else ""
     remarks = ", ".join(remark for remark in (n, problems) if remark)
@@ -110,7 +111,7 @@ def _neurons(title: str, rankings: Mapping[str, Ranking], results: Results) -> l
         return []
     columns = ("framework", "system", "minus the best", "p") + ((f"minus {baseline}", "p") if baseline else ())
     note = "Percentage points, paired by seed and test sample; p after Holm's correction within the framework."
-    return [Table(title, columns, tuple(rows), 2, note, collapsed=True)]
+    return [Table(title, columns, alike(rows), 2, note, collapsed=True)]
 
 
 def _outcome(test: PairedTest | None, itself: bool) -> list[Entry]:
@@ -128,10 +129,14 @@ def _frameworks(where: str, group: Cells, results: Results) -> list[Table]:
     others = [name for name in names if name != base]
     rows, differences = [], []
     for (system,) in group.names("system"):
+        if len(group.where(system=system).names("framework")) < 2:
+            continue  # a framework's own neuron
         tests = paired_tests({f: (results.get((f, system), {}), results.get((base, system), {})) for f in others})
         differences += [abs(test.difference.value) for test in tests.values()]
         entries = [tests[f].entry() if f in tests else Entry("no shared seed", tone="muted") for f in others]
         rows.append((Entry(system), *entries))
+    if not rows:
+        return []
     largest = number(100 * max(differences, default=0))
     note = (
         f"Accuracy minus that of {base}, in percentage points. Weights, batches and encoded inputs are the same, so "

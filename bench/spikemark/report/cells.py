@@ -265,7 +265,9 @@ def _order(record: Record) -> tuple[Any, ...]:
     """The reference framework and the baseline neuron first; otherwise by name."""
     neuron, framework = axis(record, "neuron"), axis(record, "framework")
     return (
-        *(axis(record, name) for name in ("measure", "dataset", "network", "variant", "track", "axis")),
+        *(axis(record, name) for name in ("measure", "dataset", "network", "variant")),
+        "track" in record["cell"],
+        axis(record, "axis"),
         framework != REFERENCE,
         framework,
         neuron != BASELINE,

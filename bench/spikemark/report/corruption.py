@@ -21,7 +21,7 @@ from spikemark.report.curves import (
     normalised_area,
     relative_corruption_error,
 )
-from spikemark.report.model import ABSENT, DASH, Entry, Section, Table, estimate, number
+from spikemark.report.model import ABSENT, DASH, Entry, Section, Table, alike, estimate, number
 from spikemark.report.plots import HeatMap
 
 LEAST_LOSS = 0.01
@@ -64,7 +64,7 @@ def corruption_section(cells: Cells) -> Section:
             continue
         columns = ("framework", "system", "mCE", "relative mCE", f"minus {baselines[0]}", "p", "noises", "n")
         note = f"n: seeds. In words, against {baselines[0]} by relative mCE: {sentence(said)}"
-        section.tables.append(Table(f"Corruption error: {where}", columns, tuple(rows), 2, note))
+        section.tables.append(Table(f"Corruption error: {where}", columns, alike(rows), 2, note))
         chance = next((record["chance"] for record in group if record["chance"] is not None), math.nan)
         section.tables.append(_noise_table(where, contenders, noises, chance))
         picture = HeatMap(where, "relative corruption error", heat)
@@ -165,7 +165,7 @@ def _noise_table(where: str, contenders: Mapping[tuple[str, str], ByNoise], nois
             )
     columns = ("noise", "framework", "system", "accuracy (%)", "area", "half margin")
     note = "Accuracy: mean over severities 1 to 5 [95 % interval over seeds]. Area and half margin: of the mean curve."
-    return Table(f"Every noise in numbers: {where}", columns, tuple(rows), 3, note, collapsed=True)
+    return Table(f"Every noise in numbers: {where}", columns, alike(rows, 1), 3, note, collapsed=True)
 
 
 def _half(curve: Mapping[int, float], chance: float) -> Entry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from spikemark.core.statistics import Interval, Runs, mean_interval
 from spikemark.report import charts, figures
 from spikemark.report.cells import Cells
-from spikemark.report.model import ABSENT, Entry, Section, Table, decimals, estimate, n_entry, prefix
+from spikemark.report.model import ABSENT, Entry, Section, Table, alike, decimals, estimate, n_entry, prefix
 from spikemark.report.plots import EnergyAccuracy, EnergyPoint
 
 READING = """\
@@ -42,42 +42,44 @@ def energy_section(cells: Cells) -> Section:
 
 def _totals(title: str, group: Cells, profiles: list[str]) -> Table:
     contenders = [group.where(framework=f, system=s) for f, s in group.names("framework", "system")]
-    counts = [[_interval(contender.runs(metric)) for contender in contenders] for metric in COUNTS]
-    energies = [[_interval(contender.runs("energy", profile=name)) for contender in contenders] for name in profiles]
-    rates = [_interval(contender.runs("firing_rate")) for contender in contenders]
+    counts = [[positive(contender.runs(metric)) for contender in contenders] for metric in COUNTS]
+    energies = [[positive(contender.runs("energy", profile=name)) for contender in contenders] for name in profiles]
+    rates = [positive(contender.runs("firing_rate")) for contender in contenders]
     headings, columns = ["framework", "system"], []
     for name, column in zip(COUNTS.values(), counts, strict=True):
         scale, symbol = prefix(i.value for i in column if i is not None)
         headings.append(f"{name} ({symbol})" if symbol else name)
-        columns.append(_entries(column, 1 / scale))
+        columns.append(entries(column, 1 / scale))
     for name, column in zip(profiles, energies, strict=True):
         headings.append(f"{name} (nJ)")
-        columns.append(_entries(column, 1e-3))
+        columns.append(entries(column, 1e-3))
     headings.append("firing rate (%)")
-    columns.append(_entries(rates, 100))
+    columns.append(entries(rates, 100))
     rows = []
     for i, contender in enumerate(contenders):
         names = [Entry(name) for name in contender.names("framework", "system")[0]]
         n = n_entry([column[i] for column in (*counts, *energies, rates)], contender.problems())
         rows.append((*names, *(column[i] for column in columns), n))
-    return Table(title, (*headings, "n"), tuple(rows), 2, "n: seeds. No interval is given where all seeds agree.")
+    return Table(title, (*headings, "n"), alike(rows), 2, "n: seeds. No interval is given where all seeds agree.")
 
 
-def _interval(runs: Runs) -> Interval | None:
+def positive(runs: Runs) -> Interval | None:
+    """The mean of what cannot be below 0; None without runs."""
     return mean_interval(runs, bounds=(0, float("inf"))) if runs else None
 
 
-def _entries(column: list[Interval | None], scale: float) -> list[Entry]:
+def entries(column: list[Interval | None], scale: float) -> list[Entry]:
+    """A column of intervals times `scale`, with as many digits as tell them apart."""
     digits = _digits([i for i in column if i is not None], scale)
-    entries = []
+    shown = []
     for interval in column:
         if interval is None:
-            entries.append(ABSENT)
+            shown.append(ABSENT)
             continue
         exact = interval.low == interval.high
         only = Interval(interval.value, float("nan"), float("nan"), interval.n) if exact else interval
-        entries.append(Entry(estimate(only, scale, digits), scale * interval.value))
-    return entries
+        shown.append(Entry(estimate(only, scale, digits), scale * interval.value))
+    return shown
 
 
 def _digits(column: list[Interval], scale: float) -> int:
@@ -94,11 +96,11 @@ def _layers(title: str, group: Cells) -> Table:
         contender = group.where(framework=framework, system=system)
         for layer, kind in _places(contender):
             place = {"layer": layer} | ({} if kind is None else {"input_kind": kind})
-            counts = [_interval(contender.runs(metric, **place)) for metric in ("macs", "acs")]
+            counts = [positive(contender.runs(metric, **place)) for metric in ("macs", "acs")]
             names = [Entry(name) for name in (framework, system, layer, kind or "not recorded")]
-            rows.append((*names, *_entries(counts, 1), n_entry(counts)))
+            rows.append((*names, *entries(counts, 1), n_entry(counts)))
     columns = ("framework", "system", "layer", "input", "MACs", "ACs", "n")
-    return Table(title, columns, tuple(rows), 4, "Operations per sample. n: seeds.", collapsed=True)
+    return Table(title, columns, alike(rows), 4, "Operations per sample. n: seeds.", collapsed=True)
 
 
 def _places(contender: Cells) -> list[tuple[str, str | None]]:

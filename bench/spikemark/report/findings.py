@@ -14,7 +14,8 @@ from spikemark.report.accuracy import ranked
 from spikemark.report.cells import BASELINE, REFERENCE, Cells
 from spikemark.report.claims import judged_claims
 from spikemark.report.comparisons import PairedTest, paired_tests
-from spikemark.report.model import TIMES, number, slug
+from spikemark.report.model import DASH, TIMES, number, slug
+from spikemark.report.native import TITLE, own_results
 from spikemark.report.throughput import typical
 from spikemark.report.verdicts import Verdict
 
@@ -47,7 +48,7 @@ class Finding:
 
 def findings(cells: Cells) -> list[Finding]:
     """At most one sentence for each question that the records can answer, the ones on claims first."""
-    return [*_claims(cells), *_accuracy(cells), *_energy(cells), *_speed(cells), *_problems(cells)]
+    return [*_claims(cells), *_native(cells), *_accuracy(cells), *_energy(cells), *_speed(cells), *_problems(cells)]
 
 
 def _claims(cells: Cells) -> Iterator[Finding]:
@@ -61,8 +62,25 @@ def _claims(cells: Cells) -> Iterator[Finding]:
     yield Finding("Claims", f"Of {total} claims that these records bear on: {told}.", "Claims")
 
 
+def _native(cells: Cells) -> Iterator[Finding]:
+    """How far the frameworks' own neurons lie apart, in accuracy and in additions."""
+    found = [(where, results) for where, results in own_results(cells) if len(results) > 1]
+    if not found:
+        return
+    where, results = max(found, key=lambda pair: len(pair[1]))
+    accuracies = sorted(100 * result.accuracy for result in results)
+    spent = sorted(results, key=lambda result: result.additions)
+    least, most = spent[0], spent[-1]
+    sentence = (
+        f"On {where}, {len(results)} of the frameworks' own neurons reach {number(accuracies[0], 1)} to "
+        f"{number(accuracies[-1], 1)} % and spend from {number(least.additions, 0)} ({least.neuron}) to "
+        f"{number(most.additions, 0)} ({most.neuron}) additions per sample."
+    )
+    yield Finding("Own neurons", sentence, TITLE)
+
+
 def _accuracy(cells: Cells) -> Iterator[Finding]:
-    group = _largest(cells.where(measure="accuracy"))
+    group = _largest(cells.where(measure="accuracy", track=DASH))
     if group is None:
         return
     where, own = group
@@ -88,7 +106,7 @@ def _accuracy(cells: Cells) -> Iterator[Finding]:
 
 def _energy(cells: Cells) -> Iterator[Finding]:
     """Every system's energy against that of the baseline neuron, in the first framework."""
-    group = _largest(cells.where(measure="energy"))
+    group = _largest(cells.where(measure="energy", track=DASH))
     if group is None:
         return
     where, every = group
@@ -123,7 +141,7 @@ def _energy(cells: Cells) -> Iterator[Finding]:
 
 def _speed(cells: Cells) -> Iterator[Finding]:
     """Training speed of the frameworks on the matched track, relative to the reference."""
-    group = _largest(cells.where(measure="throughput"))
+    group = _largest(cells.where(measure="throughput", track=DASH))
     if group is None:
         return
     where, own = group

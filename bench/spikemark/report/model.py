@@ -26,12 +26,14 @@ class Entry:
         sort: what the column is sorted by; the text when None.
         strong: whether it stands out.
         tone: how it is coloured where there are colours.
+        names: those that the text lists; a page shows how many they are, and the text behind that.
     """
 
     text: str
     sort: float | None = None
     strong: bool = False
     tone: Tone = ""
+    names: tuple[str, ...] = ()
 
 
 ABSENT = Entry(DASH, tone="muted")
@@ -56,6 +58,24 @@ class Table:
     labels: int = 1
     note: str = ""
     collapsed: bool = False
+
+
+def alike(rows: Iterable[tuple[Entry, ...]], place: int = 0) -> tuple[tuple[Entry, ...], ...]:
+    """Rows that agree to the last digit shown, but for the name at one place, as one row that lists the names.
+
+    So frameworks that compute the same are one row, and one that does not stands out.
+    """
+    found: dict[tuple[tuple[str, bool, Tone], ...], list[tuple[Entry, ...]]] = {}
+    for row in rows:
+        shown = tuple((entry.text, entry.strong, entry.tone) for i, entry in enumerate(row) if i != place)
+        found.setdefault(shown, []).append(row)
+    return tuple(_joined([row[place].text for row in same], same[0], place) for same in found.values())
+
+
+def _joined(names: list[str], row: tuple[Entry, ...], place: int) -> tuple[Entry, ...]:
+    if len(names) == 1:
+        return row
+    return (*row[:place], Entry(", ".join(names), names=tuple(names)), *row[place + 1 :])
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from spikemark.report.cells import Cells
 from spikemark.report.comparisons import rank
 from spikemark.report.corruption import corruption_section
 from spikemark.report.curves import SeededCurve, curve_of, mean_over_severities, means, noises_of
-from spikemark.report.model import TIE, Entry, Section, Table, n_entry, percent
+from spikemark.report.model import TIE, Entry, Section, Table, alike, n_entry, percent
 from spikemark.report.plots import Curves
 
 READING = f"""\
@@ -66,7 +66,7 @@ def _table(
             row.append(percent(interval, mark))
         rows.append((*row, n_entry(parts, problems)))
     columns = ("framework", "system", "clean", "all noises", *noises, "n")
-    return Table(title, columns, tuple(rows), 2, "n: seeds.")
+    return Table(title, columns, alike(rows), 2, "n: seeds.")
 
 
 def _interval(runs: dict[int, float]) -> Interval | None:
