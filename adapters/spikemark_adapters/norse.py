@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +14,7 @@ from torch import Tensor, nn
 from spikemark.core.adapter import Adapter, Route, SpikingLayer
 from spikemark.core.neuron_class import NeuronClass
 from spikemark.core.neurons import NeuronSpec
+from spikemark.core.nir import ImportedGraph, batch_safe
 from spikemark.core.surrogates import spike_function
 from spikemark_adapters.known import norse as known
 from spikemark_adapters.native.norse import lif
@@ -28,6 +32,16 @@ def _no_reset(spikes: Tensor, u: Tensor, *_: Tensor | int) -> Tensor:
 
 
 _RESETS = {"zero": reset_value, "subtract": reset_subtract, "none": _no_reset}
+
+
+@contextmanager
+def _without_logs() -> Iterator[None]:
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 class NorseLayer(SpikingLayer):
@@ -85,3 +99,11 @@ class NorseAdapter(Adapter):
     def known_neurons(self) -> Mapping[type[nn.Module], NeuronClass]:
         """See `Adapter.known_neurons`."""
         return known.NEURONS
+
+    def from_nir(self, graph: Any, dt: float) -> ImportedGraph:
+        """See `Adapter.from_nir`; `norse.torch.from_nir`."""
+        from norse.torch.utils.import_nir import from_nir
+
+        with warnings.catch_warnings(), _without_logs():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of nirtorch.load, which Norse calls
+            return ImportedGraph(from_nir(graph, ignore_warnings=True, dt=dt), batched=batch_safe(graph))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import redirect_stdout
+from io import StringIO
+from typing import Any
 
 import torch
-from snntorch import Leaky
+from snntorch import Leaky, SpikingNeuron
 from torch import Tensor, nn
 
 from spikemark.core.adapter import Adapter, Route, SpikingLayer
 from spikemark.core.neuron_class import NeuronClass
 from spikemark.core.neurons import NeuronSpec
+from spikemark.core.nir import ImportedGraph, batch_safe
 from spikemark.core.surrogates import spike_function
 from spikemark_adapters.known import snntorch as known
 from spikemark_adapters.native.snntorch import leaky, unlisted
@@ -116,3 +120,15 @@ class SnnTorchAdapter(Adapter):
     def forget(self, module: nn.Module) -> None:
         """See `Adapter.forget`."""
         known.forget(module)
+
+    def from_nir(self, graph: Any, dt: float) -> ImportedGraph:
+        """See `Adapter.from_nir`; `snntorch.import_nir.import_from_nir`, which takes no dt: 1e-4 is built in."""
+        from snntorch.import_nir import import_from_nir
+
+        batched = batch_safe(graph)
+        with redirect_stdout(StringIO()):  # it prints what it does
+            imported = import_from_nir(graph)
+        for module in imported.modules():
+            if isinstance(module, SpikingNeuron):
+                unlisted(module)
+        return ImportedGraph(imported, batched=batched, forget=known.forget)

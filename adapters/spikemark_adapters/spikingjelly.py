@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from spikemark.core.adapter import Adapter, Route, SpikingLayer
 from spikemark.core.neuron_class import NeuronClass
 from spikemark.core.neurons import Learnable, NeuronSpec
+from spikemark.core.nir import ImportedGraph
 from spikemark.core.surrogates import spike_function
 from spikemark_adapters.known import spikingjelly as known
 from spikemark_adapters.native.spikingjelly import lif
@@ -152,3 +153,9 @@ class SpikingJellyAdapter(Adapter):
     def forget(self, module: nn.Module) -> None:
         """See `Adapter.forget`."""
         known.forget(module)
+
+    def from_nir(self, graph: Any, dt: float) -> ImportedGraph:
+        """See `Adapter.from_nir`; `nir_exchange.import_from_nir`, step by step."""
+        from spikingjelly.activation_based.nir_exchange import import_from_nir
+
+        return ImportedGraph(import_from_nir(graph, dt=dt))

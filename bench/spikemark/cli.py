@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spikemark.errors import InputError
+from spikemark.models import commands as model_commands
 from spikemark.registry import KINDS
 from spikemark.regression import commands
 
@@ -28,6 +29,7 @@ app = typer.Typer(
 data_app = typer.Typer(help="Data sets: what there is, fetch, verify.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 commands.register(app)
+model_commands.register(app)
 
 DataDir = Annotated[
     Path | None,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from inspect import signature
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,9 @@ from spikemark.core.frameworks import framework_version
 from spikemark.core.neuron_class import NeuronClass
 from spikemark.core.neurons import FrameworkNeuron, Learnable, NeuronSpec, ParameterName, Reset
 from spikemark.errors import InputError
+
+if TYPE_CHECKING:
+    from spikemark.core.nir import GraphModel
 
 
 class Unsupported(ValueError):
@@ -395,6 +398,18 @@ class Adapter(ABC):
     @abstractmethod
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """The framework's own LIF with its own defaults: currents ``[T, B, *shape]`` to spikes of the same shape."""
+
+    def from_nir(self, graph: Any, dt: float) -> GraphModel:
+        """A `nir.NIRGraph` through the framework's own importer, which may change the graph it is given.
+
+        Args:
+            graph: to import.
+            dt: length of a step in seconds, where the importer takes one.
+
+        Raises:
+            Unsupported: the framework has no importer.
+        """
+        raise Unsupported(f"nir: {self.name} has no importer of NIR graphs")
 
 
 def _requiring(method: Callable[..., Any]) -> Callable[..., Any]:

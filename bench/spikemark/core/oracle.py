@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from spikemark.core.adapter import Adapter, Route, SpikingLayer
 from spikemark.core.neurons import Learnable, NeuronSpec, Surrogate
+from spikemark.core.nir import OracleGraph
 from spikemark.core.surrogates import derivative
 
 LIF = NeuronSpec(
@@ -92,6 +95,10 @@ class ReferenceAdapter(Adapter):
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """See `Adapter.native`."""
         return ReferenceLayer(LIF, shape)
+
+    def from_nir(self, graph: Any, dt: float) -> OracleGraph:
+        """See `Adapter.from_nir`; NIR's equations in float64."""
+        return OracleGraph(graph, dt)
 
 
 def oracle_layer(spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None) -> SpikingLayer:
