@@ -28,6 +28,8 @@ Floats = NDArray[np.float64]
 ALPHA = 0.05
 POWER = 0.8
 DRAWS = 20_000
+MANY = 100
+"""Different values among samples above which the mean of that many samples is taken to be normal."""
 
 
 @dataclass(frozen=True)
@@ -224,16 +226,26 @@ def _student(degrees: int) -> Floats:
     return np.random.default_rng(1).permutation(quantiles)
 
 
+@cache
+def _normal() -> Floats:
+    """The standard normal likewise, in another order."""
+    quantiles: Floats = stats.norm.ppf((np.arange(DRAWS) + 0.5) / DRAWS)
+    return np.random.default_rng(2).permutation(quantiles)
+
+
 def _bootstrap(columns: Floats, bounds: tuple[float, float]) -> tuple[Floats, float]:
     """Deviations of the mean when samples are drawn anew, and the standard deviation of one sample.
 
     Where the mean is bounded, half an imaginary sample stands at each bound: 300 right of 300 is not certainty.
     """
-    levels, counts = np.unique(columns, return_counts=True)  # few, so drawing how often each comes up is quick
+    spread = float(columns.std(ddof=1))
+    levels, counts = np.unique(columns, return_counts=True)
+    if levels.size > MANY:  # means over many noises; else they are few, so drawing how often each comes up is quick
+        return spread / math.sqrt(columns.size) * _normal(), spread
     if all(map(math.isfinite, bounds)):
         levels, counts = np.append(levels, bounds), np.append(counts.astype(float), [0.5, 0.5])
     draws = np.random.default_rng(0).multinomial(columns.size, counts / counts.sum(), size=DRAWS)
-    return draws @ levels / columns.size - columns.mean(), float(columns.std(ddof=1))
+    return draws @ levels / columns.size - columns.mean(), spread
 
 
 def _sign_flips(columns: Floats) -> tuple[Floats, float]:
@@ -242,9 +254,12 @@ def _sign_flips(columns: Floats) -> tuple[Floats, float]:
     This is the wild bootstrap under "no difference". It knows what drawing samples anew does not: that all of 4
     samples that differ favour the same side in 1 of 8 cases by chance alone.
     """
+    size = math.sqrt(float((columns**2).mean()))
     sizes, counts = np.unique(np.abs(columns), return_counts=True)
+    if sizes.size > MANY:
+        return size / math.sqrt(columns.size) * _normal(), size
     draws = 2 * np.random.default_rng(0).binomial(counts, 0.5, size=(DRAWS, counts.size)) - counts
-    return draws @ sizes / columns.size, math.sqrt(float((columns**2).mean()))
+    return draws @ sizes / columns.size, size
 
 
 class _Spread:

@@ -23,7 +23,18 @@ from spikemark.core.measurement import Measurement, pack_correct
 from spikemark.core.streams import fingerprint, generator
 from spikemark.data.recordings import Recordings
 from spikemark.errors import InputError
-from spikemark.noise.case import NOISES, Case, EncodeStep, Levels, Noise, SearchLog, Threat, adversaries, within
+from spikemark.noise.case import (
+    NOISES,
+    WORST,
+    Case,
+    EncodeStep,
+    Levels,
+    Noise,
+    SearchLog,
+    Threat,
+    adversaries,
+    within,
+)
 from spikemark.training.loop import scores
 
 Right = NDArray[np.bool_]
@@ -101,7 +112,7 @@ def robustness(
                     searches[noise.name, severity] = disturbed.search
         found[noise.name, severity] = np.stack(right)
     for threat, attacks in together.items():
-        found |= _worst(f"worst-{threat}", attacks, found)
+        found |= _worst(WORST + threat, attacks, found)
     rows = [_row(*place, right, per_sample) for place, right in sorted(found.items(), key=lambda item: item[0][1] > 0)]
     rows += [row for place, log in searches.items() for row in _search_rows(*place, log)]
     return rows, fingerprints

@@ -151,6 +151,7 @@ noise(
     levels=_LEVELS,
     unit="of full scale, every change",
     summary="The control of fgsm: every value up or down by chance.",
+    family="input",
     source="ours",
     on="inputs",
 )

@@ -80,6 +80,10 @@ Perturb = Callable[[Case, float, "torch.Generator"], AbstractContextManager[Case
 """Enters the case disturbed at a level; leaving it takes back whatever was attached to the network."""
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+FAMILIES: Mapping[str, str] = {
+    "input": "input", "events": "events", "spikes": "spikes", "hardware": "hardware", "adversary": "attacks"
+}  # fmt: skip
+"""The family of a domain's noises, as far as they do not name another."""
 _TARGETS: dict[Domain, Target] = {
     "input": "inputs", "events": "events", "spikes": "spikes", "hardware": "weights", "adversary": "case"
 }  # fmt: skip
@@ -109,6 +113,7 @@ class Noise:
         polarities: that events must have, for it to change anything.
         sample_major: of a function on spikes, see `noise`.
         threat: of an attack, see `noise`.
+        family: under which reports sum it up.
     """
 
     name: str
@@ -123,6 +128,7 @@ class Noise:
     polarities: int = 1
     sample_major: bool = False
     threat: Threat | None = None
+    family: str = ""
 
     @property
     def shared(self) -> bool:
@@ -166,6 +172,8 @@ def _merged(card: Card) -> bool:
 
 
 NOISES: Registry[Noise] = registry("noise")
+WORST = "worst-"
+"""Before the name of a threat: the worst of its attacks."""
 
 
 def adversaries(noises: Iterable[Noise]) -> dict[Threat, list[Noise]]:
@@ -204,6 +212,7 @@ def noise(
     polarities: int = 1,
     sample_major: bool = False,
     threat: Threat | None = None,
+    family: str = "",
 ) -> Callable[[Function], Function]:
     """Register a function as a noise.
 
@@ -232,6 +241,7 @@ def noise(
             that noise never depends on the batch size.
         threat: of an attack, what its levels bound. Attacks of one threat and level are one adversary: the worst of
             them per sample is a number of its own.
+        family: under which reports sum it up with others; its domain's when empty, see `FAMILIES`.
 
     Raises:
         InputError: levels are not five finite numbers, or another argument is not what it may be.
@@ -243,7 +253,7 @@ def noise(
             row = Noise(
                 name, domain, tuple(levels), unit, function, on or _TARGETS.get(domain, "case"),  # type: ignore[arg-type]
                 _KINDS.get(domain, ()) if kinds is None else tuple(kinds), summary, source, polarities, sample_major,
-                threat,
+                threat, family or FAMILIES.get(domain, domain),
             )  # fmt: skip
         except (InputError, TypeError) as error:
             raise InputError(f"noise {name!r}: {error}") from None

@@ -121,6 +121,7 @@ noise(
     levels=(0.15, 0.3, 0.5, 0.65, 0.8),
     unit="fraction of neurons",
     summary="Neurons that never fire.",
+    family="lost spikes",
     source=_SPYROU,
     on="case",
 )(partial(stuck_neurons, output=0.0))
@@ -130,6 +131,7 @@ noise(
     levels=(0.03, 0.06, 0.09, 0.12, 0.15),
     unit="fraction of neurons",
     summary="Neurons that fire at every step.",
+    family="spurious spikes",
     source=f"{_SPYROU}: saturated neurons",
     on="case",
 )(partial(stuck_neurons, output=1.0))

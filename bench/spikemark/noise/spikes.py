@@ -28,6 +28,7 @@ _GILBERT = "Gilbert, Bell System Technical Journal 39, 1960"
     levels=(0.3, 0.5, 0.63, 0.73, 0.81),
     unit="probability per spike",
     summary="Spikes lost between layers.",
+    family="lost spikes",
     source=_PARK,
     sample_major=True,
 )
@@ -42,6 +43,7 @@ def deletion(spikes: Tensor, level: float, generator: torch.Generator) -> Tensor
     levels=(0.06, 0.09, 0.12, 0.15, 0.18),
     unit="probability per silent step",
     summary="Spikes that nobody sent.",
+    family="spurious spikes",
     source="the counterpart of spike-deletion",
     sample_major=True,
 )

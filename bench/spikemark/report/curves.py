@@ -5,18 +5,52 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from typing import TypeVar
 
+import numpy as np
+
+from spikemark.core.measurement import unpack_correct
+from spikemark.core.statistics import Floats
+from spikemark.noise.case import FAMILIES, NOISES, WORST
 from spikemark.report.cells import Cells
 
 Curve = Mapping[int, float]
 """Accuracy at each severity; 0 is clean."""
 SeededCurve = dict[int, dict[int, float]]
 """Severity, then seed, then accuracy."""
+SampledCurve = dict[int, dict[int, Floats]]
+"""Severity, then seed, then for each sample the share of draws in which it is read correctly; or one number for all."""
+Result = TypeVar("Result", float, Floats)
 
 
 def noises_of(cells: Cells) -> list[str]:
-    """The noises that any record holds, in order of appearance."""
+    """The noises that any record holds, in order of appearance; of several attacks of one threat their worst alone."""
+    every = all_noises_of(cells)
+    return [noise for noise in every if f"{WORST}{_threat(noise)}" not in every]
+
+
+def all_noises_of(cells: Cells) -> list[str]:
+    """The noises that any record holds, single attacks among them."""
     return [str(noise) for noise in cells.by_measure("robustness").features("accuracy", "noise")]
+
+
+def attacks_of(cells: Cells) -> list[str]:
+    """The attacks that any record holds, the worst of several after them."""
+    return [noise for noise in all_noises_of(cells) if _threat(noise) is not None or noise.startswith(WORST)]
+
+
+def family_of(noise: str, cells: Cells) -> str:
+    """The family of a noise: that of its entry, else of the domain that records tell; "other" where they tell none."""
+    if noise.startswith(WORST):
+        return FAMILIES["adversary"]
+    if noise in NOISES:
+        return NOISES[noise].family
+    domains = (r["cell"]["noises"][noise]["domain"] for r in cells if noise in r["cell"].get("noises", {}))
+    return FAMILIES.get(next(domains, ""), "other")
+
+
+def _threat(noise: str) -> str | None:
+    return NOISES[noise].threat if noise in NOISES else None
 
 
 def curve_of(contender: Cells, noise: str) -> SeededCurve:
@@ -27,15 +61,56 @@ def curve_of(contender: Cells, noise: str) -> SeededCurve:
     return {severity: runs for severity, runs in curve.items() if runs}
 
 
-def mean_over_severities(curve: SeededCurve) -> dict[int, float]:
+def sampled_curves(cells: Cells, noises: Sequence[str]) -> dict[tuple[str, str], dict[str, SampledCurve]]:
+    """Of each framework and system the curve of each noise: by sample where every record of the group keeps that."""
+    rows = [row for record in cells.ok for row in record["measurements"] if row["metric"] == "accuracy"]
+    if not (rows and all("correct" in row for row in rows)):
+        return {
+            names: {noise: _lifted(curve_of(_named(cells, *names), noise)) for noise in noises}
+            for names in _contenders(cells)
+        }
+    return {names: {noise: _unpacked(_named(cells, *names), noise) for noise in noises} for names in _contenders(cells)}
+
+
+def _contenders(cells: Cells) -> list[tuple[str, str]]:
+    return [(framework, system) for framework, system in cells.names("framework", "system")]
+
+
+def _named(cells: Cells, framework: str, system: str) -> Cells:
+    return cells.where(framework=framework, system=system)
+
+
+def _lifted(curve: SeededCurve) -> SampledCurve:
+    return {s: {seed: np.array([value]) for seed, value in runs.items()} for s, runs in curve.items()}
+
+
+def _unpacked(contender: Cells, noise: str) -> SampledCurve:
+    found: SampledCurve = {}
+    for severity in curve_of(contender, noise):
+        rows = contender.by_measure("robustness").rows("accuracy", split="test", noise=noise, severity=severity)
+        found[severity] = {
+            seed: unpack_correct(row["correct"]).reshape(len(row.get("values", [0])), -1).mean(axis=0)
+            for seed, row in rows.items()
+        }
+    return found
+
+
+def mean_over_severities(curve: Mapping[int, dict[int, Result]]) -> dict[int, Result]:
     """By seed, over the noisy severities; seeds that lack one are left out."""
     return means([runs for severity, runs in curve.items() if severity > 0])
 
 
-def means(parts: list[dict[int, float]]) -> dict[int, float]:
+def means(parts: list[dict[int, Result]]) -> dict[int, Result]:
     """By seed, over the parts; seeds that lack one are left out."""
     seeds = set.intersection(*(set(part) for part in parts)) if parts else set()
-    return {seed: sum(part[seed] for part in parts) / len(parts) for seed in sorted(seeds)}
+    return {seed: _mean([part[seed] for part in parts]) for seed in sorted(seeds)}
+
+
+def _mean(values: Sequence[Result]) -> Result:
+    total = values[0]
+    for value in values[1:]:
+        total = total + value
+    return total / len(values)
 
 
 def mean_accuracy(curve: Curve) -> float:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from spikemark.core.statistics import Interval, mean_interval
+from spikemark.core.statistics import Floats, Interval, mean_interval
 from spikemark.report import charts, figures
+from spikemark.report.attacks import attacks_section
 from spikemark.report.cells import Cells
 from spikemark.report.comparisons import rank
 from spikemark.report.corruption import corruption_section
-from spikemark.report.curves import SeededCurve, curve_of, mean_over_severities, means, noises_of
+from spikemark.report.curves import SampledCurve, mean_over_severities, means, noises_of, sampled_curves
+from spikemark.report.families import families_section
 from spikemark.report.model import TIE, Entry, Section, Table, alike, n_entry, percent
 from spikemark.report.plots import Curves
 
@@ -20,8 +22,8 @@ seeds cannot tell from it. The bands of the curves are the 95 % intervals; what 
 
 
 def robustness_sections(cells: Cells) -> list[Section]:
-    """Accuracy under every noise, and what it adds up to."""
-    return [robustness_section(cells), corruption_section(cells)]
+    """Accuracy under every noise, what it adds up to, and what attacks leave."""
+    return [robustness_section(cells), families_section(cells), attacks_section(cells), corruption_section(cells)]
 
 
 def robustness_section(cells: Cells) -> Section:
@@ -31,12 +33,7 @@ def robustness_section(cells: Cells) -> Section:
         noises = noises_of(group)
         if not noises:
             continue
-        contenders = {
-            (framework, system): {
-                noise: curve_of(group.where(framework=framework, system=system), noise) for noise in noises
-            }
-            for framework, system in group.names("framework", "system")
-        }
+        contenders = sampled_curves(group, noises)
         section.tables.append(_table(f"Accuracy under noise: {where}", group, noises, contenders))
         curves = _drawn(where, contenders)
         section.charts.append(charts.curve_chart(curves))
@@ -45,9 +42,9 @@ def robustness_section(cells: Cells) -> Section:
 
 
 def _table(
-    title: str, group: Cells, noises: list[str], contenders: dict[tuple[str, str], dict[str, SeededCurve]]
+    title: str, group: Cells, noises: list[str], contenders: dict[tuple[str, str], dict[str, SampledCurve]]
 ) -> Table:
-    summaries: dict[tuple[str, str], list[dict[int, float]]] = {}
+    summaries: dict[tuple[str, str], list[dict[int, Floats]]] = {}
     for key, curves in contenders.items():
         clean = next((curve[0] for curve in curves.values() if 0 in curve), {})
         of_noises = [mean_over_severities(curves[noise]) for noise in noises]
@@ -69,11 +66,11 @@ def _table(
     return Table(title, columns, alike(rows), 2, "n: seeds.")
 
 
-def _interval(runs: dict[int, float]) -> Interval | None:
+def _interval(runs: dict[int, Floats]) -> Interval | None:
     return mean_interval(runs, bounds=(0, 1)) if runs else None
 
 
-def _drawn(where: str, contenders: dict[tuple[str, str], dict[str, SeededCurve]]) -> Curves:
+def _drawn(where: str, contenders: dict[tuple[str, str], dict[str, SampledCurve]]) -> Curves:
     drawn: dict[str, dict[str, dict[str, dict[int, Interval]]]] = {}
     for (framework, system), curves in contenders.items():
         for noise, curve in curves.items():
