@@ -8,7 +8,7 @@ from spikemark.core.statistics import mean_interval
 from spikemark.noise.case import WORST
 from spikemark.report.cells import Cells
 from spikemark.report.curves import attacks_of, sampled_curves
-from spikemark.report.model import ABSENT, DASH, Entry, Section, Table, number, percent, titled
+from spikemark.report.model import ABSENT, DASH, Entry, Section, Table, alike, number, percent, titled
 
 CONVERGED = 0.01
 READING = f"""\
@@ -53,7 +53,7 @@ def _left(where: str, group: Cells, attacks: list[str]) -> Table:
             rows.append((Entry(framework), Entry(system), Entry(attack), *entries, Entry(str(seeds), float(seeds))))
     headings = [_heading(group, attacks, severity) for severity in severities]
     columns = ("framework", "system", "attack", *headings, "n")
-    return Table(titled("What attacks leave", where), columns, tuple(rows), 3, "n: seeds.")
+    return Table(titled("What attacks leave", where), columns, alike(rows), 3, "n: seeds.")
 
 
 def _heading(group: Cells, attacks: list[str], severity: int) -> str:
@@ -79,7 +79,7 @@ def _against_steps(where: str, group: Cells, attacks: list[str]) -> Table:
         rows.append((Entry(framework), Entry(system), Entry(attack), *at, settled, zero))
     columns = ("framework", "system", "attack", *map(str, every), "converged", "zero gradient (%)")
     title = titled(f"Accuracy against steps, severity {max(severities, default=DASH)}", where)
-    return Table(title, columns, tuple(rows), 3, "Means over seeds, in percent.", collapsed=True)
+    return Table(title, columns, alike(rows), 3, "Means over seeds, in percent.", collapsed=True)
 
 
 def _searched(

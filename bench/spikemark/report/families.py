@@ -8,7 +8,7 @@ from spikemark.core.statistics import Floats, Interval, Runs, Verdict, mean_inte
 from spikemark.report.cells import BASELINE, Cells
 from spikemark.report.comparisons import PairedTest, paired_tests
 from spikemark.report.curves import SampledCurve, family_of, mean_over_severities, means, noises_of, sampled_curves
-from spikemark.report.model import ABSENT, Entry, Section, Table, estimate, titled
+from spikemark.report.model import ABSENT, Entry, Section, Table, alike, estimate, titled
 
 READING = f"""\
 Robust against what? Points lost: clean accuracy minus accuracy under noise, mean over the severities and noises of a
@@ -37,7 +37,7 @@ def families_section(cells: Cells) -> Section:
         if rows and baselines:
             columns = ("framework", "family", "system", "points lost", f"minus {baselines[0]}", "p", "noises", "n")
             title = titled("Verdicts by family of noise", where)
-            section.tables.append(Table(title, columns, tuple(rows), 3, "n: seeds. Fewer points lost is better."))
+            section.tables.append(Table(title, columns, alike(rows), 3, "n: seeds. Fewer points lost is better."))
     return section
 
 
