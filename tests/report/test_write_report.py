@@ -273,11 +273,7 @@ def test_reports_are_rendered_without_torch(results, tmp_path):
     code = (
         "import sys; from pathlib import Path; from spikemark.report import write_report;"
         f"made = write_report(Path({str(folder)!r}), Path({str(tmp_path / 'out')!r}));"
-<<<<<<< HEAD
         "print(len(made), sorted({'torch', 'snntorch', 'norse', 'spikingjelly'} & set(sys.modules)))"
-=======
-        "print(len(made), sorted({'torch', 'spikingjelly', 'snntorch', 'norse', 'llvmlite'} & set(sys.modules)))"
->>>>>>> 93ce949 (Families of noise in reports and docs)
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     count, _, modules = done.stdout.strip().partition(" ")
