@@ -195,6 +195,18 @@ def report(
 
 
 @app.command()
+def site(
+    results: Annotated[Path, typer.Argument(help="Folder of records, or a packed file.")] = Path("results"),
+    out: Annotated[Path, typer.Option(help="Folder for the site.")] = Path("site"),
+) -> None:
+    """Render all suites as a static site: a landing page with the leaderboard, and a page per suite."""
+    from spikemark.report.site import write_site
+
+    written = write_site(results, out)
+    typer.echo(f"{len(written)} files; open {out / 'index.html'} in a browser")
+
+
+@app.command()
 def pack(
     results: Annotated[Path, typer.Argument(help="Folder of records.")],
     out: Annotated[Path | None, typer.Option(help="The file; beside the folder when left out.")] = None,

@@ -61,10 +61,10 @@ def test_nothing_is_said_where_there_is_nothing_to_say(records):
 
 
 def test_every_sentence_leads_to_a_section(tmp_path):
-    from spikemark.report import _sections
+    from spikemark.report import sections_of
 
     cells = Cells.of(suite_of(seeds=3, frameworks=("reference", "norse"), neurons=("lif", "stl")))
-    anchors = {section.anchor for section in _sections(cells)}
+    anchors = {section.anchor for section in sections_of(cells)}
     found = findings(cells)
     assert len(found) >= 3
     assert {finding.anchor for finding in found} <= anchors

@@ -9,7 +9,7 @@ import pytest
 from synthetic_records import suite_of
 
 from spikemark.core.statistics import Interval
-from spikemark.report import _sections, charts, figures
+from spikemark.report import charts, figures, sections_of
 from spikemark.report.cells import Cells
 from spikemark.report.plots import Bar, Curves, EnergyAccuracy, EnergyPoint, Ratios
 
@@ -86,7 +86,7 @@ def test_figures_are_the_same_each_time(curves):
 
 
 def test_a_whole_suite_has_a_plot_of_each_kind():
-    sections = _sections(Cells.of(suite_of(seeds=2, frameworks=("reference", "norse"), neurons=("lif", "stl"))))
+    sections = sections_of(Cells.of(suite_of(seeds=2, frameworks=("reference", "norse"), neurons=("lif", "stl"))))
     charts = [chart.name for section in sections if section.title != "Claims" for chart in section.charts]
     names = ["noise-digits-mlp", "heat-digits-mlp", "energy-digits-mlp", "throughput-digits-mlp"]
     assert charts == ["learning-digits-mlp", "learned-digits-mlp", *names]

@@ -44,7 +44,7 @@ def write_report(results: Path | list[Record], out: Path) -> list[Path]:
         OSError: `out` cannot be written.
     """
     texts: dict[str, str] = {}
-    for suite, records in _suites(results).items():
+    for suite, records in suites_of(results).items():
         texts |= _render(suite, Cells.of(records))
     # Everything is rendered before anything is written, so that an error leaves the old reports whole.
     for name, text in texts.items():
@@ -52,7 +52,7 @@ def write_report(results: Path | list[Record], out: Path) -> list[Path]:
     return sorted(out / name for name in texts)
 
 
-def _suites(results: Path | list[Record]) -> dict[str, list[Record]]:
+def suites_of(results: Path | list[Record]) -> dict[str, list[Record]]:
     """The records of each suite. A suite lives in one folder or file; two with one name would mix two runs."""
     suites: dict[str, list[Record]] = {}
     homes: dict[str, Path] = {}
@@ -92,9 +92,9 @@ def _packed(path: Path) -> bool:
 
 def _render(suite: str, cells: Cells) -> dict[str, str]:
     """Name and text of every file of a suite's report."""
-    sections = _sections(cells)
+    sections = sections_of(cells)
     name, found = slug(suite), findings(cells)
-    title, abstract = f"Spikemark: {suite}", _abstract(cells)
+    title, abstract = f"Spikemark: {suite}", abstract_of(cells)
     files = {
         f"{name}.md": markdown(title, abstract, found, sections, name),
         f"{name}.csv": csv(summary(suite, cells)),
@@ -103,7 +103,7 @@ def _render(suite: str, cells: Cells) -> dict[str, str]:
     return files | {f"{name}-{figure.name}.svg": figure.svg for section in sections for figure in section.figures}
 
 
-def _sections(cells: Cells) -> list[Section]:
+def sections_of(cells: Cells) -> list[Section]:
     """Claims that the records can test, what was measured, and whether the numbers may be trusted."""
     measured = [section for name in _measures(cells) for section in _of_measure(name, cells)]
     always = [routes_section(cells), fairness_section(cells), problems_section(cells), environment_section(cells)]
@@ -139,7 +139,7 @@ def _of_measure(name: str, cells: Cells) -> Iterator[Section]:
         yield one
 
 
-def _abstract(cells: Cells) -> str:
+def abstract_of(cells: Cells) -> str:
     """What was run: axes and counts."""
     total = ", ".join(f"{count} {word}" for word, count in counts(cells).items())
     sentences = [f"{len(cells)} cells ({total})."]

@@ -6,14 +6,15 @@ A sentence names a winner only where the corrected test does, and an effect only
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from spikemark.core.statistics import Interval, mean_interval
 from spikemark.report.accuracy import ranked
 from spikemark.report.cells import BASELINE, REFERENCE, Cells
 from spikemark.report.claims import judged_claims
-from spikemark.report.comparisons import PairedTest, paired_tests
+from spikemark.report.comparisons import PairedTest, paired_tests, rank
+from spikemark.report.curves import curve_of, mean_over_severities, means, noises_of
 from spikemark.report.model import DASH, TIMES, number, slug
 from spikemark.report.native import TITLE, own_results
 from spikemark.report.throughput import typical
@@ -27,6 +28,21 @@ _MOST = 4
 
 
 @dataclass(frozen=True)
+class Bar:
+    """One bar of a small chart.
+
+    Attributes:
+        label: what it is of.
+        text: its value.
+        length: as a fraction of the longest one.
+    """
+
+    label: str
+    text: str
+    length: float
+
+
+@dataclass(frozen=True)
 class Finding:
     """One sentence.
 
@@ -34,11 +50,13 @@ class Finding:
         topic: such as "Accuracy".
         sentence: plain text.
         section: title of the section with the numbers.
+        bars: the numbers that it is about, where a picture helps.
     """
 
     topic: str
     sentence: str
     section: str
+    bars: tuple[Bar, ...] = ()
 
     @property
     def anchor(self) -> str:
@@ -46,9 +64,54 @@ class Finding:
         return slug(self.section)
 
 
+@dataclass(frozen=True)
+class Card:
+    """A question and what a suite answers.
+
+    Attributes:
+        question: as a newcomer asks it.
+        finding: the answer.
+        page: name of the suite's page.
+    """
+
+    question: str
+    finding: Finding
+    page: str
+
+
+QUESTIONS: Mapping[str, str] = {
+    "Claims": "What does a learned threshold bring?",
+    "Accuracy": "Which neuron is the most accurate?",
+    "Robustness": "Which neuron is the most robust?",
+    "Speed": "Which framework is the fastest?",
+    "Energy": "What does it cost in energy?",
+}
+"""By topic."""
+
+
+def cards(suites: Mapping[str, Cells]) -> list[Card]:
+    """For each question the answer of the suite with the most records that has one."""
+    found = {suite: findings(cells) for suite, cells in suites.items()}
+    order = sorted(found, key=lambda suite: -len(suites[suite]))
+    answers = {finding.topic: Card("", finding, slug(suite)) for suite in reversed(order) for finding in found[suite]}
+    return [
+        Card(question, answers[topic].finding, answers[topic].page)
+        for topic, question in QUESTIONS.items()
+        if topic in answers
+    ]
+
+
 def findings(cells: Cells) -> list[Finding]:
     """At most one sentence for each question that the records can answer, the ones on claims first."""
-    return [*_claims(cells), *_native(cells), *_accuracy(cells), *_energy(cells), *_speed(cells), *_problems(cells)]
+    return [
+        *_claims(cells),
+        *_native(cells),
+        *_accuracy(cells),
+        *_robustness(cells),
+        *_energy(cells),
+        *_speed(cells),
+        *_problems(cells),
+    ]
 
 
 def _claims(cells: Cells) -> Iterator[Finding]:
@@ -101,7 +164,37 @@ def _accuracy(cells: Cells) -> Iterator[Finding]:
         smallest = [100 * test.detectable for test in ties if test.detectable > 0]
         seen = f"; {_range(smallest)} points could have been seen" if smallest else ""
         said = f"no difference between {len(results)} systems is found{seen}"
-    yield Finding("Accuracy", f"On {where} ({framework}): {said}.", "Accuracy")
+    shown = {name: 100 * mean_interval(runs, bounds=(0, 1)).value for name, runs in results.items()}
+    yield Finding("Accuracy", f"On {where} ({framework}): {said}.", "Accuracy", _bars(shown, 1, " %"))
+
+
+def _robustness(cells: Cells) -> Iterator[Finding]:
+    """Accuracy under noise, mean over noises and severities, in the first framework."""
+    group = _largest(cells.where(measure="robustness"))
+    if group is None:
+        return
+    where, every = group
+    framework = _first(every)
+    own = every.where(framework=framework)
+    noises = noises_of(own)
+    results = {
+        system: runs
+        for (system,) in own.names("system")
+        if (runs := means([mean_over_severities(curve_of(own.where(system=system), noise)) for noise in noises]))
+    }
+    ranking = rank(results)
+    if ranking.best is None:
+        return
+    worse = [n for n, test in ranking.against_best.items() if _matters(test) and test.verdict == "worse"]
+    ties = len(ranking.against_best) - len(worse)
+    best = number(100 * mean_interval(results[ranking.best]).value, 1)
+    among = f"{ranking.best} keeps {best} % accuracy under {_count(len(noises), 'noise')}"
+    if worse:
+        said = f"{among}; {_count(ties, 'system')} not told apart from it; less: {_listed(worse)}"
+    else:
+        said = f"under {_count(len(noises), 'noise')} no difference between {len(results)} systems is found"
+    shown = {name: 100 * mean_interval(runs).value for name, runs in results.items()}
+    yield Finding("Robustness", f"On {where} ({framework}): {said}.", "Robustness", _bars(shown, 1, " %"))
 
 
 def _energy(cells: Cells) -> Iterator[Finding]:
@@ -136,7 +229,8 @@ def _energy(cells: Cells) -> Iterator[Finding]:
         sentence = f"Energy per sample on {where} ({_PROFILE}): no system is told apart from {base}"
     else:
         return
-    yield Finding("Energy", f"{sentence}.", "Energy")
+    shown = {base: 1.0} | {name: math.exp(test.difference.value) for name, test in tests.items()}
+    yield Finding("Energy", f"{sentence}.", "Energy", _bars(shown, 2, f" {TIMES}", most_first=False))
 
 
 def _speed(cells: Cells) -> Iterator[Finding]:
@@ -159,13 +253,20 @@ def _speed(cells: Cells) -> Iterator[Finding]:
     order = sorted(ratios, key=lambda framework: -ratios[framework].value)
     told = ", ".join(f"{name} {_ratio(ratios[name])}" for name in order)
     sentence = f"Training speed on {where}, relative to the plain PyTorch reference, mean over systems: {told}."
-    yield Finding("Speed", sentence, "Throughput")
+    shown = {name: math.exp(ratios[name].value) for name in order}
+    yield Finding("Speed", sentence, "Throughput", _bars(shown, 2, f" {TIMES}"))
 
 
 def _problems(cells: Cells) -> Iterator[Finding]:
     words = cells.problems()
     if words:
         yield Finding("Left out", f"Trainings without a usable result: {words}.", "Cells without a result")
+
+
+def _bars(values: Mapping[str, float], digits: int, unit: str, *, most_first: bool = True) -> tuple[Bar, ...]:
+    longest = max(values.values())
+    order = sorted(values, key=lambda name: values[name], reverse=most_first)
+    return tuple(Bar(name, f"{number(values[name], digits)}{unit}", values[name] / longest) for name in order)
 
 
 def _largest(cells: Cells) -> tuple[str, Cells] | None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from importlib import resources
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from plotly.offline import get_plotlyjs
 
-from spikemark.report.findings import Finding
+from spikemark.report.findings import Card, Finding
+from spikemark.report.leaderboard import MEANINGS, Board
 from spikemark.report.model import Entry, Section, Table
+
+PLOTLY, TABLES = "plotly-cartesian.min.js", "dataTables.min.js"
+"""plotly.js 3.1.0, the bundle of cartesian charts, and DataTables 3.1.5, both under the MIT licence."""
+ASSETS = (PLOTLY, TABLES)
 
 
 def markdown(
@@ -73,7 +79,9 @@ def plain(text: str) -> str:
     return shown.replace("](", "]\\(").replace("|", "&#124;")  # tables split at pipes even where they are escaped
 
 
-def page(title: str, summary: str, findings: Sequence[Finding], sections: Sequence[Section]) -> str:
+def page(
+    title: str, summary: str, findings: Sequence[Finding], sections: Sequence[Section], *, linked: bool = False
+) -> str:
     """The page's text; everything that comes from records is escaped.
 
     Args:
@@ -81,7 +89,38 @@ def page(title: str, summary: str, findings: Sequence[Finding], sections: Sequen
         summary: what was run.
         findings: what it says, the first thing that is read.
         sections: in order.
+        linked: whether it lies in a site, whose pages share `ASSETS`; else it needs nothing but itself.
     """
+    charts = [chart for section in sections for chart in section.charts]
+    return _rendered(
+        "page.html.jinja",
+        title=title,
+        summary=summary,
+        findings=findings,
+        sections=sections,
+        charts=charts,
+        linked=linked,
+        plotly=asset(PLOTLY) if charts and not linked else "",
+    )
+
+
+def landing(cards: Sequence[Card], boards: Sequence[Board], suites: Sequence[Mapping[str, Any]]) -> str:
+    """The landing page of a site.
+
+    Args:
+        cards: what was found, a question each.
+        boards: the leaderboard, a table per group.
+        suites: name, counts and description of every suite.
+    """
+    return _rendered("landing.html.jinja", cards=cards, boards=boards, suites=suites, meanings=MEANINGS)
+
+
+def asset(name: str) -> str:
+    """The text of a library that pages use."""
+    return resources.files("spikemark.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _rendered(template: str, **values: Any) -> str:
     environment = Environment(
         loader=PackageLoader("spikemark.report", "."),
         autoescape=True,
@@ -90,12 +129,4 @@ def page(title: str, summary: str, findings: Sequence[Finding], sections: Sequen
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    charts = [chart for section in sections for chart in section.charts]
-    return environment.get_template("page.html.jinja").render(
-        title=title,
-        summary=summary,
-        findings=findings,
-        sections=sections,
-        charts=charts,
-        plotly=get_plotlyjs() if charts else "",
-    )
+    return environment.get_template(template).render(values)
