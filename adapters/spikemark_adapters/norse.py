@@ -11,11 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikemark.core.adapter import Adapter, Route, SpikingLayer
+from spikemark.core.adapter import Adapter, Firing, Route, SpikingLayer
 from spikemark.core.neuron_class import NeuronClass
 from spikemark.core.neurons import NeuronSpec
 from spikemark.core.nir import ImportedGraph, batch_safe
-from spikemark.core.surrogates import spike_function
 from spikemark_adapters.known import norse as known
 from spikemark_adapters.native.norse import lif
 
@@ -56,9 +55,8 @@ class NorseLayer(SpikingLayer):
     def spikes(self, currents: Tensor) -> Tensor:
         """See `SpikingLayer.spikes`."""
         spec, theta = self.spec, self.threshold
-        theta_fixed = theta.detach()
-        theta_reset = theta_fixed if spec.detach_reset else theta
-        spike = spike_function(spec, theta)
+        theta_reset = theta.detach() if spec.detach_reset else theta
+        fire = Firing(self)
         reset = _RESETS[spec.reset]
         leak = LIBoxParameters(tau_mem_inv=1 - self.decay, v_leak=0.0)
         v = torch.zeros_like(currents[0])
@@ -68,7 +66,7 @@ class NorseLayer(SpikingLayer):
                 u, _ = li_box_feed_forward_step(x, LIBoxState(v), leak, dt=1)
             else:
                 u = li_box_feed_forward_step(0, LIBoxState(v), leak, dt=1)[0] + x
-            o = spike(u - theta_fixed)
+            o = fire(u)
             out.append(o)
             v = reset(o.detach() if spec.detach_reset else o, u, 0, theta_reset)
         return torch.stack(out)
@@ -79,6 +77,7 @@ class NorseAdapter(Adapter):
 
     name = "norse"
     resets = ("zero", "subtract", "none")
+    adapts = True
 
     def route(self, spec: NeuronSpec) -> Route:
         """See `Adapter.route`."""

@@ -11,7 +11,7 @@ import torch
 from snntorch import Leaky, SpikingNeuron
 from torch import Tensor, nn
 
-from spikemark.core.adapter import Adapter, Route, SpikingLayer
+from spikemark.core.adapter import Adapter, Firing, Route, SpikingLayer
 from spikemark.core.neuron_class import NeuronClass
 from spikemark.core.neurons import NeuronSpec
 from spikemark.core.nir import ImportedGraph, batch_safe
@@ -50,6 +50,8 @@ def _native(spec: NeuronSpec) -> bool:
     It stores the membrane of the spike and sets it to zero at the start of the next step, where it evaluates the very
     same spike once more; so the delay cannot be seen in the spikes. It detaches that, and clamps beta.
     """
+    if spec.adaptation is not None:
+        return False  # it asks for the spikes of a step twice, and thresholds that follow them would rise twice
     bounded = spec.decay.transform == "sigmoid" or not (spec.decay.learned or spec.decay.jitter)
     return bounded and (spec.reset == "none" or (spec.reset == "zero" and spec.detach_reset))
 
@@ -72,7 +74,11 @@ class SnnTorchLayer(SpikingLayer):
             currents = (1 - a) * currents
         extra = () if type(leaky) is Leaky else (theta.detach() if spec.detach_reset else theta,)
         # A view, because a Parameter would be registered as one of Leaky's own.
-        leaky.beta, leaky.threshold, leaky.spike_grad = a.view_as(a), theta.detach(), spike_function(spec, theta)
+        leaky.beta = a.view_as(a)
+        if spec.adaptation is None:
+            leaky.threshold, leaky.spike_grad = theta.detach(), spike_function(spec, theta)
+        else:
+            leaky.threshold, leaky.spike_grad = torch.zeros_like(theta), Firing(self)
         try:
             mem, out = torch.zeros_like(currents[0]), []
             for x in currents.unbind():
@@ -90,6 +96,7 @@ class SnnTorchAdapter(Adapter):
 
     name = "snntorch"
     resets = ("zero", "subtract", "none")
+    adapts = True
 
     def route(self, spec: NeuronSpec) -> Route:
         """See `Adapter.route`."""
@@ -97,6 +104,8 @@ class SnnTorchAdapter(Adapter):
             return Route("native", "snn.Leaky without a reset")
         if _native(spec):
             return Route("native", "snn.Leaky; its reset to zero in the next step is the spec's when detached")
+        if spec.adaptation is not None:
+            return Route("custom", "a Leaky with thresholds that follow the spikes; its own are constant")
         if spec.reset == "subtract":
             return Route("custom", "a Leaky that subtracts in the step of the spike; its own subtracts after the leak")
         if spec.reset == "zero" and not spec.detach_reset:

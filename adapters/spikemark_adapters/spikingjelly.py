@@ -10,7 +10,7 @@ import torch
 from spikingjelly.activation_based import functional, neuron, surrogate
 from torch import Tensor, nn
 
-from spikemark.core.adapter import Adapter, Route, SpikingLayer
+from spikemark.core.adapter import Adapter, Firing, Route, SpikingLayer
 from spikemark.core.neuron_class import NeuronClass
 from spikemark.core.neurons import Learnable, NeuronSpec
 from spikemark.core.nir import ImportedGraph
@@ -25,6 +25,8 @@ def _constant(learnable: Learnable) -> bool:
 
 def _step_function(spec: NeuronSpec) -> Literal["lif", "plif"] | None:
     """Which of SpikingJelly's multi-step functions computes the spec, bit for bit where its arithmetic is exact."""
+    if spec.reset == "none" or spec.adaptation is not None:
+        return None
     if spec.reset == "subtract" and not spec.detach_reset and not _constant(spec.threshold):
         return None  # one threshold serves comparison and reset, so it cannot be detached in the first alone
     a = spec.decay.init
@@ -54,7 +56,7 @@ def _v_reset(spec: NeuronSpec) -> float | None:
 
 
 class _Node(neuron.BaseNode):  # type: ignore[misc]  # SpikingJelly is untyped
-    """A node in SpikingJelly's explicit-state form: the spec's charge, the given spike, SpikingJelly's reset.
+    """A node in SpikingJelly's explicit-state form: the spec's charge, the given spike, SpikingJelly's reset or none.
 
     Decay and thresholds are arguments, because `BaseNode` insists on a threshold that is a float (the first value).
     """
@@ -62,14 +64,14 @@ class _Node(neuron.BaseNode):  # type: ignore[misc]  # SpikingJelly is untyped
     def multi_step_functional_forward(
         self, inputs: tuple[Tensor, ...], states: tuple[Tensor, ...], **given: Any
     ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Spikes and the last membrane; `given` are ``decay``, ``threshold``, ``reset_threshold`` and ``spike``."""
-        decay, threshold, reset_threshold = given["decay"], given["threshold"], given["reset_threshold"]
-        spike, (v,), out = given["spike"], states, []
+        """Spikes and the last membrane; `given` are ``decay``, ``fire``, ``resets`` and ``reset_threshold``."""
+        decay, fire, resets, reset_threshold = (given[name] for name in ("decay", "fire", "resets", "reset_threshold"))
+        (v,), out = states, []
         for x in inputs[0].unbind():
             u = torch.addcmul(x, decay, v)
-            o = spike(u - threshold)
+            o = fire(u)
             out.append(o)
-            v = functional.voltage_reset(u, o, reset_threshold, self.v_reset, self.detach_reset)
+            v = functional.voltage_reset(u, o, reset_threshold, self.v_reset, self.detach_reset) if resets else u
         return (torch.stack(out),), (v,)
 
 
@@ -113,9 +115,9 @@ class _NodeLayer(SpikingLayer):
             (currents,),
             (torch.zeros_like(currents[0]),),
             decay=a,
-            threshold=theta.detach(),
+            fire=Firing(self),
+            resets=spec.reset != "none",
             reset_threshold=theta.detach() if spec.detach_reset else theta,
-            spike=spike_function(spec, theta),
         )
         return spikes
 
@@ -124,10 +126,14 @@ class SpikingJellyAdapter(Adapter):
     """SpikingJelly."""
 
     name = "spikingjelly"
+    resets = ("zero", "subtract", "none")
+    adapts = True
 
     def route(self, spec: NeuronSpec) -> Route:
         """See `Adapter.route`."""
         function = _step_function(spec)
+        if function is None and spec.reset == "none":
+            return Route("custom", "a BaseNode in explicit-state form: our charge and spike; nothing is reset")
         if function is None:
             return Route("custom", "a BaseNode in explicit-state form: our charge and spike, SpikingJelly's reset")
         node = "LIFNode" if function == "lif" else "ParametricLIFNode"

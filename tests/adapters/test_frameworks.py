@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from spikemark.core.frameworks import get_adapter
-from spikemark.core.neurons import NEURONS, Learnable, NeuronSpec
+from spikemark.core.neurons import NEURONS, Adaptation, Learnable, NeuronSpec
 
 FRAMEWORKS = ["spikingjelly", "snntorch", "norse"]
-CATALOGUE = {name: spec for name, spec in NEURONS.items() if isinstance(spec, NeuronSpec) and spec.adaptation is None}
+CATALOGUE = {name: spec for name, spec in NEURONS.items() if isinstance(spec, NeuronSpec)}
 # Together these take every route of every framework.
 SPECS = {
     **CATALOGUE,
@@ -22,6 +22,9 @@ SPECS = {
     "soft-fixed": replace(NEURONS["lif"], reset="subtract", fires_at_threshold=False),
     "unbounded": replace(NEURONS["lif"], decay=Learnable(0.5, "channel")),
     "no-reset": replace(NEURONS["stl"], reset="none"),
+    "adapting": replace(
+        NEURONS["stl"], adaptation=Adaptation(Learnable(0.5, "channel", "sigmoid"), Learnable(0.25, "neuron"))
+    ),
     "no-reset-unbounded": replace(NEURONS["lif"], reset="none", decay=Learnable(0.5, "channel")),
 }
 SHAPE = (3, 4)
@@ -31,7 +34,6 @@ pairs = pytest.mark.parametrize(
         pytest.param(framework, spec, id=f"{framework}-{name}")
         for framework in FRAMEWORKS
         for name, spec in SPECS.items()
-        if spec.reset in get_adapter(framework).resets
     ],
 )
 
@@ -166,7 +168,7 @@ def test_the_route_is_given_with_a_reason(framework, spec):
 def test_routes_of_the_catalogue():
     kinds = {f: {n: get_adapter(f).route(s).kind for n, s in CATALOGUE.items()} for f in FRAMEWORKS}
     native = dict.fromkeys(("lif", "plif", "lif16", "plif16"), "native")
-    custom = dict.fromkeys(("lt", "lif-tebn", "lif-soft"), "custom")
+    custom = dict.fromkeys(("lt", "lif-tebn", "lif-soft", "alif", "alif-slow"), "custom")
     assert kinds == {
         "spikingjelly": native | custom | {"stl": "composed", "diet": "composed", "if": "custom"},
         "snntorch": native | custom | {"stl": "custom", "diet": "custom", "if": "native"},

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from spikemark.core.adapter import Unsupported
 from spikemark.core.frameworks import get_adapter
-from spikemark.core.neurons import Learnable, NeuronSpec, Surrogate
-from spikemark.measures.semantics.comparison import conformance, spec_grid
+from spikemark.core.neurons import Adaptation, Learnable, NeuronSpec, Surrogate
+from spikemark.measures.semantics.comparison import adapting_grid, conformance, spec_grid
 
 FRAMEWORKS = ["spikingjelly", "snntorch", "norse"]
 
@@ -30,11 +29,6 @@ def grid():
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_every_combination(framework, group):
     adapter, at_threshold = get_adapter(framework), 0
-    if grid()[group][0].reset not in adapter.resets:
-        for spec in grid()[group]:
-            with pytest.raises(Unsupported, match="reset: "):
-                adapter.neuron(spec, (2, 2, 1))
-        return
     for spec in grid()[group]:
         result = conformance(adapter, spec, seed=group, shapes=((2, 2, 1),), steps=(3,), batch=2)
         assert result.passed, (spec, result)
@@ -64,17 +58,25 @@ SURROGATES = st.builds(
 )
 
 
+ADAPTATIONS = st.builds(
+    Adaptation,
+    st.builds(Learnable, st.sampled_from([0.25, 0.5, 0.75]), SCOPES, st.sampled_from(["identity", "sigmoid"])),
+    st.builds(Learnable, st.sampled_from([0.125, 0.25, 0.5]), SCOPES),
+)
+
+
 @st.composite
-def specs(draw, resets):
+def specs(draw):
     surrogate = draw(SURROGATES)
     return NeuronSpec(
         decay=draw(DECAYS),
         threshold=draw(THRESHOLDS if surrogate.relative else THRESHOLDS | BELOW),
         decay_input=draw(st.booleans()),
-        reset=draw(st.sampled_from(resets)),
+        reset=draw(st.sampled_from(["zero", "subtract", "none"])),
         detach_reset=draw(st.booleans()),
         fires_at_threshold=draw(st.booleans()),
         surrogate=surrogate,
+        adaptation=draw(st.none() | ADAPTATIONS),
     )
 
 
@@ -86,7 +88,14 @@ SHAPES = st.one_of(st.tuples(st.integers(4, 7)), st.tuples(st.integers(1, 4), st
 @given(data=st.data(), shape=SHAPES, steps=st.integers(1, 64), batch=st.integers(2, 4), seed=st.integers(0, 2**31))
 @settings(derandomize=True, max_examples=50, deadline=None)
 def test_random_specs(framework, data, shape, steps, batch, seed):
-    spec = data.draw(specs(get_adapter(framework).resets))
+    spec = data.draw(specs())
     assume(not (spec.decay.init == 1 and spec.decay_input))  # no current reaches such a neuron
     result = conformance(get_adapter(framework), spec, seed=seed, shapes=(shape,), steps=(steps,), batch=batch)
     assert result.passed, result
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_thresholds_that_follow_the_spikes(framework):
+    for spec in adapting_grid():
+        result = conformance(get_adapter(framework), spec, seed=1, shapes=((2, 3, 1),), steps=(12,), batch=3)
+        assert result.passed, (spec, result)

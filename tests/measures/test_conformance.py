@@ -13,6 +13,7 @@ from spikemark.core.oracle import ReferenceLayer
 from spikemark.measures.semantics import comparison as module
 from spikemark.measures.semantics.comparison import (
     ConformanceResult,
+    adapting_grid,
     conformance,
     conformance_table,
     covering_grid,
@@ -305,7 +306,7 @@ def test_an_unsupported_spec_is_raised_and_tabled(monkeypatch):
         conformance(Contender(None), LIF, seed=0)
     monkeypatch.setattr(module, "get_adapter", lambda name: Contender(None))
     rows = conformance_table("contender")
-    assert [row.specs for row in rows] == [1] * len(SPECS) + [16] * 24
+    assert [row.specs for row in rows] == [1] * len(SPECS) + [16] * 24 + [24]
     assert all(row.unsupported == ("reset: only halves",) * row.specs for row in rows)
     assert not any(row.passed for row in rows)
     assert {row.gradient_error("float32") for row in rows} == {0.0}
@@ -314,6 +315,7 @@ def test_an_unsupported_spec_is_raised_and_tabled(monkeypatch):
 def test_the_table_counts_what_it_ran(monkeypatch):
     few = list(itertools.islice(covering_grid(), 0, 384, 96))
     monkeypatch.setattr(module, "covering_grid", lambda: iter(few))
+    monkeypatch.setattr(module, "adapting_grid", lambda: iter(()))
     monkeypatch.setattr(module, "NEURONS", {"lif": LIF})
     seen = []
     rows = conformance_table("norse", lambda done, total: seen.append((done, total)))
@@ -371,3 +373,10 @@ def test_the_covering_grid_covers_what_it_says():
     assert len({(dynamics(s), scopes(s)) for s in grid}) == 24 * 16
     assert len({(dynamics(s), s.surrogate) for s in grid}) == 24 * 10
     assert len({(scopes(s), s.surrogate) for s in grid}) == 16 * 10
+
+
+def test_the_adapting_grid_has_every_dynamics_scope_and_surrogate():
+    grid = list(adapting_grid())
+    assert len({(s.reset, s.fires_at_threshold, s.detach_reset, s.decay_input) for s in grid}) == len(grid) == 24
+    assert len({s.surrogate for s in grid}) == 10
+    assert len({(s.adaptation.decay.scope, s.adaptation.strength.scope) for s in grid}) == 16

@@ -10,11 +10,11 @@ from snntorch import surrogate
 from torch import Tensor
 
 from spikemark.core.adapter import Held, OwnNeurons
+from spikemark_adapters.known.snntorch import forget
 
 _THRESHOLD = Held("neuron.threshold")
 _BETA = Held("neuron.beta", lambda beta: beta.clamp(0, 1))
 _ALPHA = Held("neuron.alpha", lambda alpha: alpha.clamp(0, 1))
-_STATES = ("mem", "syn", "syn_exc", "syn_inh", "reset")
 
 
 class _Loop(OwnNeurons):
@@ -38,9 +38,7 @@ class _Loop(OwnNeurons):
         for x in currents.unbind():
             spikes, *state = self.neuron(x, *state)
             out.append(spikes)
-        for name in _STATES:  # what the class keeps belongs to this pass's graph
-            if hasattr(self.neuron, name):
-                setattr(self.neuron, name, torch.zeros(0))
+        forget(self.neuron)  # what it keeps belongs to this pass's graph
         return torch.stack(out)
 
 
@@ -61,7 +59,7 @@ class _Convolved(OwnNeurons):
     def forward(self, currents: Tensor) -> Tensor:
         """Spikes of every step."""
         spikes: Tensor = self.neuron(currents.flatten(2))[0]
-        self.neuron.spk = torch.zeros(0)  # as it belongs to this pass's graph
+        forget(self.neuron)
         return spikes.view_as(currents)
 
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from spikemark.core.frameworks import framework_version
 from spikemark.core.neuron_class import NeuronClass
 from spikemark.core.neurons import FrameworkNeuron, Learnable, NeuronSpec, ParameterName, Reset
+from spikemark.core.surrogates import spike_function
 from spikemark.errors import InputError
 
 if TYPE_CHECKING:
@@ -329,6 +330,33 @@ class SpikingLayer(SpikingNeurons, ABC):
     def extra_repr(self) -> str:
         """Shape and spec, for printing."""
         return f"shape={self.shape}, spec={self.spec}"
+
+
+class Firing:
+    """Spikes of one forward pass of a layer, step by step: at constant thresholds, or at ones that follow the spikes.
+
+    Args:
+        layer: whose parameters are taken now.
+    """
+
+    def __init__(self, layer: SpikingLayer) -> None:
+        self._spec, self._theta = layer.spec, layer.threshold
+        self._fixed, self._spike = self._theta.detach(), spike_function(layer.spec, self._theta)
+        self._adaptation: tuple[Tensor, Tensor] | None = None
+        if layer.spec.adaptation is not None:
+            self._adaptation = layer.effective("adaptation_decay"), layer.effective("adaptation_strength")
+        self._excess: Tensor | None = None
+
+    def __call__(self, u: Tensor) -> Tensor:
+        """Spikes 0/1 of the next step, given its membranes before the reset; with the spec's surrogate gradient."""
+        if self._adaptation is None:
+            return self._spike(u - self._fixed)
+        decay, strength = self._adaptation
+        excess = torch.zeros_like(u) if self._excess is None else self._excess
+        risen = self._theta + strength * excess
+        spikes = spike_function(self._spec, risen)(u - risen.detach())
+        self._excess = decay * excess + (1 - decay) * spikes
+        return spikes
 
 
 class Adapter(ABC):

@@ -11,7 +11,7 @@ import math
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import get_args
 
@@ -21,7 +21,16 @@ from torch import Tensor
 from spikemark.core.adapter import Adapter, SpikingLayer, Unsupported
 from spikemark.core.frameworks import get_adapter
 from spikemark.core.measurement import Measurement
-from spikemark.core.neurons import NEURONS, Learnable, NeuronSpec, Reset, Scope, Surrogate, SurrogateName
+from spikemark.core.neurons import (
+    NEURONS,
+    Adaptation,
+    Learnable,
+    NeuronSpec,
+    Reset,
+    Scope,
+    Surrogate,
+    SurrogateName,
+)
 from spikemark.measures.semantics.dyadic import Case, make_case
 
 LIMITS: Mapping[str, float] = MappingProxyType({"float32": 1e-5, "float64": 1e-10})
@@ -183,6 +192,16 @@ def covering_grid() -> Iterator[NeuronSpec]:
         yield _grid_spec(dynamics, scopes, _SURROGATES[(3 * i + j) % len(_SURROGATES)])
 
 
+def adapting_grid() -> Iterator[NeuronSpec]:
+    """24 specs whose thresholds follow the spikes: every dynamics once, over all scopes and surrogates."""
+    names = get_args(Scope)
+    for i, dynamics in enumerate(_DYNAMICS):
+        decay = Learnable(0.5, names[i % 4], "sigmoid" if i % 4 == 1 else "identity")
+        adaptation = Adaptation(decay, Learnable(0.5, names[i // 4 % 4]))
+        scopes, surrogate = _SCOPES[5 * i % len(_SCOPES)], _SURROGATES[3 * i % len(_SURROGATES)]
+        yield replace(_grid_spec(dynamics, scopes, surrogate), adaptation=adaptation)
+
+
 @dataclass(frozen=True)
 class ConformanceRow:
     """One line of the table: a neuron of the catalogue, or all specs of the covering grid with the same dynamics.
@@ -239,7 +258,7 @@ def conformance_table(
         seed: of all inputs.
 
     Returns:
-        A row for each spec in `NEURONS`, then a row for each of the 24 dynamics.
+        A row for each spec in `NEURONS`, a row for each of the 24 dynamics, and one for thresholds that adapt.
 
     Raises:
         UnknownNameError: no such framework.
@@ -248,7 +267,7 @@ def conformance_table(
     adapter = get_adapter(framework)
     lines: dict[str, list[NeuronSpec]] = {n: [spec] for n, spec in NEURONS.items() if isinstance(spec, NeuronSpec)}
     catalogue = frozenset(lines)
-    for spec in covering_grid():
+    for spec in itertools.chain(covering_grid(), adapting_grid()):
         lines.setdefault(_dynamics_in_words(spec), []).append(spec)
     total, done, rows = sum(map(len, lines.values())), 0, []
     for subject, specs in lines.items():
@@ -271,6 +290,8 @@ def conformance_table(
 
 
 def _dynamics_in_words(spec: NeuronSpec) -> str:
+    if spec.adaptation is not None:
+        return "thresholds that follow the spikes, with every reset"
     reset = {"zero": "to zero", "subtract": "by subtraction", "none": "none"}[spec.reset]
     fires = ">=" if spec.fires_at_threshold else ">"
     gradient = "detached" if spec.detach_reset else "with gradient"
