@@ -56,6 +56,22 @@ def test_drop_by_area_empties_a_box_of_the_named_sides():
     assert (empty.max(0) - empty.min(0)).tolist() == [9, 4]
 
 
+@pytest.mark.parametrize("level", NOISES["drop-by-area"].levels)
+def test_drop_by_area_reaches_every_edge_alike(level):
+    grid = make_events(np.tile(np.arange(20), 10), np.repeat(np.arange(10), 20), 0, 0)
+    dropped = np.zeros((10, 20))
+    with draws_of_numpy(generator("edges")) as random:
+        change = events.drop_by_area(SENSOR, DURATION, level, random)
+        for _ in range(2_000):
+            kept = change(grid)
+            dropped += 1
+            np.subtract.at(dropped, (kept["y"], kept["x"]), 1)
+    box = [max(1, int(side * level)) for side in (20, 10)]
+    assert dropped.sum() == 2_000 * box[0] * box[1]
+    for first, last in ((dropped[:, 0], dropped[:, -1]), (dropped[0], dropped[-1])):
+        assert last.sum() == pytest.approx(first.sum(), rel=0.25)
+
+
 def test_drop_by_area_on_a_line_of_channels_empties_a_band():
     line = RECORDING.copy()
     line["y"] = 0
@@ -71,6 +87,23 @@ def test_time_jitter_has_the_named_deviation_and_stays_in_order():
     after = changed(events.time_jitter, 0.02, middle)
     assert after["t"].astype(float).std() == pytest.approx(0.02 * DURATION, rel=0.05)
     assert (np.diff(after["t"]) >= 0).all()
+
+
+@pytest.mark.parametrize("make", [events.time_jitter, events.background, events.hot_pixels])
+def test_the_order_of_events_of_one_time_is_the_same_on_every_processor(make, monkeypatch):
+    """numpy's default sort leaves it to the processor; here two such processors, one of which turns ties round."""
+    argsort = np.argsort
+    crowded = RECORDING.copy()
+    crowded["t"] //= 5_000
+
+    def turned(values, kind=None):
+        return argsort(values, kind="stable") if kind else len(values) - 1 - argsort(values[::-1], kind="stable")
+
+    orders = []
+    for sort in (argsort, turned):
+        monkeypatch.setattr(np, "argsort", sort)
+        orders.append(changed(make, 0.05, crowded))
+    assert np.array_equal(*orders)
 
 
 def test_spatial_jitter_is_unbiased_and_stays_on_the_sensor():

@@ -47,6 +47,19 @@ def test_contrast_and_brightness_by_hand():
     torch.testing.assert_close(images.brightness(image, 0.3, generator("a")), torch.tensor([[[[0.5, 0.9]]]]))
 
 
+def test_contrast_of_colour_images_is_about_their_own_mean():
+    image = torch.rand(4, 3, 6, 6, generator=generator("colours"))
+    by_hand = torch.stack([one.mean() + 0.35 * (one - one.mean()) for one in image])
+    torch.testing.assert_close(images.contrast(image, 0.35, generator("a")), by_hand)
+
+
+def test_contrast_of_grey_images_is_kornias():
+    from kornia.enhance import adjust_contrast_with_mean_subtraction
+
+    image = torch.rand(4, 1, 9, 9, generator=generator("greys"))
+    assert torch.equal(images.contrast(image, 0.65, generator("a")), adjust_contrast_with_mean_subtraction(image, 0.65))
+
+
 def point(side=21):
     image = torch.zeros(3, 1, side, side)
     image[:, :, side // 2, side // 2] = 1
