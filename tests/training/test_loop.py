@@ -1,7 +1,9 @@
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from spikemark import SYSTEMS, get_adapter
 from spikemark.data.loading import Dataset, Split
@@ -70,15 +72,61 @@ def test_a_dead_network_diverges():
         train(model, SYSTEMS["mlp-stl"].rule, toy(), PROTOCOL, 0)
 
 
-def test_nan_diverges():
+class Poisoned:
+    """A learner after whose n-th step every value of `tensors(model)` is `value`."""
+
+    def __init__(self, learner, model, at, tensors, value):
+        self.learner, self.model, self.left, self.tensors, self.value = learner, model, at, tensors, value
+
+    def __getattr__(self, name):
+        return getattr(self.learner, name)
+
+    def learn(self, *batch):
+        learned = self.learner.learn(*batch)
+        self.left -= 1
+        if self.left == 0:
+            with torch.no_grad():
+                for tensor in self.tensors(self.model):
+                    tensor.fill_(self.value)
+        return learned
+
+
+def poison(monkeypatch, model, at, tensors, value):
+    """The rule of `mlp-stl`, with a poisoned learner."""
+    rule = SYSTEMS["mlp-stl"].rule
+    learner = type(rule).learner
+    poisoned = lambda self, *about: Poisoned(learner(self, *about), model, at, tensors, value)  # noqa: E731
+    monkeypatch.setattr(type(rule), "learner", poisoned)
+    return rule
+
+
+@pytest.mark.parametrize("framework", ["reference", "spikingjelly", "snntorch", "norse"])
+@pytest.mark.parametrize(("epochs", "at", "diverges_in"), [(1, 6, 1), (1, 3, 1), (4, 24, 4), (4, 21, 4), (4, 13, 3)])
+def test_weights_that_become_nan_diverge_in_that_epoch(monkeypatch, framework, epochs, at, diverges_in):
+    """Six steps an epoch. NaN membranes never fire: the loss stays finite, and all samples are of class 0."""
+    if framework != "reference":
+        pytest.importorskip(framework)
+    row = SYSTEMS["mlp-stl"]
+    model = build_network(row.network, get_adapter(framework), row.spec, SHAPE, 2, 0, options={"hidden": (16,)})
+    rule = poison(monkeypatch, model, at, nn.Module.parameters, float("nan"))
+    with pytest.raises(DivergedError, match=f"is not finite in epoch {diverges_in}$"):
+        train(model, rule, toy(), replace(PROTOCOL, epochs=epochs), 0)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+@pytest.mark.parametrize("name", ["hidden1.neurons.raw_threshold", "hidden1.norm.running_var", "output.norm.bias"])
+def test_one_tensor_that_is_not_finite_is_named(monkeypatch, name, value):
     model = build()
-    with torch.no_grad():
-        model.output.synapses.weight.fill_(float("nan"))
-        model.output.norm.weight.fill_(float("nan"))
-        model.hidden1.neurons.raw_threshold.fill_(float("nan"))
-    data = toy()
-    with pytest.raises(DivergedError):
-        train(model, SYSTEMS["mlp-stl"].rule, data, PROTOCOL, 0)
+    rule = poison(monkeypatch, model, 6, lambda model: [model.state_dict()[name]], value)
+    with pytest.raises(DivergedError, match=f"{name} is not finite in epoch 1$"):
+        train(model, rule, toy(), PROTOCOL, 0)
+
+
+def test_membranes_that_overflow_diverge_though_every_weight_is_a_number(monkeypatch):
+    model = build()
+    rule = poison(monkeypatch, model, 6, lambda model: [model.hidden1.synapses.weight], 3e38)
+    with pytest.raises(DivergedError, match=r"the current into hidden1\.neurons is not finite in epoch 1$"):
+        train(model, rule, toy(), PROTOCOL, 0)
 
 
 def test_time_is_up():

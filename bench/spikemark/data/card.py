@@ -82,6 +82,10 @@ class Sizes:
         """Whether all three are given."""
         return None not in (self.train, self.validation, self.test)
 
+    def of(self, whole: Sizes) -> Sizes:
+        """These sizes, with those of `whole` where all are asked for."""
+        return Sizes(self.train or whole.train, self.validation or whole.validation, self.test or whole.test)
+
 
 @checked
 class File:

@@ -11,10 +11,12 @@ from pydantic import Field, field_validator
 
 from spikemark.core.counts import OperationCount
 from spikemark.core.measurement import Measurement, Metric
+from spikemark.core.options import each_once
 from spikemark.measures.measure import Measure
 from spikemark.registry import Registry, known, registry
 
 if TYPE_CHECKING:
+    from spikemark.data.card import Card
     from spikemark.measures.subject import Subject
 
 PROFILES: Registry[EnergyProfile]
@@ -112,7 +114,7 @@ class Energy(Measure):
     @field_validator("profiles")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return known("profile", names)
+        return known("profile", each_once(names))
 
     def run(self, subject: Subject) -> list[Measurement]:
         """See `Measure.run`.
@@ -130,6 +132,10 @@ class Energy(Measure):
         encoded = encode(protocol.encoder, inputs, protocol.steps, random)
         count = count_operations(subject.model, encoded.to(subject.device), layout="TB")
         return energy_rows(count, {name: PROFILES[name] for name in self.profiles})
+
+    def check(self, card: Card) -> None:
+        """See `Measure.check`."""
+        self.check_samples(self.samples, card)
 
     def uses(self) -> list[tuple[str, str]]:
         """See `Measure.uses`."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from spikemark.core.measurement import Measurement, Metric
 from spikemark.core.options import Options
+from spikemark.errors import InputError
 from spikemark.registry import Registry, registry
 
 if TYPE_CHECKING:
@@ -73,9 +74,22 @@ class Measure(Options, ABC):
     def check(self, card: Card) -> None:
         """That the measure makes sense for a data set.
 
+        Args:
+            card: of the data set, whose `samples` are those that the suite takes.
+
         Raises:
             InputError: it does not.
         """
+
+    def check_samples(self, samples: int | None, card: Card) -> None:
+        """That a data set has as many test samples as the setting ``samples`` asks for; a default takes what there is.
+
+        Raises:
+            InputError: it has fewer.
+        """
+        there = card.samples.test
+        if "samples" in self.model_fields_set and samples is not None and there is not None and samples > there:
+            raise InputError(f"{self.name}.samples: {samples} asked for, {card.name} gives {there} test samples")
 
     def to_dict(self) -> Mapping[str, Any]:
         """Its settings as plain data."""

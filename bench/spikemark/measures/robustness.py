@@ -110,5 +110,6 @@ class Robustness(Measure):
 
     def check(self, card: Card) -> None:
         """See `Measure.check`."""
+        self.check_samples(self.samples, card)
         for name in self.noises:
             NOISES[name].check(card)

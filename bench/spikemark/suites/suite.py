@@ -6,6 +6,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -119,7 +120,8 @@ class Part(Options):
             raise InputError(f"tuning of {name}: {error}") from None
 
     def _cards(self) -> list[Card]:
-        cards = [DATASETS[name] for name in self.datasets]
+        """Of the data sets, binned and cut as the suite says."""
+        cards = [replace(card, samples=self.sizes.of(card.samples)) for card in map(DATASETS.__getitem__, self.datasets)]
         return cards if self.events is None else [card.binned(self.events) for card in cards]
 
     def contenders(self) -> dict[str, System]:

@@ -9,15 +9,15 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from spikemark.core.adapter import device_of
+from spikemark.core.adapter import SpikingNeurons, device_of
 from spikemark.core.streams import fingerprint, generator
 from spikemark.data.encoders import encode
 from spikemark.data.loading import Dataset, Split
@@ -128,7 +128,7 @@ def train(
     """Train by a rule, in place, and keep the state of the last and of the best-validation epoch.
 
     Raises:
-        DivergedError: the loss is not finite, or no output neuron fired during a whole epoch.
+        DivergedError: the loss, a parameter or a membrane is not finite, or no output neuron fired in a whole epoch.
         JobTimeoutError: the watch's time is up.
     """
     watch = watch or Watch()
@@ -149,7 +149,8 @@ def train(
         loss, kept = _train_epoch(model, learner, dataset.train, orders[-1], protocol, (seed, epoch), watch)
         saved = saved or kept
         learner.end_epoch()
-        outputs = evaluate(model, dataset.validation, protocol, watch, dataset.name, "validation")
+        with _finite_membranes(model, epoch):
+            outputs = evaluate(model, dataset.validation, protocol, watch, dataset.name, "validation")
         score = accuracy(outputs, dataset.validation.labels)
         history.append(Epoch(epoch, loss, score, time.monotonic() - start))
         watch.listener({"epoch": epoch, "epochs": protocol.epochs, "loss": loss, "validation_accuracy": score})
@@ -166,6 +167,33 @@ def train(
         dict(learner.diagnostics()),
         changes(before, late, observed(model)),
     )
+
+
+@contextmanager
+def _finite_membranes(model: SpikingNetwork, epoch: int) -> Iterator[None]:
+    """That membranes of what is computed within are numbers: they are, while the currents into them are.
+
+    Raises:
+        DivergedError: a current is not finite; the message names the layer.
+    """
+    wrong: list[str] = []
+
+    def check(name: str, inputs: tuple[Tensor, ...]) -> None:
+        if not bool(inputs[0].isfinite().all()):
+            wrong.append(name)
+
+    handles = [
+        layer.register_forward_pre_hook(lambda _, inputs, name=name: check(name, inputs))
+        for name, layer in model.named_modules()
+        if isinstance(layer, SpikingNeurons)
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+    if wrong:
+        raise DivergedError(f"the current into {wrong[0]} is not finite in epoch {epoch}")
 
 
 def _state(model: SpikingNetwork) -> dict[str, Tensor]:
@@ -200,6 +228,10 @@ def _train_epoch(
         saved = seen.bytes if seen is not None else saved
         total += loss * len(batch)
         spikes += outputs.abs().sum()
+    # Neurons whose parameters are NaN never fire, and outputs of 0 have a finite loss.
+    for name, value in model.state_dict().items():
+        if not bool(value.isfinite().all()):
+            raise DivergedError(f"{name} is not finite in epoch {stream[1]}")
     mean_loss = total.item() / len(order)
     if not math.isfinite(mean_loss):
         raise DivergedError(f"the loss is {mean_loss} in epoch {stream[1]}")
