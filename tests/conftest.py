@@ -1,3 +1,4 @@
+import signal
 import sys
 
 import pytest
@@ -15,11 +16,15 @@ def _one_thread():
 @pytest.fixture
 def spikemark(capsys, monkeypatch):
     """Call the entry point in this process; gives exit status, standard output and standard error."""
+    interrupt = signal.getsignal(signal.SIGINT)
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["spikemark", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
+        try:
+            with pytest.raises(SystemExit) as exit_:
+                cli.main()
+        finally:
+            signal.signal(signal.SIGINT, interrupt)
         out, err = capsys.readouterr()
         return exit_.value.code or 0, out, err
 

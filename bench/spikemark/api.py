@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,6 +30,7 @@ __all__ = [
     "report", "robustness", "rule", "run",
 ]  # fmt: skip
 
+log = logging.getLogger(__name__)
 network = registering("network")
 """``@network(name, source="")``: ``make(input_shape, classes, neurons, norm, **options) -> nn.Module``."""
 measure = registering("measure")
@@ -147,6 +149,8 @@ def run(
 ) -> Results:
     """Run a suite; jobs that have a record in `out` already are skipped.
 
+    One run at a time writes into a folder; a second one waits for the first.
+
     Args:
         suite: registered name, path of a suite file, or its keys as a mapping.
         out: folder of the records; also of trained weights, below ``weights``.
@@ -168,28 +172,30 @@ def run(
     Raises:
         InputError: the request is wrong, or a framework or data set is missing.
     """
+    from spikemark.core.files import locked, sweep
     from spikemark.suites import runner
     from spikemark.suites.execution import Place
     from spikemark.suites.jobs import resolve
-    from spikemark.suites.records import load_records
     from spikemark.suites.workers import make_pool
 
     jobs = resolve(plan(suite, plugins=plugins, only=only))
     folder, data = Path(out), Path(data_dir) if data_dir is not None else None
+    weights = (folder / "weights").resolve() if keep_weights else None
     runner.check_runnable(jobs, device, data)
-    todo, done = runner.plan(jobs, folder)
     runner.check_writable(folder)
-    on_start(todo, done)
-    place = Place(device, data, (folder / "weights").resolve() if keep_weights else None)
-    summary = runner.Summary(skipped=done)
-    if todo:
-        pool = make_pool(workers, scheduler, place, on_epoch)
-        try:
-            summary = runner.run(jobs, folder, pool, device, fail_fast=fail_fast, on_record=on_record)
-        finally:
-            pool.close()
-    keys = {job.key for job in jobs}
-    return Results([record for record in load_records(folder) if record["key"] in keys], summary, folder)
+    with locked(folder, lambda: log.warning("another run writes into %s; this one goes on when it has ended", folder)):
+        for written in (folder, *([weights] if weights is not None else [])):
+            sweep(written, older_than=0)
+        todo, done = runner.plan(jobs, folder)
+        on_start(todo, done)
+        summary = runner.Summary(skipped=done)
+        if todo:
+            pool = make_pool(workers, scheduler, Place(device, data, weights), on_epoch)
+            try:
+                summary = runner.run(jobs, folder, pool, device, fail_fast=fail_fast, on_record=on_record)
+            finally:
+                pool.close()
+    return Results(list(runner.own_records(jobs, folder).values()), summary, folder)
 
 
 def report(results: str | Path | Results, out: str | Path) -> list[Path]:

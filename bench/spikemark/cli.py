@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from contextlib import suppress
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -35,6 +39,7 @@ DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", envvar="SPIKEMARK_DATA", help="Folder with data sets.", show_default=False),
 ]
+INTERRUPTED = 130
 Plugins = Annotated[list[str] | None, typer.Option("--plugin", help="File or module to load first; may be repeated.")]
 
 
@@ -49,12 +54,44 @@ Kind = StrEnum("Kind", {plural: plural for plural in KINDS.values()})  # type: i
 
 
 def main() -> None:
-    """Entry point: a wrong request is one line on standard error and exit status 2."""
+    """Entry point: a wrong request, and what the machine refuses, is one line on standard error and exit status 2."""
+    signal.signal(signal.SIGINT, _interrupt)
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except InputError as error:
-        typer.echo(f"spikemark: {' '.join(str(error).split())}", err=True)
-        sys.exit(2)
+        _stop(str(error))
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename is not None else ""
+        _stop(f"{place}{error.strerror or error}; once that is mended, run the same command again")
+    except MemoryError:
+        _stop("out of memory; run it with fewer workers, or on a larger machine")
+
+
+def _stop(message: str) -> NoReturn:
+    typer.echo(f"spikemark: {' '.join(message.split())}", err=True)
+    try:
+        sys.stdout.flush()
+    except OSError:  # it is full or closed, and would complain once more when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(2)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """The first time, whatever runs ends in order; the second time, at once."""
+    signal.signal(signal.SIGINT, _leave)
+    raise KeyboardInterrupt
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    import psutil
+
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    os._exit(INTERRUPTED)
 
 
 def _show_version(asked: bool) -> None:
@@ -179,7 +216,7 @@ def _run(
             )
         except KeyboardInterrupt:
             typer.echo("spikemark: interrupted; finished jobs are kept, run the same command to continue", err=True)
-            raise typer.Exit(130) from None
+            raise typer.Exit(INTERRUPTED) from None
 
 
 @app.command()

@@ -303,7 +303,10 @@ def load_plugin(plugin: str, folder: Path | None = None) -> Origin:
         PluginError: there is none, it raises while it is imported, or it registers a name that is taken.
     """
     load_installed()
-    path = Path(folder or "", plugin).expanduser()
+    try:
+        path = Path(folder or "", plugin).expanduser()
+    except RuntimeError as error:  # whose home is that?
+        raise PluginError(f"plug-in {plugin}: {error}") from None
     if plugin.endswith(".py") or path.is_file():
         if not path.is_file():
             raise PluginError(f"plug-in {plugin}: there is no file {path}")

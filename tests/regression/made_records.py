@@ -3,8 +3,8 @@
 import json
 
 from spikemark.core.measurement import pack_correct
-from spikemark.suites.jobs import key_of
-from spikemark.suites.records import SCHEMA, parse_record
+from spikemark.suites.reading import Remarks
+from spikemark.suites.records import SCHEMA, key_of, parse_record
 
 MEASURES = {"throughput": "network", "layers": "neuron", "conformance": "neuron"}
 
@@ -39,7 +39,7 @@ def record(framework="snntorch", system="mlp-lif", seed=0, measure="accuracy", m
         "started": "2026-01-01T00:00:00+00:00",
         "seconds": 1.0,
     } | changes
-    parsed = parse_record(json.dumps(made).encode(), "made")
+    parsed = parse_record(json.dumps(made).encode(), "made", Remarks())
     assert parsed is not None
     return parsed
 

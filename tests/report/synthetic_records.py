@@ -12,8 +12,8 @@ import numpy as np
 from spikemark.core.measurement import pack_correct
 from spikemark.core.statistics import median_ratio_interval
 from spikemark.measures.energy import PROFILES
-from spikemark.suites.jobs import key_of
-from spikemark.suites.records import SCHEMA, Record, parse_record
+from spikemark.suites.reading import Remarks
+from spikemark.suites.records import SCHEMA, Record, key_of, parse_record
 
 NEURONS = {"lif": 0.955, "plif": 0.962, "stl": 0.975, "lt": 0.90}
 FRAMEWORKS = {"reference": 1.0, "norse": 0.7, "snntorch": 0.85, "spikingjelly": 1.6}
@@ -59,7 +59,7 @@ def make_record(measure: str, framework: str, neuron: str, seed: int, **changes:
         "started": "2026-01-02T03:04:05+00:00",
         "seconds": 12.5,
     } | changes
-    parsed = parse_record(json.dumps(record).encode(), "made")
+    parsed = parse_record(json.dumps(record).encode(), "made", Remarks())
     assert parsed is not None
     return parsed
 

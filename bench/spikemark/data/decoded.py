@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikemark.core.files import staged
 from spikemark.data import files
 from spikemark.data.card import Card
 from spikemark.data.pools import Pool, SplitName
@@ -89,14 +88,7 @@ def cached_arrays(
 
 
 def _save(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write to a temporary name and rename, so that an entry is whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            named: dict[str, Any] = dict(arrays)
-            np.savez(file, **named)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    """Keep an entry, whole or not at all."""
+    named: dict[str, Any] = dict(arrays)
+    with staged(path) as (part,), part.open("wb") as file:
+        np.savez(file, **named)

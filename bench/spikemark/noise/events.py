@@ -259,8 +259,8 @@ def _changing(transform: Any) -> Change:
 def _in_order(events: Events) -> Events:
     """By time, then by pixel and polarity.
 
-    Bins of equal numbers of events depend on the order of events of one time, which tonic leaves to numpy's fastest sort:
-    processors with other instructions give another one.
+    Bins of equal numbers of events depend on the order of events of one time. tonic leaves that to numpy's fastest
+    sort, which gives another order on a processor with other instructions.
     """
     ordered: Events = events[np.lexsort((events["p"], events["x"], events["y"], events["t"]))]
     return ordered

@@ -119,24 +119,25 @@ def history_show(
     out: Annotated[Path | None, typer.Option(help="Write an HTML page there.")] = None,
 ) -> None:
     """List every series with its change points, and write the trend page."""
+    from spikemark.core.files import write_files
     from spikemark.regression.history import load
     from spikemark.regression.trends import summary, trend_page
-    from spikemark.suites.records import write_atomically
 
     series = load(history)
     typer.echo(summary(series))
     if out is not None:
-        write_atomically(out, trend_page(series))
+        write_files({out: trend_page(series)})
         typer.echo(str(out))
 
 
 def show(comparison: Comparison, format_: Format, markdown: Path | None = None) -> None:
     """Write the comparison; add it to the job's summary on GitHub; exit with 1 when it did not pass."""
+    from spikemark.core.files import write_files
     from spikemark.regression.render import RENDERERS, as_markdown
 
     typer.echo(RENDERERS[format_.value](comparison))
     if markdown is not None:
-        markdown.write_text(as_markdown(comparison), encoding="utf-8")
+        write_files({markdown: as_markdown(comparison)})
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if format_ is Format.github and summary:
         with Path(summary).open("a", encoding="utf-8") as file:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from spikemark.core.files import write_files
 from spikemark.errors import InputError
 from spikemark.regression.series import Series, Side
 from spikemark.regression.verdicts import Floor
-from spikemark.suites.records import write_atomically
 
 FEWEST_RUNS = 3
 
@@ -80,7 +80,7 @@ def write_floors(path: Path, floors: dict[tuple[str, str], Floor], machine: str)
     for (benchmark, label), floor in floors.items():
         entry = {"benchmark": benchmark, "label": label, "deviation": floor.deviation, "runs": floor.runs}
         lines[machine, benchmark, label] = json.dumps(entry | {"machine": machine})
-    write_atomically(path, "".join(f"{line}\n" for line in lines.values()))
+    write_files({path: "".join(f"{line}\n" for line in lines.values())})
 
 
 def _medians(series: Series) -> list[float]:

@@ -15,8 +15,8 @@ from spikemark.core.measurement import Measurement, Metric, unpack_correct
 from spikemark.errors import InputError
 from spikemark.measures.speed.points import label_of
 from spikemark.regression.series import TIME, Side, metric_of
-from spikemark.suites.packed import PACKED
-from spikemark.suites.records import SUFFIX, Cell, Record, iter_records, parse_record
+from spikemark.suites.reading import Remarks, contents
+from spikemark.suites.records import Cell, Record, distinct, parse_record
 
 
 def read_side(path: Path) -> Side:
@@ -28,21 +28,19 @@ def read_side(path: Path) -> Side:
     Raises:
         InputError: nothing there, a record of another schema, records and benchmarks together, or no raw data.
     """
-    if not path.exists():
-        raise InputError(f"{path} does not exist; expected a results folder or a pytest-benchmark JSON file")
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.name.endswith((SUFFIX, PACKED)))
-    records: list[Record] = []
-    benchmarked: dict[Path, dict[str, Any]] = {}
-    for file in files:
-        if file.name.endswith(PACKED):
-            records += iter_records(file)
-            continue
-        text = file.read_bytes()
-        found = _benchmarks(text)
-        if found is not None:
-            benchmarked[file] = found
-        elif (record := parse_record(text, str(file))) is not None:
-            records.append(record)
+    remarks = Remarks()
+    benchmarked: dict[str, dict[str, Any]] = {}
+
+    def parsed() -> Iterator[tuple[str, Record | None]]:
+        for where, text in contents(path, remarks):
+            found = _benchmarks(text)
+            if found is None:
+                yield where, parse_record(text, where, remarks)
+            else:
+                benchmarked[where] = found
+
+    records = list(distinct(parsed(), remarks))
+    remarks.tell()
     if records and benchmarked:
         raise InputError(f"{path} mixes records and pytest-benchmark results, such as {next(iter(benchmarked))}")
     if not records and not benchmarked:
@@ -87,6 +85,8 @@ def difference(before: object, after: object, first: str, second: str, path: str
 
 def _benchmarks(text: bytes) -> dict[str, Any] | None:
     """The content of a pytest-benchmark file; None for anything else."""
+    if b'"benchmarks"' not in text:
+        return None
     try:
         data = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -163,7 +163,7 @@ def _parts(row: Measurement) -> Iterator[str]:
     yield f"[{', '.join(told)}]" if told else ""
 
 
-def _add_benchmarks(side: Side, file: Path, data: dict[str, Any]) -> None:
+def _add_benchmarks(side: Side, file: str, data: dict[str, Any]) -> None:
     machine = data.get("machine_info") or {}
     cpu = machine.get("cpu") or {}
     side.machine = side.machine or ", ".join(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from spikemark.core.files import sweep, write_files
 from spikemark.errors import InputError
 from spikemark.measures.measure import MEASURES
 from spikemark.registry import imported
@@ -22,8 +23,8 @@ from spikemark.report.native import native_sections
 from spikemark.report.provenance import environment_section, fairness_section, problems_section
 from spikemark.report.semantics import routes_section
 from spikemark.report.summary import counts, csv, summary
-from spikemark.suites.packed import PACKED
-from spikemark.suites.records import SUFFIX, Record, ResultsError, load_records, write_atomically
+from spikemark.suites.reading import SUFFIX, Remarks, ResultsError, result_files
+from spikemark.suites.records import Record, iter_records
 
 __all__ = ["write_report"]
 
@@ -47,9 +48,10 @@ def write_report(results: Path | list[Record], out: Path) -> list[Path]:
     for suite, records in suites_of(results).items():
         texts |= _render(suite, Cells.of(records))
     # Everything is rendered before anything is written, so that an error leaves the old reports whole.
-    for name, text in texts.items():
-        write_atomically(out / name, text)
-    return sorted(out / name for name in texts)
+    files = {out / name: text for name, text in texts.items()}
+    sweep(out)
+    write_files(files)
+    return sorted(files)
 
 
 def suites_of(results: Path | list[Record]) -> dict[str, list[Record]]:
@@ -57,7 +59,9 @@ def suites_of(results: Path | list[Record]) -> dict[str, list[Record]]:
     suites: dict[str, list[Record]] = {}
     homes: dict[str, Path] = {}
     homed = (
-        [(Path(), results)] if isinstance(results, list) else [(home, load_records(home)) for home in _homes(results)]
+        [(Path(), results)]
+        if isinstance(results, list)
+        else [(home, list(iter_records(home))) for home in _homes(results)]
     )
     for folder, records in homed:
         for record in records:
@@ -67,27 +71,19 @@ def suites_of(results: Path | list[Record]) -> dict[str, list[Record]]:
                 raise ResultsError(f"{home} and {folder} both hold a suite {suite!r}; report one of them at a time")
             suites.setdefault(suite, []).append(record)
     if not suites:
-        raise ResultsError("there are no records to report")
+        where = "there are" if isinstance(results, list) else f"{results} holds"
+        raise ResultsError(f"{where} no records to report; run a suite with --out FOLDER first")
     if len({slug(suite) for suite in suites}) < len(suites):
         raise ResultsError(f"suites whose names differ too little for files: {', '.join(sorted(suites))}")
     return dict(sorted(suites.items()))
 
 
 def _homes(results: Path) -> list[Path]:
-    """The folder itself where records lie in it; else the folders and packed files in it that hold some."""
-    if not results.is_dir() or any(results.glob(f"*{SUFFIX}")):
+    """The folder itself where records lie in it; else the folders and packed files in it that may hold some."""
+    files = result_files(results, Remarks())
+    if not results.is_dir() or any(file.parent == results and file.suffix == SUFFIX for file in files):
         return [results]
-    inside = sorted(results.iterdir())
-    homes = [
-        path
-        for path in inside
-        if (any(next(path.rglob(f"*{end}"), None) for end in (SUFFIX, PACKED)) if path.is_dir() else _packed(path))
-    ]
-    return homes or [results]
-
-
-def _packed(path: Path) -> bool:
-    return path.name.endswith(PACKED)
+    return sorted({results / file.relative_to(results).parts[0] for file in files})
 
 
 def _render(suite: str, cells: Cells) -> dict[str, str]:

@@ -25,7 +25,7 @@ from spikemark.measures.subject import Subject
 from spikemark.registry import PluginError, digests, load_plugin
 from spikemark.suites.environment import environment
 from spikemark.suites.jobs import Job
-from spikemark.suites.records import SCHEMA, Record, Status, TrainingRecord
+from spikemark.suites.records import SCHEMA, Record, Status, TrainingRecord, check_record
 from spikemark.suites.settings import OF_TRAINING
 from spikemark.training.loop import DivergedError, JobTimeoutError, Watch
 from spikemark.training.weights import WeightStore
@@ -83,6 +83,7 @@ def _measured(job: Job, subject: Subject, place: Place, listener: Listener) -> R
     with _threads(job.threads):
         try:
             _fill(record, job, subject)
+            check_record(record)
         except (Unsupported, UncountableError) as error:
             record["status"], record["error"] = "unsupported", str(error)
         except DivergedError as error:
@@ -93,6 +94,10 @@ def _measured(job: Job, subject: Subject, place: Place, listener: Listener) -> R
             record["status"], record["error"] = "failed", str(error)
         except Exception as error:  # noqa: BLE001 (a measure that fails must not take the others' numbers along)
             record["status"], record["error"] = "failed", _told(error)
+    if record["status"] not in ("ok", "degenerate"):
+        record["measurements"] = []
+        record.pop("trained", None)
+        record.pop("correct", None)
     record["fingerprints"] = subject.fingerprints
     record["seconds"] = round(time.monotonic() - start, 3)
     return record

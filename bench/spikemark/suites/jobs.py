@@ -6,8 +6,6 @@ imported for that.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +16,7 @@ from spikemark.core.neurons import NEURONS, FrameworkNeuron
 from spikemark.errors import InputError, unknown
 from spikemark.measures.measure import MEASURES, Measure, SubjectKind
 from spikemark.registry import Origin, origins
-from spikemark.suites.records import SCHEMA
+from spikemark.suites.records import key_of
 from spikemark.training.system import System
 
 AXES = ("measure", "framework", "neuron", "track", "network", "system", "dataset", "axis", "seed", "variant")
@@ -141,12 +139,6 @@ class Job:
 
     def __str__(self) -> str:
         return self.point_name
-
-
-def key_of(content: Mapping[str, Any]) -> str:
-    """Hash of everything that determines a result: 16 hexadecimal digits of the canonical JSON's SHA-256."""
-    text = json.dumps({"schema": SCHEMA, **content}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def resolve(points: Iterable[Point]) -> list[Job]:

@@ -13,6 +13,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from spikemark.core.files import write_files
 from spikemark.errors import InputError
 
 PACKED = ".records.tar.xz"
@@ -32,7 +33,7 @@ def pack(folder: Path, out: Path | None = None) -> Path:
     Raises:
         ResultsError: there is no record in the folder.
     """
-    from spikemark.suites.records import load_records, record_name, write_atomically
+    from spikemark.suites.records import load_records, record_name
 
     records = load_records(folder)
     target = out or folder.with_name(folder.name + PACKED)
@@ -45,7 +46,7 @@ def pack(folder: Path, out: Path | None = None) -> Path:
             member = tarfile.TarInfo(name)
             member.size = len(members[name])
             archive.addfile(member, io.BytesIO(members[name]))
-    write_atomically(target, buffer.getvalue())
+    write_files({target: buffer.getvalue()})
     return target
 
 

@@ -5,34 +5,34 @@ This module knows the form of a record, not how its numbers came about. Reading 
 
 from __future__ import annotations
 
+import hashlib
 import json
-import logging
-import os
 import re
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NotRequired
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
 
 import orjson
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict  # pydantic needs this one on Python 3.11
 
+from spikemark.core.files import write_files
 from spikemark.core.measurement import FEATURES, Measurement
-from spikemark.errors import InputError, explain
+from spikemark.errors import explain
+from spikemark.suites.reading import SUFFIX, Remarks, ResultsError, contents
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 2
-SUFFIX = ".json"
+LONGEST_NAME = 100
+"""Of a suite, in characters: names of files begin with it."""
 Status = Literal["ok", "degenerate", "unsupported", "diverged", "timeout", "failed"]
 FINAL: tuple[Status, ...] = ("ok", "degenerate", "unsupported", "diverged")
 """Statuses that running again would not change."""
 _OF_CELL = ("measure", "framework", "neuron", "network", "system", "dataset", "axis", "seed", "variant")
 COLUMNS = ["suite", *_OF_CELL, "status", *FEATURES, "value", "low", "high", "key"]
-log = logging.getLogger(__name__)
 
 
 class Epoch(TypedDict):
@@ -134,7 +134,7 @@ class Record(TypedDict):
     schema: int
     key: str
     training: str | None
-    suite: str
+    suite: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
     cell: Cell
     chance: float | None
     route: dict[str, str]
@@ -147,10 +147,6 @@ class Record(TypedDict):
     seconds: float
     trained: NotRequired[TrainingRecord]
     correct: NotRequired[str]
-
-
-class ResultsError(InputError):
-    """A results folder or file is not what it should be; the message names it."""
 
 
 @cache
@@ -168,6 +164,27 @@ def record_name(record: Mapping[str, Any]) -> str:
     return f"{readable}_{record['key']}{SUFFIX}"
 
 
+def key_of(content: Mapping[str, Any]) -> str:
+    """Hash of everything that determines a result: 16 hexadecimal digits of the canonical JSON's SHA-256."""
+    text = json.dumps({"schema": SCHEMA, **content}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def check_record(record: Record) -> None:
+    """That a record can be written and read again.
+
+    Raises:
+        ResultsError: a number is NaN or infinite, or a value is of a type that records do not have.
+    """
+    try:
+        _reader().validate_python(record, strict=True)
+        _text(record)
+    except ValidationError as error:
+        raise ResultsError(explain(error)) from None
+    except (ValueError, TypeError) as error:
+        raise ResultsError(str(error)) from None
+
+
 def write_record(folder: Path, record: Record) -> Path:
     """Write a record so that a crash at any moment leaves either the whole file or none.
 
@@ -175,75 +192,83 @@ def write_record(folder: Path, record: Record) -> Path:
         OSError: the folder cannot be written.
     """
     path = folder / record_name(record)
-    write_atomically(path, json.dumps(record, indent=1, allow_nan=False) + "\n")
+    write_files({path: _text(record)})
     return path
 
 
-def write_atomically(path: Path, text: str | bytes) -> None:
-    """Write to a temporary name beside `path`, fsync, and rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(text.encode() if isinstance(text, str) else text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+def _text(record: Record) -> bytes:
+    # A path that is no text, in a message, must not make a file that nobody can read.
+    return (json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode(errors="replace")
 
 
-def parse_record(text: bytes, where: str) -> Record | None:
-    """The record that `text` holds; None, with a warning, where it is torn or not ours.
+def parse_record(text: bytes, where: str, remarks: Remarks) -> Record | None:
+    """The record that `text` holds; None, with a remark, where it is torn or not ours.
 
     Args:
         text: a file's content.
         where: what messages call it.
+        remarks: are added to.
 
     Raises:
         ResultsError: it is a record of another schema, or one with a field that is missing or wrong.
     """
     try:
         data = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        log.warning("%s is torn or no JSON (%s): left as it is", where, error)
+    except orjson.JSONDecodeError:
+        data = _lenient(text)
+    if data is None:
+        remarks.add("left as they are, torn or no JSON", where)
         return None
     if not isinstance(data, dict) or not {"schema", "cell", "measurements"} <= data.keys():
-        log.warning("%s is no spikemark record: left as it is", where)
+        remarks.add("left as they are, no records of spikemark", where)
         return None
     if data["schema"] != SCHEMA:
         raise ResultsError(f"{where} has schema {data['schema']!r}; this version reads schema {SCHEMA}")
     try:
-        return _reader().validate_python(data, strict=True)
+        record = _reader().validate_python(data, strict=True)
     except ValidationError as error:
         raise ResultsError(f"{where}: {explain(error)}") from None
+    if key_of(record["cell"]) != record["key"]:
+        remarks.add("the cell does not hash to the record's key, so it was changed after it was measured", where)
+    return record
+
+
+def _lenient(text: bytes) -> Any:
+    """JSON with the numbers NaN and Infinity, which other programs write; validation names the place. None if torn."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def iter_records(path: Path) -> Iterator[Record]:
-    """All records in a file, or in a folder and the folders below it, in the order of their paths.
+    """All records in a file, or in a folder and the folders below it, in the order of their paths; each copy once.
 
-    Packed results (`spikemark.suites.packed`) are read like the folders that they hold.
+    Packed results (`spikemark.suites.packed`) are read like the folders that they hold. Hidden folders are passed over.
+    What is left out, and why, is logged.
 
     Raises:
         ResultsError: no such path, or a record that is damaged or of another schema.
     """
-    from spikemark.suites.packed import PACKED, unpacked
+    remarks = Remarks()
+    yield from distinct(
+        ((where, parse_record(text, where, remarks)) for where, text in contents(path, remarks)), remarks
+    )
+    remarks.tell()
 
-    if not path.exists():
-        raise ResultsError(f"{path} does not exist; expected a results folder")
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.name.endswith((SUFFIX, PACKED)))
-    for file in files:
-        if file.name.endswith(PACKED):
-            for name, text in unpacked(file):
-                record = parse_record(text, f"{file}: {name}")
-                if record is not None:
-                    yield record
-        else:
-            record = parse_record(file.read_bytes(), str(file))
-            if record is not None:
-                yield record
+
+def distinct(found: Iterable[tuple[str, Record | None]], remarks: Remarks) -> Iterator[Record]:
+    """The records, each once: a copied file is not a second measurement."""
+    seen: dict[str, list[Record]] = {}
+    for where, record in found:
+        if record is None:
+            continue
+        others = seen.setdefault(record["key"], [])
+        if record in others:
+            remarks.add("left out, copies of other records", where)
+            continue
+        others.append(record)
+        yield record
 
 
 def load_records(path: str | Path) -> list[Record]:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from spikemark.errors import InputError
 from spikemark.suites.jobs import Job
-from spikemark.suites.records import FINAL, SUFFIX, Record, parse_record, write_record
+from spikemark.suites.reading import SUFFIX, Remarks, content
+from spikemark.suites.records import FINAL, Record, key_of, parse_record, write_record
 
 if TYPE_CHECKING:
     from spikemark.suites.workers import Pool
@@ -44,21 +45,37 @@ class Summary:
 def plan(jobs: Iterable[Job], results: Path) -> tuple[list[Job], int]:
     """The jobs that have no final record in `results` yet, and how many have one.
 
-    A failed job and one that ran out of time are tried again; so is one whose record is torn.
+    A failed job and one that ran out of time are tried again; so is one whose record is torn, changed, or another's.
 
     Raises:
-        spikemark.suites.records.ResultsError: a record of the plan is damaged or of another schema.
+        ResultsError: a record of the plan is damaged or of another schema, or cannot be read.
     """
-    by_key = {path.name.removesuffix(SUFFIX).rpartition("_")[2]: path for path in results.glob(f"*{SUFFIX}")}
-    todo, done = [], 0
-    for job in jobs:
-        path = by_key.get(job.key)
-        record = parse_record(path.read_bytes(), str(path)) if path else None
-        if record is not None and record["status"] in FINAL:
-            done += 1
-        else:
-            todo.append(job)
-    return todo, done
+    jobs = list(jobs)
+    records = own_records(jobs, results)
+    todo = [job for job in jobs if job.key not in records or records[job.key]["status"] not in FINAL]
+    return todo, len(jobs) - len(todo)
+
+
+def own_records(jobs: Iterable[Job], results: Path) -> dict[str, Record]:
+    """The records of jobs in a results folder, by key.
+
+    Raises:
+        ResultsError: one is damaged or of another schema, or cannot be read.
+    """
+    paths = {path.name.removesuffix(SUFFIX).rpartition("_")[2]: path for path in results.glob(f"*{SUFFIX}")}
+    remarks = Remarks()
+    found: dict[str, Record] = {}
+    for key in dict.fromkeys(job.key for job in jobs):
+        path = paths.get(key)
+        record = parse_record(content(path), str(path), remarks) if path is not None else None
+        if record is None:
+            continue
+        if record["key"] != key:
+            remarks.add("not counted, the record of another job under this job's name", str(path))
+        elif key_of(record["cell"]) == key:
+            found[key] = record
+    remarks.tell()
+    return found
 
 
 def check_runnable(jobs: Iterable[Job], device: str, data_dir: Path | None) -> None:

@@ -20,6 +20,7 @@ from spikemark.errors import InputError, explain, unknown
 from spikemark.measures.measure import MEASURES, Measure
 from spikemark.registry import known, load_plugin, registry
 from spikemark.suites.jobs import Point
+from spikemark.suites.records import LONGEST_NAME
 from spikemark.suites.settings import OF_TRAINING, Encoding, Training
 from spikemark.training.rule import Rule
 from spikemark.training.system import SYSTEMS, System
@@ -121,7 +122,9 @@ class Part(Options):
 
     def _cards(self) -> list[Card]:
         """Of the data sets, binned and cut as the suite says."""
-        cards = [replace(card, samples=self.sizes.of(card.samples)) for card in map(DATASETS.__getitem__, self.datasets)]
+        cards = [
+            replace(card, samples=self.sizes.of(card.samples)) for card in map(DATASETS.__getitem__, self.datasets)
+        ]
         return cards if self.events is None else [card.binned(self.events) for card in cards]
 
     def contenders(self) -> dict[str, System]:
@@ -227,7 +230,7 @@ class Suite(Options):
         parts: in order.
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=LONGEST_NAME)]
     version: Count = 1
     description: str = ""
     plugins: tuple[str, ...] = ()
@@ -277,7 +280,7 @@ def load_suite(suite: str | Path | Mapping[str, Any], plugins: tuple[str, ...] =
         raise SuiteError(str(unknown("suite", str(suite), suites)) + ", or a path to a .toml file")
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SuiteError(f"{path} is not TOML: {error}") from None
     return _parsed(data, str(path), path.parent, loaded)
 

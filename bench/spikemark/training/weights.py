@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -16,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from spikemark.core.files import staged, write_files
 from spikemark.training.loop import Epoch, Trained
 from spikemark.training.parameters import ParameterChange
 
@@ -55,16 +54,9 @@ class WeightStore:
             "diagnostics": dict(trained.diagnostics),
             "parameters": [asdict(change) for change in trained.parameters],
         }
-        self.folder.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=self.folder, prefix=".", suffix=".part")
-        os.close(descriptor)
-        try:
+        with staged(self.path(key)) as (part,):
             # Cloned, since safetensors refuses tensors that share memory.
-            save_file({key: value.clone() for key, value in tensors.items()}, name, {"trained": json.dumps(about)})
-            Path(name).replace(self.path(key))
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+            save_file({name: value.clone() for name, value in tensors.items()}, part, {"trained": json.dumps(about)})
 
     @contextmanager
     def scores(self, key: str) -> Iterator[MutableMapping[str, float | None]]:
@@ -114,9 +106,7 @@ class _Scores(dict[str, float | None]):
 
     def __setitem__(self, rule: str, score: float | None) -> None:
         super().__setitem__(rule, score)
-        part = self.path.with_suffix(".part")
-        part.write_text(json.dumps(self), encoding="utf-8")
-        part.replace(self.path)
+        write_files({self.path: json.dumps(self)})
 
 
 def _state(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spikemark.core.compiling import compiled
+
 _UINT8_MAX = 255
 
 
@@ -54,10 +56,7 @@ def _compiled(values: Tensor) -> Census:
 
 @cache
 def _scan() -> Callable[[Any, Any], int]:
-    import numba  # its import and the first compilation take seconds; only those who count should pay
-
-    compiled: Callable[[Any, Any], int] = numba.njit(nogil=True, cache=True)(_scan_rows)
-    return compiled
+    return compiled(_scan_rows)
 
 
 def _scan_rows(rows: Any, nonzero: Any) -> int:

@@ -10,7 +10,8 @@ import math
 
 import numpy as np
 
-from spikemark.methods.first_spike.events import SILENT, Floats, Integers, compiled, sort_events
+from spikemark.core.compiling import compiled
+from spikemark.methods.first_spike.events import SILENT, Floats, Integers, sort_events
 
 _MARGIN = 1e-4  # what rounding of single-precision sums could make of a bound
 

@@ -11,29 +11,21 @@ potential decides; the time gap of training is lost when ``K < 1 / g``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from spikemark.core.adapter import SpikingLayer
+from spikemark.core.compiling import compiled
 from spikemark.errors import InputError
 
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
 Booleans = NDArray[np.bool_]
 SILENT = 1.0
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-def compiled(function: _Function) -> _Function:
-    """The function as machine code of one thread, cached on disk; types are inferred at the first call."""
-    return cast("_Function", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
 
 
 def first_spikes(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikemark.methods.first_spike.events import SILENT, Booleans, Floats, Integers, compiled, integrate, sort_events
+from spikemark.core.compiling import compiled
+from spikemark.methods.first_spike.events import SILENT, Booleans, Floats, Integers, integrate, sort_events
 from spikemark.methods.first_spike.options import Constants
 
 S2_STDP, SSTDP, R_STDP = 0, 1, 2

@@ -19,13 +19,13 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from spikemark.core.compiling import compiled
 from spikemark.methods.sleep.structures import Floats, Ints, Membrane, Plasticity, Rest, State, Wiring
 
 
-@njit(cache=True)
+@compiled
 def _integrate(wiring: Wiring, state: State, membrane: Membrane, weight: Floats, drive: Floats) -> None:
     drive[:] = 0.0
     for i in range(state.fired.size):
@@ -38,7 +38,7 @@ def _integrate(wiring: Wiring, state: State, membrane: Membrane, weight: Floats,
         state.potential[j] += pull * membrane.membrane_rate
 
 
-@njit(cache=True)
+@compiled
 def _fire(wiring: Wiring, state: State, membrane: Membrane) -> None:
     for j in range(state.potential.size):
         v = min(max(state.potential[j], membrane.lowest), membrane.highest)
@@ -55,14 +55,14 @@ def _fire(wiring: Wiring, state: State, membrane: Membrane) -> None:
         state.since[i] = 0 if fires else state.since[i] + 1
 
 
-@njit(cache=True)
+@compiled
 def _present(state: State, spikes: NDArray[np.bool_]) -> None:
     for i in range(spikes.size):
         state.fired[i] = spikes[i]
         state.since[i] = 0 if spikes[i] else state.since[i] + 1
 
 
-@njit(cache=True)
+@compiled
 def _change(weight: Floats, s: int, sign: float, step: float, plasticity: Plasticity) -> float:
     """Add to a magnitude, clip it, and tell by how much it moved."""
     before = float(weight[s]) * sign
@@ -71,7 +71,7 @@ def _change(weight: Floats, s: int, sign: float, step: float, plasticity: Plasti
     return abs(after - before)
 
 
-@njit(cache=True)
+@compiled
 def _learn(wiring: Wiring, state: State, weight: Floats, plasticity: Plasticity, moved: Floats) -> None:
     """Every pair of a spike of this step and the other neuron's last spike, once."""
     longest = plasticity.pre_first.size
@@ -95,7 +95,7 @@ def _learn(wiring: Wiring, state: State, weight: Floats, plasticity: Plasticity,
                 moved[0 if sign > 0 else 1] += _change(weight, s, sign, plasticity.pre_first[age], plasticity)
 
 
-@njit(cache=True)
+@compiled
 def _catch_up(weight: Floats, stamp: Ints, s: int, k: int, rest: Rest) -> None:
     """Bring one weight from the decay of step ``stamp[s]`` to that of step k."""
     behind = k - stamp[s]
@@ -106,7 +106,7 @@ def _catch_up(weight: Floats, stamp: Ints, s: int, k: int, rest: Rest) -> None:
         stamp[s] = k
 
 
-@njit(cache=True)
+@compiled
 def _catch_up_fired(
     wiring: Wiring, state: State, weight: Floats, stamp: Ints, k: int, rest: Rest, incoming: bool
 ) -> None:
@@ -121,7 +121,7 @@ def _catch_up_fired(
                     _catch_up(weight, stamp, wiring.incoming[n], k, rest)
 
 
-@njit(cache=True)
+@compiled
 def wake(
     wiring: Wiring,
     state: State,
@@ -158,14 +158,14 @@ def wake(
             _learn(wiring, state, weight, plasticity, moved)
 
 
-@njit(cache=True)
+@compiled
 def _sums(wiring: Wiring, weight: Floats, sums: Floats) -> None:
     sums[:] = 0.0
     for s in range(weight.size):
         sums[0 if wiring.sign[wiring.pre[s]] > 0 else 1] += abs(weight[s])
 
 
-@njit(cache=True)
+@compiled
 def sleep(
     wiring: Wiring,
     state: State,
