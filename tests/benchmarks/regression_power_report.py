@@ -18,6 +18,7 @@ from regression_power import POOL, SLOWED
 from scipy import stats
 from tabulate import tabulate
 
+from spikemark.core.files import write_files
 from spikemark.core.measurement import pack_correct, unpack_correct
 from spikemark.regression.ab import EARLY_ALPHA, Visits, clear, looks
 from spikemark.regression.compare import compare
@@ -25,7 +26,7 @@ from spikemark.regression.series import Side
 from spikemark.regression.sources import records_side
 from spikemark.regression.verdicts import Limits
 from spikemark.regression.visit import YARDSTICK
-from spikemark.suites.records import load_records, write_atomically
+from spikemark.suites.records import load_records
 
 REPORT = Path("reports/regression-power.md")
 BUDGET = 60.0
@@ -182,7 +183,7 @@ def write(pool, comparisons, results, note):
         )
         lines += ["", table]
     lines += ["", "`tests/benchmarks/regression_power.py` measures, `regression_power_report.py` beside it judges."]
-    write_atomically(REPORT, "\n".join(lines) + "\n")
+    write_files({REPORT: "\n".join(lines) + "\n"})
 
 
 def main():

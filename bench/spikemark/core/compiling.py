@@ -16,9 +16,8 @@ def compiled(function: Function) -> Function:
     """
     import numba  # takes a second, and the first compilation more: only who runs such a loop should pay
 
-    options = {"nogil": True, "error_model": "numpy"}
     try:
-        machine_code = numba.njit(cache=True, **options)(function)
+        machine_code = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError:  # "cannot cache function: no locator available"
-        machine_code = numba.njit(**options)(function)
+        machine_code = numba.njit(nogil=True, error_model="numpy")(function)
     return cast("Function", machine_code)

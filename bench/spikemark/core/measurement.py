@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import Any, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict, with_config
+from pydantic import AfterValidator, ConfigDict, Field, with_config
 from typing_extensions import TypedDict  # pydantic needs this one on Python 3.11
 
 Rule = Literal["exact", "score", "cost"]
+
+
+def _unpackable(text: str) -> str:
+    unpack_correct(text)
+    return text
+
+
+Packed = Annotated[str, AfterValidator(_unpackable)]
+"""Correctness of each sample, see `pack_correct`."""
 
 
 @with_config(ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -53,10 +62,20 @@ class Measurement(TypedDict):
     dtype: NotRequired[str]
     low: NotRequired[float]
     high: NotRequired[float]
-    values: NotRequired[list[float]]
-    correct: NotRequired[str]
+    values: NotRequired[Annotated[list[float], Field(min_length=1)]]
+    correct: NotRequired[Packed]
     why: NotRequired[str]
 
+
+def _in_order(row: Measurement) -> Measurement:
+    low, value, high = row.get("low", row["value"]), row["value"], row.get("high", row["value"])
+    if not low <= value <= high:
+        raise ValueError(f"the value {value:g} of {row['metric']} lies outside its interval {low:g} to {high:g}")
+    return row
+
+
+Checked = Annotated[Measurement, AfterValidator(_in_order)]
+"""A measurement as records hold it."""
 
 FEATURES = ("metric", "unit", "split", "noise", "severity", "layer", "profile", "input_kind", "track", "point", "dtype")
 """The fields that tell measurements of one record apart."""
@@ -95,7 +114,13 @@ def pack_correct(correct: NDArray[np.bool_]) -> str:
 
 
 def unpack_correct(text: str) -> NDArray[np.bool_]:
-    """What `pack_correct` packed."""
-    size, packed = text.split(":")
-    bits = np.frombuffer(base64.b64decode(packed), dtype=np.uint8)
+    """What `pack_correct` packed.
+
+    Raises:
+        ValueError: the text is not of that form.
+    """
+    size, _, packed = text.partition(":")
+    bits = np.frombuffer(base64.b64decode(packed, validate=True), dtype=np.uint8)
+    if not size.isdecimal() or bits.size != -(-int(size) // 8):
+        raise ValueError(f"{size or 'no'} samples packed in {bits.size} bytes")
     return np.unpackbits(bits, count=int(size)).astype(bool)

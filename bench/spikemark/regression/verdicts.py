@@ -188,6 +188,8 @@ def weigh_cost(
             between = floor.deviation * math.sqrt(sum(1 / len(side) for side in samples))
         else:
             note = "runs may differ by more: no noise floor is known"
+    if min(map(min, values)) <= 0:
+        return _without_ratio(base, *(float(np.median(side)) for side in reversed(values)))
     ratio = median_ratio(*values, paired=paired, between=between, degrees=floor.runs - 1 if floor else 0)
     before, after = (float(np.median(side)) for side in reversed(values))
     if not ratio.draws.size:
@@ -204,6 +206,16 @@ def weigh_cost(
         finding, p_less if more_is_better else p_more, p_more if more_is_better else p_less,
         1 / limit < ratio.low and ratio.high < limit, worse, better,
     )  # fmt: skip
+
+
+def _without_ratio(base: Series, before: float, after: float) -> Evidence:
+    """Costs of 0, such as memory too small to be seen."""
+    change = 0.0 if before == after else math.copysign(math.inf, after - before)
+    note = "" if before == after else "a value of 0 or less has no ratio to others"
+    finding = Finding(
+        base.benchmark, base.label, base.unit, "cost", "undecided", False, before, after, change, note=note
+    )
+    return Evidence(finding, 1.0, 1.0, before == after, *_words(base))
 
 
 def decide(evidence: list[Evidence], limits: Limits) -> list[Finding]:

@@ -15,7 +15,8 @@ from typing import Any, Self
 from spikemark.core.measurement import FEATURES, Measurement, unpack_correct
 from spikemark.core.statistics import Runs
 from spikemark.report.model import DASH
-from spikemark.suites.records import Record, ResultsError, flat
+from spikemark.suites.reading import ResultsError
+from spikemark.suites.records import Record, flat
 from spikemark.suites.settings import OF_TRAINING
 
 REFERENCE = "reference"

@@ -57,8 +57,8 @@ def _table(table: Table) -> list[str]:
 
 def _grid(table: Table) -> str:
     # Headings may repeat ("p" twice), which pandas and tabulate both allow.
-    frame = pd.DataFrame([[_entry(entry) for entry in row] for row in table.rows], dtype=str)
-    frame.columns = pd.Index([plain(column) for column in table.columns])
+    columns = pd.Index([plain(column) for column in table.columns])
+    frame = pd.DataFrame([[_entry(entry) for entry in row] for row in table.rows], columns=columns, dtype=str)
     alignment = ["left"] * table.labels + ["right"] * (len(table.columns) - table.labels)
     return frame.to_markdown(index=False, tablefmt="pipe", disable_numparse=True, colalign=alignment)
 

@@ -18,7 +18,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 from typing_extensions import TypedDict  # pydantic needs this one on Python 3.11
 
 from spikemark.core.files import write_files
-from spikemark.core.measurement import FEATURES, Measurement
+from spikemark.core.measurement import FEATURES, Checked, Packed
 from spikemark.errors import explain
 from spikemark.suites.reading import SUFFIX, Remarks, ResultsError, contents
 
@@ -141,12 +141,12 @@ class Record(TypedDict):
     environment: dict[str, Any]
     status: Status
     error: str | None
-    measurements: list[Measurement]
+    measurements: list[Checked]
     fingerprints: dict[str, str]
     started: str
     seconds: float
     trained: NotRequired[TrainingRecord]
-    correct: NotRequired[str]
+    correct: NotRequired[Packed]
 
 
 @cache
