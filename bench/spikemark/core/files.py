@@ -22,7 +22,7 @@ def staged(*paths: Path) -> Iterator[list[Path]]:
     A crash at any moment leaves each file as it was or as it is to be; an error leaves all of them as they were.
 
     Raises:
-        OSError: a file cannot be written.
+        OSError: a file cannot be written; it names the file or its folder.
     """
     parts: list[Path] = []
     try:
@@ -40,9 +40,11 @@ def staged(*paths: Path) -> Iterator[list[Path]]:
                 os.fsync(file.fileno())
         for part, path in zip(parts, paths, strict=True):
             part.replace(path)
-    except BaseException:
+    except BaseException as error:
         for part in parts:
             part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(paths[0].parent)
         raise
 
 
