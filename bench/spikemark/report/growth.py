@@ -184,8 +184,9 @@ def _seconds_per_byte(cells: Cells, track: str) -> dict[float, Interval]:
     found = {}
     for point, row in measured(cells, "seconds", PHASE, track):
         low, high = row.get("low", math.nan), row.get("high", math.nan)
-        size, rounds = moved[point], len(row.get("values", [0]))
-        found[size] = Interval(row["value"] / size, low / size, high / size, rounds)
+        size, rounds = moved.get(point, 0.0), len(row.get("values", [0]))
+        if size > 0:
+            found[size] = Interval(row["value"] / size, low / size, high / size, rounds)
     return dict(sorted(found.items()))
 
 
@@ -196,7 +197,8 @@ def _copy(cells: Cells) -> dict[float, Interval]:
         alone = Cells((record,))
         moved = {point: row["value"] for point, row in measured(alone, "bytes_moved", PHASE)}
         for point, row in measured(alone, "copy_bandwidth", PHASE):
-            seen.setdefault(moved[point], []).append(1 / row["value"])
+            if moved.get(point, 0.0) > 0 and row["value"] > 0:
+                seen.setdefault(moved[point], []).append(1 / row["value"])
     return {
         size: Interval(float(np.median(values)), min(values), max(values), len(values))
         for size, values in sorted(seen.items())

@@ -62,7 +62,8 @@ def interval_of(rows: list[Measurement]) -> Interval:
     """Of the same measurement in several records; of one alone as it was recorded."""
     if len(rows) == 1:
         return Interval(rows[0]["value"], rows[0].get("low", math.nan), rows[0].get("high", math.nan), 1)
-    if all("values" in row for row in rows):
+    # Memory too little to be seen is 0, which has no ratios.
+    if all(min(row.get("values", [0.0])) > 0 for row in rows):
         return median_ratio_interval([row["values"] for row in rows])
     return mean_interval({i: row["value"] for i, row in enumerate(rows)})
 

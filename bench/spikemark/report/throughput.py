@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 from spikemark.core.measurement import Measurement
-from spikemark.core.statistics import Interval, median_ratio_interval
+from spikemark.core.statistics import Interval
 from spikemark.measures.speed.points import TRACKS
 from spikemark.report import charts, figures
 from spikemark.report.cells import Cells
 from spikemark.report.model import ABSENT, TIMES, Entry, Section, Table, decimals, estimate, number
 from spikemark.report.plots import Bar, Ratios
+from spikemark.report.summary import interval_of
 
 READING = """\
 Medians over interleaved rounds; the ratio is to the reference implementation, timed in the same rounds, with the 95 %
@@ -81,14 +82,14 @@ def _row(contender: Cells, track: str, measured: list[Interval | None]) -> list[
 
 
 def typical(contender: Cells, metric: str, track: str) -> Interval | None:
-    """One cell's median and interval as recorded; over several cells, see `median_ratio_interval`."""
+    """One cell's median and interval as recorded; over several cells, see `interval_of`."""
     rows = list(contender.rows(metric, track=track).values())
     if not rows:
         return None
     if len(rows) == 1:
         row = rows[0]
         return Interval(row["value"], row.get("low", math.nan), row.get("high", math.nan), len(row.get("values", [0])))
-    return median_ratio_interval([row.get("values") or [row["value"]] for row in rows])
+    return interval_of(rows)
 
 
 def _number(interval: Interval | None, scale: float) -> Entry:
@@ -99,7 +100,7 @@ def _number(interval: Interval | None, scale: float) -> Entry:
 
 
 def _n(rows: dict[int, Measurement]) -> Entry:
-    rounds = sorted(len(row.get("values", [0])) for row in rows.values())
+    rounds = sorted(len(row.get("values", [0])) for row in rows.values()) or [0]
     each = str(rounds[0]) if rounds[0] == rounds[-1] else f"{rounds[0]} to {rounds[-1]}"
     cells = "1 cell" if len(rows) == 1 else f"{len(rows)} cells"
     return Entry(f"{cells}, {each} rounds", float(len(rows)))

@@ -104,7 +104,7 @@ class Cell(TypedDict):
     track: NotRequired[str]
     framework_version: NotRequired[str]
     system_definition: NotRequired[dict[str, Any]]
-    noises: NotRequired[dict[str, Any]]
+    noises: NotRequired[dict[str, dict[str, Any]]]
     plugins: NotRequired[dict[str, str]]
 
 

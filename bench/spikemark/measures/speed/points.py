@@ -7,8 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from spikemark.core.options import checked
+from spikemark.data.card import Count
+from spikemark.errors import InputError
 
 DType = Literal["float32", "bfloat16"]
 Mode = Literal["eager", "compile"]
@@ -22,7 +28,7 @@ TRACKS = ("matched", "native")
 GROWTH: dict[LayerAxis, str] = {"steps": "T", "batch": "B", "width": "N"}
 
 
-@dataclass(frozen=True)
+@checked
 class Point:
     """One layer to be measured.
 
@@ -34,9 +40,9 @@ class Point:
         mode: "compile" for `torch.compile` with its defaults.
     """
 
-    steps: int
-    batch: int
-    shape: tuple[int, ...]
+    steps: Count
+    batch: Count
+    shape: Annotated[tuple[Count, ...], Field(min_length=1)]
     dtype: DType = "float32"
     mode: Mode = "eager"
 
@@ -70,13 +76,17 @@ class Point:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Point:
-        """The point that `to_dict` wrote."""
-        return cls(data["steps"], data["batch"], tuple(data["shape"]), data["dtype"], data["mode"])
+        """The point that `to_dict` wrote.
+
+        Raises:
+            InputError: a field is missing, unknown or wrong.
+        """
+        return cls(**{**data, "shape": tuple(data["shape"]) if isinstance(data.get("shape"), list) else None})
 
 
 def label_of(point: Mapping[str, Any]) -> str:
     """The ``point`` of a measurement as text; of one that is not a `Point`, its names and values."""
     try:
         return Point.from_dict(point).label
-    except (KeyError, TypeError):
+    except InputError:
         return " ".join(f"{name}={value}" for name, value in sorted(point.items()))
