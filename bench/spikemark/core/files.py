@@ -43,7 +43,7 @@ def staged(*paths: Path) -> Iterator[list[Path]]:
     except BaseException as error:
         for part in parts:
             part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
             error.filename = str(paths[0].parent)
         raise
 
