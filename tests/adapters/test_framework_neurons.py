@@ -303,6 +303,14 @@ def test_first_values_follow_from_the_generator_alone():
         assert all(torch.equal(made[0][key], made[1][key]) for key in made[0])
 
 
+@pytest.mark.parametrize("name", ["spikingjelly:glif", "spikingjelly:psn", "spikingjelly:masked-psn"])
+def test_a_neuron_made_for_some_steps_refuses_others(name):
+    with pytest.raises(InputError, match="made for 12 steps; it was given 5"):
+        layer_of(name)(currents(steps=5))
+    with pytest.raises(InputError, match="number of steps must be known"):
+        layer_of(name, steps=None)
+
+
 def test_norses_parameters_are_saved_loaded_and_cast():
     layer = layer_of("norse:lif-learned")
     with torch.no_grad():

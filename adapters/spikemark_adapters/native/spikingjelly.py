@@ -13,6 +13,7 @@ from spikingjelly.activation_based import base, neuron, surrogate
 from torch import Tensor
 
 from spikemark.core.adapter import Held, OwnNeurons
+from spikemark.errors import InputError
 
 # Without Triton, torch warns at the first call of SpikingJelly's operators; there is nothing to be done about it.
 logging.getLogger("torch._library.triton").setLevel(logging.ERROR)
@@ -22,7 +23,11 @@ _TAU = Held("neuron.tau", lambda tau: 1 - 1 / tau, None)
 
 
 class _MultiStep(OwnNeurons):
-    """A node, given all steps at once."""
+    """A node, given all steps at once.
+
+    Raises:
+        InputError: in a call, if the node is made for another number of steps.
+    """
 
     neuron: Any
 
@@ -34,6 +39,9 @@ class _MultiStep(OwnNeurons):
 
     def forward(self, currents: Tensor) -> Tensor:
         """Spikes of every step."""
+        made_for = getattr(self.neuron, "T", len(currents))
+        if made_for != len(currents):
+            raise InputError(f"{type(self.neuron).__name__} is made for {made_for} steps; it was given {len(currents)}")
         try:
             spikes: Tensor = self.neuron(currents)
         finally:
@@ -123,7 +131,7 @@ def gated(
 ) -> OwnNeurons:
     """`GatedLIFNode`, one set of gates per channel; made for `steps`."""
     with _drawn_from(generator):
-        return _Gated(neuron.GatedLIFNode(T=steps, inplane=shape[0], **options))
+        return _Gated(neuron.GatedLIFNode(T=_known(steps), inplane=shape[0], **options))
 
 
 def parallel(
@@ -136,10 +144,16 @@ def parallel(
 ) -> OwnNeurons:
     """`PSN` and its relatives, which mix the steps by weights of their own and have no reset."""
     if kind != "SlidingPSN":
-        options["T"] = steps
+        options["T"] = _known(steps)
     with _drawn_from(generator):
         node = getattr(neuron, kind)(**options)
     return _MultiStep(node, threshold=Held("neuron.bias", torch.neg, None), mixing=Held("neuron.weight", held=None))
+
+
+def _known(steps: int | None) -> int:
+    if steps is None:
+        raise InputError("this neuron has parameters for every step, so the number of steps must be known")
+    return steps
 
 
 def _tutorial(options: dict[str, Any]) -> dict[str, Any]:
