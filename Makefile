@@ -5,7 +5,7 @@ READY := .venv/.ready
 # Tests and suites get their parallelism from processes; a thread pool in each would fight over the cores.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: quick test lint bench clean
+.PHONY: quick test lint bench docs clean
 
 quick: .venv/.quick  ## run the quick suite and render its report
 	$(BIN)/spikemark run quick --out out/quick
@@ -25,6 +25,12 @@ lint: $(READY)  ## style, types and the wall between harness and adapters
 bench: $(READY)  ## measure; prints ratios, asserts nothing about time
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -s
 
+docs: .venv/.docs  ## the documentation site, in build/documentation
+	rm -rf build/pages && mkdir -p build/pages
+	cp -r docs reports build/pages && cp README.md build/pages/index.md
+	cp CONTRIBUTING.md CHANGELOG.md LICENSE build/pages
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 # Each target sets up what it needs and no more: the frameworks of the suite `quick`, or everything.
@@ -37,6 +43,10 @@ $(READY): .venv/.quick
 	$(PIP) --editable '.[all,test,lint]'
 	# A peer that counts are checked against; its dependencies would pull in packages that nothing here needs.
 	$(PIP) --no-deps neurobench==2.3.0
+	touch $@
+
+.venv/.docs: .venv/.quick
+	$(PIP) --editable '.[docs]'
 	touch $@
 
 clean:
