@@ -27,6 +27,7 @@ def check(
     steps: Annotated[int, typer.Option(help="Steps of the input.")] = 100,
     samples: Annotated[int, typer.Option(help="Samples of the input.")] = 4,
     rate: Annotated[float, typer.Option(help="Probability of a spike of the random input.")] = 0.3,
+    amplitude: Annotated[float, typer.Option(help="Of each spike of the random input.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the random input.")] = 0,
     csv: Annotated[Path | None, typer.Option(help="Also write the table there.")] = None,
 ) -> None:
@@ -37,7 +38,7 @@ def check(
 
     names = [name.strip() for name in frameworks.split(",")]
     graph = read_graph(file)
-    inputs = random_spikes(input_shape(graph), steps, samples, rate=rate, seed=seed)
+    inputs = amplitude * random_spikes(input_shape(graph), steps, samples, rate=rate, seed=seed)
     found = check_graph(graph, names, dt=dt, inputs=inputs, name=file.name)
     rows = table([found])
     typer.echo(f"{found.name}: dt = {dt:g} s, {samples} samples of {steps} steps, spikes at a rate of {rate:g}")
@@ -52,6 +53,34 @@ def check(
         rows.to_csv(csv, index=False)
     if not all(framework.faithful for framework in found.frameworks):
         raise typer.Exit(1)
+
+
+@nir_app.command()
+def export(
+    system: Annotated[str, typer.Argument(help="A registered system.")],
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    data: Annotated[str, typer.Option(help="Data set whose samples it is built for.")] = "digits",
+    weights: Annotated[
+        Path | None, typer.Option(help="Trained weights that a run kept (.safetensors); first weights if left out.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the first weights.")] = 0,
+    dt: Annotated[float, typer.Option(help="Seconds per step.")] = 1e-4,
+) -> None:
+    """Write a system as a NIR graph, with trained weights or the first weights of a seed."""
+    from spikemark.core.frameworks import get_adapter
+    from spikemark.data.card import DATASETS
+    from spikemark.models.nir_export import to_nir, write_nir
+    from spikemark.training.build import build_system
+    from spikemark.training.system import SYSTEMS
+    from spikemark.training.weights import load_kept
+
+    card = DATASETS[data]
+    adapter, steps = get_adapter("reference"), card.steps or 1
+    network = build_system(SYSTEMS[system], adapter, card.shape, card.classes, seed, steps=steps)
+    if weights is not None:
+        load_kept(network, weights)
+    graph = to_nir(network.eval(), card.shape, dt=dt)
+    typer.echo(f"{write_nir(graph, out)}: {len(graph.nodes)} nodes, dt = {dt:g} s")
 
 
 def _fires(fires: bool | None) -> str:

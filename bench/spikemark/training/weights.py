@@ -12,9 +12,10 @@ from typing import Any
 from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from spikemark.core.files import staged, write_files
+from spikemark.errors import InputError
 from spikemark.training.loop import Epoch, Trained
 from spikemark.training.parameters import ParameterChange
 
@@ -94,6 +95,21 @@ class WeightStore:
                 for change in about["parameters"]
             ),
         )
+
+
+def load_kept(network: nn.Module, path: Path) -> None:
+    """Give a network the weights of the best epoch of a training that was kept.
+
+    Raises:
+        InputError: there is no such file, it is damaged or of another form, or its weights do not fit.
+    """
+    trained = WeightStore(path.parent).load(path.stem) if path.suffix == ".safetensors" else None
+    if trained is None:
+        raise InputError(f"weights {path}: not a file of trained weights that a run kept (weights/KEY.safetensors)")
+    try:
+        network.load_state_dict(trained.best_state)
+    except RuntimeError as error:
+        raise InputError(f"weights {path}: do not fit the system: {' '.join(str(error).split()[:40])}") from None
 
 
 class _Scores(dict[str, float | None]):
