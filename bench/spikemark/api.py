@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from spikemark.suites.runner import Summary
 
 __all__ = [
-    "Results", "claim", "compare", "conformance", "load_results", "measure", "network", "plan", "register",
+    "Results", "claim", "compare", "conformance", "evaluate", "load_results", "measure", "network", "plan", "register",
     "report", "robustness", "rule", "run",
 ]  # fmt: skip
 
@@ -78,11 +78,13 @@ class Results:
         records: one per job.
         summary: how the run ended that made them; None for records that were read.
         folder: where the records are.
+        left_out: of an evaluation, noises that do not apply to the model, and why.
     """
 
     records: list[Record] = field(repr=False)
     summary: Summary | None = None
     folder: Path | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -196,6 +198,93 @@ def run(
             finally:
                 pool.close()
     return Results(list(runner.own_records(jobs, folder).values()), summary, folder)
+
+
+def evaluate(
+    model: Any,
+    data: Any,
+    *,
+    steps: int | None = None,
+    layout: str = "TB",
+    encoder: str = "direct",
+    output: Any = "auto",
+    reset: Callable[[Any], object] | None = None,
+    neurons: Any = (),
+    measures: Sequence[str] = ("accuracy", "robustness", "energy", "throughput"),
+    noises: Sequence[str] | None = None,
+    severities: Sequence[int] = (1, 2, 3, 4, 5),
+    samples: int | None = None,
+    batch_size: int = 256,
+    weights: str | Path | Sequence[str | Path] | None = None,
+    device: str = "cpu",
+    name: str | None = None,
+    framework: str | None = None,
+    baselines: Sequence[str] = (),
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    data_dir: str | Path | None = None,
+    on_record: Callable[[Record], None] = lambda record: None,
+) -> Results:
+    """Measure a model that was trained elsewhere; it is afterwards as it was before.
+
+    Its states are reset before every batch, as far as they are those of snnTorch, SpikingJelly, Norse or sinabs.
+
+    Args:
+        model: a module; a function of the inputs; ``"FILE.py:build"`` or ``"package.module:build"`` with
+            ``build(input_shape, classes, steps) -> nn.Module``; ``"FILE.nir"``; or a list of these, each one training
+            seed of the same contender.
+        data: name of a data set; ``(inputs, labels)``; a torch `Dataset` or `DataLoader` of ``(x, y)``. Samples of
+            one's own are floats in 0..1 or bytes, all of them to test on.
+        steps: T of the encoder; what samples have where they have a time axis.
+        layout: of the model's input: "TB" ``[T, B, ...]``, "BT" ``[B, T, ...]``, or "B" ``[B, ...]`` for a model that
+            keeps its own loop over time.
+        encoder: a registered name; "frames" for samples of one's own with a time axis, ``[N, steps, ...]``.
+        output: "auto" for scores ``[B, K]``, ``[T, B, K]`` or ``[B, T, K]`` (mean over T), or a tuple that begins with
+            them; or a function of what the model gives to scores ``[B, K]``.
+        reset: a function of the model that forgets earlier calls, called before every batch.
+        neurons: classes of spiking neurons that are not known, or numbers of state variables by class.
+        measures: registered names.
+        noises: registered names; when None every one that applies, of attacks FGSM and PGD.
+        severities: among 1 to 5.
+        samples: the first so many of the test split; all when None.
+        batch_size: samples at a time; it changes nothing but speed and memory.
+        weights: a ``.safetensors`` file, or one of a state dict that `torch.save` wrote; for several models a list.
+        device: where the model is, "cpu" or "cuda".
+        name: of the model in tables; its class when None.
+        framework: in tables; that of its neurons when None. Of a ``.nir`` file, who computes it.
+        baselines: systems whose committed records stand beside, where data set, encoding and test split agree.
+        settings: further settings of measures, by name, as in a suite file.
+        data_dir: folder of the data sets.
+        on_record: told of every record.
+
+    Raises:
+        InputError: the request is wrong, or the model or the data are not what they may be.
+    """
+    from spikemark.suites.evaluation import Request, committed_baselines, evaluate_models
+
+    request = Request(
+        steps, layout, encoder, output, reset, neurons, measures, noises, severities, samples, batch_size, device, name,  # type: ignore[arg-type]
+        framework, settings or {},
+    )  # fmt: skip
+    models = list(model) if isinstance(model, list | tuple) else [model]
+    files = [] if weights is None else [weights] if isinstance(weights, str | Path) else list(weights)
+    folder = Path(data_dir) if data_dir is not None else None
+    found = evaluate_models(models, data, request, weights=files, data_dir=folder, on_record=on_record)
+    beside = committed_baselines(baselines, _committed(), found.records) if baselines else []
+    return Results([*found.records, *beside], left_out=found.left_out)
+
+
+def _committed() -> list[Record]:
+    """The records that are committed beside the sources.
+
+    Raises:
+        InputError: there are none, since only the package is installed.
+    """
+    from spikemark.suites.records import load_records
+
+    folder = Path(spikemark.__file__).parents[2] / "results"
+    if not folder.is_dir():
+        raise InputError(f"baselines: there are no committed records in {folder}; they come with a checkout")
+    return load_records(folder)
 
 
 def report(results: str | Path | Results, out: str | Path) -> list[Path]:

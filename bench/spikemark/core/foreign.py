@@ -52,6 +52,50 @@ class Site:
         form = self.known.form
         return form(self.module) if callable(form) else form
 
+    def form_of(self, spikes: Tensor, samples: int) -> Form:
+        """The same, told by the shape of what was given for so many samples where the class does not say.
+
+        Raises:
+            InputError: the shape does not tell.
+        """
+        if self.form is not None:
+            return self.form
+        shape = spikes.shape
+        if shape[0] == samples and (spikes.dim() < 3 or shape[1] != samples):
+            return "B"
+        if spikes.dim() > 2 and shape[1] == samples and shape[0] != samples:
+            return "TB"
+        raise InputError(f"neurons {self.name!r}: spikes of shape {list(shape)} do not tell the {samples} samples")
+
+    def per_neuron(self, spikes: Tensor, samples: int) -> Tensor:
+        """What they gave as ``[N, *shape]``, one row for each step and sample."""
+        return spikes if self.form_of(spikes, samples) == "B" else spikes.flatten(0, 1)
+
+    def changed(self, output: Any, samples: int, change: Callable[[Tensor, Form], Tensor]) -> Any:
+        """The output with other spikes: what `change` makes of ``[T, B, *shape]``, T being 1 for a step alone."""
+        spikes = output[0] if isinstance(output, tuple | list) else output
+        form = self.form_of(spikes, samples)
+        steps = {"B": lambda: spikes[None], "TB": lambda: spikes, "BT": lambda: spikes.transpose(0, 1)}[form]()
+        new = change(steps, form)
+        back = {"B": lambda: new[0], "TB": lambda: new, "BT": lambda: new.transpose(0, 1)}[form]()
+        return type(output)((back, *output[1:])) if isinstance(output, tuple | list) else back
+
+
+def spiking_sites(model: nn.Module) -> list[Site]:
+    """The neurons of a model that give spikes of 0 and 1, in the order of its modules.
+
+    Raises:
+        InputError: there are none, so that a noise on them would silently do nothing.
+    """
+    sites = [site for site in neuron_sites(model) if site.known.spiking and site.known.binary and site.known.counted]
+    if not sites:
+        raise InputError(f"this noise disturbs spiking layers; the {_title(model)} has none that is known")
+    return sites
+
+
+def _title(model: nn.Module) -> str:
+    return str(getattr(model, "name", type(model).__name__))
+
 
 def neuron_sites(model: nn.Module, declared: Declared = ()) -> list[Site]:
     """All neurons of a model, in the order of its modules; those inside other neurons are not among them.
@@ -82,9 +126,9 @@ def neuron_sites(model: nn.Module, declared: Declared = ()) -> list[Site]:
 
 
 class Declares:
-    """A model that brings classes of neurons along which nobody else knows."""
+    """A module that says which classes of neurons it has that nobody else knows."""
 
-    declared_neurons: dict[type[nn.Module], NeuronClass]
+    declared_neurons: Mapping[type[nn.Module], NeuronClass]
 
 
 def declared_classes(declared: Declared) -> dict[type[nn.Module], NeuronClass]:
@@ -141,6 +185,13 @@ def reset_states(model: nn.Module, reset: Callable[[Any], object] | None = None)
             adapter.forget(module)
     if reset is not None:
         reset(model)
+
+
+def first_tensor(value: Any) -> Tensor | None:
+    """A tensor, or the first of a tuple or list that begins with one."""
+    if isinstance(value, tuple | list) and value:
+        value = value[0]
+    return value if isinstance(value, Tensor) else None
 
 
 @contextmanager

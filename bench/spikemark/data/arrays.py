@@ -131,10 +131,19 @@ def _pools(load: Load, card: Card, data_dir: Path | None) -> dict[SplitName, Poo
         raise DataError(
             f"{where}: gave {names}; expected train, test and perhaps validation, each as (samples, labels)"
         )
-    return {split: _pool(f"{where}, {split}", found[split]) for split in found}  # type: ignore[misc]
+    return {split: pool(f"{where}, {split}", found[split]) for split in found}  # type: ignore[misc]
 
 
-def _pool(where: str, pair: Any) -> Pool:
+def pool(where: str, pair: Any) -> Pool:
+    """Samples and labels of a user's, checked.
+
+    Args:
+        where: what messages call them.
+        pair: ``(samples, labels)``, as arrays or tensors.
+
+    Raises:
+        DataError: they are not what they may be.
+    """
     import numpy as np
 
     from spikemark.data.pools import Pool

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from spikemark.core.adapter import SpikingNeurons
+from spikemark.core.foreign import Site, first_tensor, neuron_sites
 from spikemark.core.streams import generator
 from spikemark.data.encoders import encode
 from spikemark.training.loop import accuracy
@@ -37,24 +37,26 @@ def silent_shares(subject: Subject) -> dict[str, float]:
     """By spiking layer, the share of neurons that never fire on the first test samples (at most 256)."""
     model, protocol, data = subject.model, subject.protocol, subject.dataset
     fired: dict[str, Tensor] = {}
-    with _watching(model, fired):
-        random = generator("encoding", data.name, "test")
-        for inputs in data.test.inputs[:_SAMPLES].split(protocol.batch_size):
-            subject.watch.check()
+    random = generator("encoding", data.name, "test")
+    for inputs in data.test.inputs[:_SAMPLES].split(protocol.batch_size):
+        subject.watch.check()
+        with _watching(model, fired, len(inputs)):
             model(encode(protocol.encoder, inputs, protocol.steps, random).to(subject.device))
     return {name: 1 - seen.double().mean().item() for name, seen in fired.items()}
 
 
 @contextmanager
-def _watching(model: nn.Module, fired: dict[str, Tensor]) -> Iterator[None]:
-    def hook(name: str, spikes: Tensor) -> None:
-        now = (spikes != 0).flatten(0, 1).any(0)
-        fired[name] = fired[name] | now if name in fired else now
+def _watching(model: nn.Module, fired: dict[str, Tensor], samples: int) -> Iterator[None]:
+    def hook(site: Site, output: Any) -> None:
+        spikes = first_tensor(output)
+        if spikes is not None:
+            now = (site.per_neuron(spikes, samples) != 0).any(0)
+            fired[site.name] = fired[site.name] | now if site.name in fired else now
 
     handles = [
-        layer.register_forward_hook(lambda _, __, spikes, name=name: hook(name, spikes))
-        for name, layer in model.named_modules()
-        if isinstance(layer, SpikingNeurons)
+        site.module.register_forward_hook(lambda _, __, output, site=site: hook(site, output))
+        for site in neuron_sites(model)
+        if site.known.spiking and site.known.counted
     ]
     try:
         yield

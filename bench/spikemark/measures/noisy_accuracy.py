@@ -60,6 +60,7 @@ def robustness(
     draws: int = 1,
     per_sample: bool = False,
     budgets: Mapping[Threat, Levels] | None = None,
+    multiplied: Callable[[], Sequence[str]] | None = None,
 ) -> tuple[list[Measurement], dict[str, str]]:
     """Accuracy on the same samples, clean and under each noise and severity.
 
@@ -82,6 +83,7 @@ def robustness(
         draws: of each noise and severity; attacks search once.
         per_sample: whether measurements hold the correctness of every sample.
         budgets: levels of attacks, by threat, in place of the catalogue's.
+        multiplied: see `Case.multiplied`.
 
     Returns:
         The measurements, and a hash for each noise and severity of the noisy samples and of the generator's state after
@@ -97,7 +99,8 @@ def robustness(
     chosen = [within(NOISES[name], budgets or {}) for name in noises]
     together = adversaries(chosen)
     model.eval()
-    case = Case(model, inputs, labels, encode_step, adapter, recordings and recordings.first(len(labels)))
+    recorded = recordings and recordings.first(len(labels))
+    case = Case(model, inputs, labels, encode_step, adapter, recorded, multiplied=multiplied)
     clean, unharmed = fingerprint(inputs), _right(case, dataset_name, batch_size)[None]
     found: dict[tuple[str, int], Right] = {(noise.name, 0): unharmed for noise in chosen}
     searches: dict[tuple[str, int], SearchLog] = {}

@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from spikemark.data.card import Card
     from spikemark.measures.subject import Subject
 
-# Samples at a time; draws are per sample, so the number changes nothing but speed.
-_BATCH = 256
-
-
 Level = Annotated[float, Field(gt=0)]
 
 
@@ -83,13 +79,14 @@ class Robustness(Measure):
             lambda inputs, random: encode(protocol.encoder, inputs, protocol.steps, random),
             self.noises,
             self.severities,
-            _BATCH,
+            subject.batch_size,
             subject.adapter,
             dataset.test.recordings,
             seed=subject.seed,
             draws=self.draws,
             per_sample=self.per_sample,
             budgets=self.budgets,
+            multiplied=subject.multiplied,
         )
         subject.fingerprints.update(hashes)
         return rows

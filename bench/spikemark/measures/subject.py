@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from spikemark.core.adapter import Adapter
 from spikemark.core.frameworks import get_adapter
 from spikemark.core.neurons import NEURONS, Neuron, NeuronSpec
+from spikemark.core.streams import generator
 from spikemark.data.card import DATASETS, Binning, Card, Sizes
+from spikemark.data.encoders import encode
 from spikemark.data.loading import Dataset, load_dataset
 from spikemark.errors import InputError
 from spikemark.training.loop import DivergedError, Trained, Watch, evaluate, train
@@ -23,7 +25,7 @@ from spikemark.training.tuning import Trial, Tuning, tune
 from spikemark.training.weights import WeightStore
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from spikemark.networks.stages import SpikingNetwork
 
@@ -46,7 +48,11 @@ class Subject:
         tuning_key: under which the scores of the search for the rule's options are kept.
         weights: where they are kept; None for nowhere.
         fingerprints: hashes of what contenders share; measures add theirs.
+        batch_size: samples at a time where their number changes nothing but speed.
     """
+
+    given: ClassVar[bool] = False
+    """Whether the network was brought, and not trained here."""
 
     framework: str
     neuron_name: str
@@ -61,6 +67,7 @@ class Subject:
     tuning_key: str | None = None
     weights: WeightStore | None = None
     fingerprints: dict[str, str] = field(default_factory=dict)
+    batch_size: int = 256
     _failure: Exception | None = field(default=None, init=False)
 
     @cached_property
@@ -201,11 +208,76 @@ class Subject:
         return evaluate(self.model, self.dataset.test, self.protocol, self.watch, self.dataset.name, "test")
 
     @property
+    def multiplied(self) -> Callable[[], Sequence[str]] | None:
+        """Tells the names of the tensors that are weights; None for those of linear and convolutional layers."""
+        return None
+
+    @property
     def degenerate(self) -> str | None:
         """Why the trained network says nothing about its neuron; None where it does."""
         from spikemark.measures.health import degenerate
 
         return degenerate(self)
+
+
+@dataclass
+class GivenSubject(Subject):
+    """A network that was trained elsewhere, and samples at hand.
+
+    Attributes:
+        network: ``[T, B, *shape]`` to scores ``[T, B, classes]``, from its first state at every call.
+        samples: the data set; of its splits the test split alone is used.
+        about: its card.
+    """
+
+    network: nn.Module | None = None
+    samples: Dataset | None = None
+    about: Card | None = None
+
+    given = True
+
+    @property
+    def card(self) -> Card:
+        """See `Subject.card`."""
+        assert self.about is not None
+        return self.about
+
+    @cached_property
+    def adapter(self) -> Adapter:
+        """The reference: no framework can build its neurons anew."""
+        return get_adapter("reference")
+
+    @cached_property
+    def protocol(self) -> Protocol:
+        """Batch size and encoding."""
+        encoding = self.settings["encoding"]
+        return Protocol(1, self.batch_size, encoding["name"], encoding["steps"])
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """See `Subject.dataset`."""
+        assert self.samples is not None
+        return self.samples
+
+    @cached_property
+    def model(self) -> SpikingNetwork:
+        """The network, in evaluation mode."""
+        assert self.network is not None
+        return cast("SpikingNetwork", self.network.eval())
+
+    @property
+    def multiplied(self) -> Callable[[], Sequence[str]]:
+        """See `Subject.multiplied`: every weight that a trace saw multiplied."""
+        return lambda: self._multiplied
+
+    @cached_property
+    def _multiplied(self) -> tuple[str, ...]:
+        from spikemark.measures.counting.operations import weights_of
+
+        data, protocol = self.dataset, self.protocol
+        random = generator("encoding", data.name, "weights")
+        few = encode(protocol.encoder, data.test.inputs[:2], protocol.steps, random)
+        return weights_of(self.model, few.to(self.device))
 
 
 @lru_cache(maxsize=2)

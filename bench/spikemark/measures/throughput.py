@@ -6,12 +6,18 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
+from spikemark.core.lazy import LazyModule
 from spikemark.core.measurement import Measurement, Metric
 from spikemark.measures.measure import Measure, SubjectKind
 from spikemark.measures.speed.points import TrainingStep
 
 if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
     from spikemark.measures.subject import Subject
+else:
+    torch = LazyModule("torch")
 
 
 class Throughput(Measure):
@@ -48,6 +54,8 @@ class Throughput(Measure):
 
     def run(self, subject: Subject) -> list[Measurement]:
         """See `Measure.run`."""
+        if subject.given:
+            return self._of_given(subject)
         from spikemark.core.frameworks import get_adapter
         from spikemark.measures.speed.networks import throughput
         from spikemark.measures.speed.timing import Budget
@@ -65,4 +73,27 @@ class Throughput(Measure):
             budget=Budget(seconds=self.seconds),
             device=subject.device,
             threads=self.threads,
+        )
+
+    def _of_given(self, subject: Subject) -> list[Measurement]:
+        """Of a network that was brought, on its own samples."""
+        from spikemark.core.streams import generator
+        from spikemark.data.encoders import encode
+        from spikemark.measures.speed.given import given_throughput
+        from spikemark.measures.speed.timing import Budget
+
+        inputs, protocol = subject.dataset.test.inputs, subject.protocol
+
+        def encoded(samples: int) -> Tensor:
+            chosen = inputs[torch.arange(samples) % len(inputs)]
+            random = generator("encoding", subject.dataset.name, "throughput")
+            return encode(protocol.encoder, chosen, protocol.steps, random).to(subject.device)
+
+        return given_throughput(
+            subject.model,
+            encoded,
+            self.batch_size,
+            budget=Budget(seconds=self.seconds),
+            threads=self.threads,
+            device=subject.device,
         )

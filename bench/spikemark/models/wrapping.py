@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from spikemark.core.foreign import Declared, Declares, declared_classes, first_tensor, reset_states
 from spikemark.core.streams import stream_seed
 from spikemark.errors import InputError
 from spikemark.networks.dropout import Masked
@@ -17,28 +18,45 @@ from spikemark.networks.stages import Foreign
 if TYPE_CHECKING:
     from spikemark.models.model import Layout
 
+Output = Callable[[Any], Tensor]
+"""From what a model gives to scores ``[B, classes]``."""
 
-class BuiltModel(Masked, Foreign):
-    """A module of a user's own.
+
+class BuiltModel(Masked, Foreign, Declares):
+    """A module of a user's own; every call begins from its first state.
 
     Whatever it draws in training comes from the stream that `Masked` has, not from torch's global generator.
 
     Args:
         name: of the model, for messages.
         module: takes inputs in `layout`; gives scores ``[B, classes]``, ``[T, B, classes]`` or ``[B, T, classes]``, or
-            a tuple that begins with them.
+            a tuple that begins with them, unless `output` says what it gives.
         layout: see `spikemark.models.model.Model`.
-        classes: number of classes.
+        classes: number of classes; None for whatever the module gives.
+        output: from what the module gives to scores ``[B, classes]``.
+        reset: a function of the module that forgets earlier calls; modules of known frameworks need none.
+        neurons: classes of neurons that are not known, see `spikemark.count_operations`.
 
     Raises:
-        InputError: `module` is none.
+        InputError: `module` is none, or `neurons` is wrong.
     """
 
-    def __init__(self, name: str, module: nn.Module, layout: Layout, classes: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        module: nn.Module,
+        layout: Layout,
+        classes: int | None,
+        *,
+        output: Output | None = None,
+        reset: Callable[[Any], object] | None = None,
+        neurons: Declared = (),
+    ) -> None:
         super().__init__()
         if not isinstance(module, nn.Module):
             raise InputError(f"model {name!r}: build gave a {type(module).__name__}; expected a torch module")
-        self.name, self.layout, self.classes = name, layout, classes
+        self.name, self.layout, self.classes, self.output, self.reset = name, layout, classes, output, reset
+        self.declared_neurons = declared_classes(neurons)
         self.held_input = layout == "B"
         self.module = module
         self._batch_first: bool | None = None
@@ -49,12 +67,14 @@ class BuiltModel(Masked, Foreign):
         Raises:
             InputError: the model gives something else, or keeps its own loop over time and the inputs change in it.
         """
+        reset_states(self.module, self.reset)
         with self._named_draws(inputs.device) if self.training else nullcontext():
-            scores = self.module(self._arranged(inputs))
-        if isinstance(scores, tuple) and scores:
-            scores = scores[0]
-        if not isinstance(scores, Tensor):
-            raise InputError(f"model {self.name!r}: gave a {type(scores).__name__}; expected {self._expected('B')}")
+            given = self.module(self._arranged(inputs))
+        if self.output is not None:
+            return self._as_told(self.output(given), inputs.shape[1])
+        scores = first_tensor(given)
+        if scores is None:
+            raise InputError(f"model {self.name!r}: gave a {type(given).__name__}; expected {self._expected('B')}")
         return self._time_first(scores, inputs.shape[1])
 
     def _arranged(self, inputs: Tensor) -> Tensor:
@@ -71,13 +91,24 @@ class BuiltModel(Masked, Foreign):
                     )
                 return inputs[0]
 
+    def _as_told(self, scores: Any, batch: int) -> Tensor:
+        if not isinstance(scores, Tensor) or scores.dim() != 2 or not self._fits(scores, batch):
+            found = f"shape {list(scores.shape)}" if isinstance(scores, Tensor) else f"type {type(scores).__name__}"
+            wanted = f"[{batch}, {self.classes or 'classes'}]"
+            raise InputError(f"model {self.name!r}: output= gave scores of {found}; expected {wanted}")
+        return scores[None]
+
+    def _fits(self, scores: Tensor, batch: int) -> bool:
+        return batch in scores.shape[:-1] and self.classes in (None, scores.shape[-1])
+
     def _time_first(self, scores: Tensor, batch: int) -> Tensor:
-        if scores.dim() == 2 and scores.shape == (batch, self.classes):
-            return scores[None]
-        if scores.dim() != 3 or batch not in scores.shape[:2] or scores.shape[2] != self.classes:
+        fits = scores.dim() in (2, 3) and self._fits(scores, batch)
+        if not fits:
             raise InputError(
                 f"model {self.name!r}: gave scores of shape {list(scores.shape)}; expected {self._expected(batch)}"
             )
+        if scores.dim() == 2:
+            return scores[None]
         first, second = scores.shape[0] == batch, scores.shape[1] == batch
         if first != second:
             self._batch_first = first
@@ -86,7 +117,7 @@ class BuiltModel(Masked, Foreign):
         return scores.transpose(0, 1) if self._batch_first else scores
 
     def _expected(self, batch: int | str) -> str:
-        classes = self.classes
+        classes = self.classes or "classes"
         return f"scores [{batch}, {classes}], [T, {batch}, {classes}] or [{batch}, T, {classes}], or a tuple of them"
 
     @contextmanager

@@ -64,6 +64,7 @@ class Case:
         recordings: the event lists behind the samples; for noises on events.
         draws: of a disturbed case, the generators that draw while it is evaluated; they go on from batch to batch.
         search: of a case with samples that were searched for.
+        multiplied: names of the tensors that are weights, told when asked; None for those of the layers.
     """
 
     model: nn.Module
@@ -74,6 +75,7 @@ class Case:
     recordings: Recordings | None = None
     draws: tuple[torch.Generator, ...] = ()
     search: SearchLog | None = None
+    multiplied: Callable[[], Sequence[str]] | None = None
 
 
 Perturb = Callable[[Case, float, "torch.Generator"], AbstractContextManager[Case]]
@@ -114,6 +116,7 @@ class Noise:
         sample_major: of a function on spikes, see `noise`.
         threat: of an attack, see `noise`.
         family: under which reports sum it up.
+        each_step: of a function on spikes, see `noise`.
     """
 
     name: str
@@ -129,6 +132,7 @@ class Noise:
     sample_major: bool = False
     threat: Threat | None = None
     family: str = ""
+    each_step: bool = False
 
     @property
     def shared(self) -> bool:
@@ -211,6 +215,7 @@ def noise(
     on: Target | None = None,
     polarities: int = 1,
     sample_major: bool = False,
+    each_step: bool = False,
     threat: Threat | None = None,
     family: str = "",
 ) -> Callable[[Function], Function]:
@@ -239,6 +244,8 @@ def noise(
         sample_major: that a function on spikes draws all of one sample before it draws the next one's, as
             ``torch.rand((B, T, *shape), generator=generator)`` does. Others are called for one sample at a time, so
             that noise never depends on the batch size.
+        each_step: that a function on spikes does to every step what it would do to it alone, so that it also fits
+            neurons which are called step by step; those get ``[1, B, *shape]``.
         threat: of an attack, what its levels bound. Attacks of one threat and level are one adversary: the worst of
             them per sample is a number of its own.
         family: under which reports sum it up with others; its domain's when empty, see `FAMILIES`.
@@ -253,7 +260,7 @@ def noise(
             row = Noise(
                 name, domain, tuple(levels), unit, function, on or _TARGETS.get(domain, "case"),  # type: ignore[arg-type]
                 _KINDS.get(domain, ()) if kinds is None else tuple(kinds), summary, source, polarities, sample_major,
-                threat, family or FAMILIES.get(domain, domain),
+                threat, family or FAMILIES.get(domain, domain), each_step,
             )  # fmt: skip
         except (InputError, TypeError) as error:
             raise InputError(f"noise {name!r}: {error}") from None

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from spikemark.core.adapter import Adapter, SpikingLayer
+    from spikemark.core.foreign import Site
+    from spikemark.core.neuron_class import Form
+    from spikemark.noise.targets import Change
 else:
     torch = LazyModule("torch")
 
@@ -102,17 +105,28 @@ def _store(weights: Tensor, bits: int) -> tuple[Tensor, Tensor]:
 @contextmanager
 def stuck_neurons(case: Case, level: float, generator: torch.Generator, *, output: float) -> Iterator[Case]:
     """A fraction `level` of all neurons gives `output` (0 dead, 1 always firing) at every step."""
-    from spikemark.noise.targets import spiking_neurons
+    from spikemark.noise.targets import change_spikes, seed_from
+
+    def of_site(site: Site) -> Change:
+        shape = getattr(site.module, "shape", None)
+        # Neurons of other frameworks tell their shape only when they are called.
+        random = generator if shape is not None else torch.Generator().manual_seed(seed_from(generator))
+        masks = [] if shape is None else [_draw(shape, level, random)]
+
+        def stick(spikes: Tensor, form: Form, step: int) -> Tensor:
+            if not masks:
+                masks.append(_draw(tuple(spikes.shape[2:]), level, random))
+            return spikes.masked_fill(masks[0].to(spikes.device), output)
+
+        return stick
 
     model = copy.deepcopy(case.model)
-    for layer in spiking_neurons(model):
-        stuck = torch.rand(layer.shape, generator=generator) < level
-        layer.register_forward_hook(partial(_stick, stuck, output))
+    change_spikes(model, of_site)
     yield replace(case, model=model)
 
 
-def _stick(stuck: Tensor, output: float, layer: nn.Module, arguments: object, spikes: Tensor) -> Tensor:
-    return spikes.masked_fill(stuck.to(spikes.device), output)
+def _draw(shape: tuple[int, ...], level: float, generator: torch.Generator) -> Tensor:
+    return torch.rand(shape, generator=generator) < level
 
 
 noise(
@@ -180,19 +194,18 @@ def with_neurons(case: Case, change: Callable[[SpikingLayer, Adapter], SpikingLa
         spikemark.core.adapter.Unsupported: some neurons are more than a spec says, so they cannot be built anew.
     """
     from spikemark.core.adapter import SpikingLayer, Unsupported
-    from spikemark.noise.targets import spiking_neurons
+    from spikemark.core.foreign import spiking_sites
 
     if case.adapter is None:
         raise InputError("this noise builds neurons anew: it needs to know their framework")
     adapter, model = case.adapter, copy.deepcopy(case.model)
-    found = spiking_neurons(model)
-    named = [(name, module) for name, module in model.named_modules() if module in found]
-    for name, layer in named:
+    for site in spiking_sites(model):
+        layer = site.module
         if not isinstance(layer, SpikingLayer):
             raise Unsupported(f"this noise builds neurons anew from their spec; a {type(layer).__name__} has none")
         if type(adapter.neuron(layer.spec, layer.shape, generator=torch.Generator())) is not type(layer):
             raise Unsupported(f"this noise builds neurons anew; {adapter.name} has no {type(layer).__name__}")
-        model.set_submodule(name, change(layer, adapter))
+        model.set_submodule(site.name, change(layer, adapter))
     return model
 
 

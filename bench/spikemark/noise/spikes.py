@@ -31,6 +31,7 @@ _GILBERT = "Gilbert, Bell System Technical Journal 39, 1960"
     family="lost spikes",
     source=_PARK,
     sample_major=True,
+    each_step=True,
 )
 def deletion(spikes: Tensor, level: float, generator: torch.Generator) -> Tensor:
     """Lose each spike with probability `level`."""
@@ -46,6 +47,7 @@ def deletion(spikes: Tensor, level: float, generator: torch.Generator) -> Tensor
     family="spurious spikes",
     source="the counterpart of spike-deletion",
     sample_major=True,
+    each_step=True,
 )
 def insertion(spikes: Tensor, level: float, generator: torch.Generator) -> Tensor:
     """Let each silent neuron spike with probability `level` at each step."""

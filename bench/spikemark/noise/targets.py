@@ -6,6 +6,7 @@ Everything that comes back from a function is checked, so that a wrong one is na
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
@@ -14,8 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
-from spikemark.core.adapter import SpikingNeurons
+from spikemark.core.adapter import Unsupported
+from spikemark.core.foreign import Site, spiking_sites
+from spikemark.core.neuron_class import Form
 from spikemark.data.binning import Events
 from spikemark.errors import InputError
 from spikemark.noise.case import Case, Noise, Target
@@ -70,20 +74,33 @@ def draws_of_numpy(generator: torch.Generator) -> Iterator[np.random.Generator]:
 def on_spikes(noise: Noise, case: Case, level: float, generator: torch.Generator) -> Iterator[Case]:
     """The outputs of every spiking layer become other spikes, through hooks that leave with the noise.
 
-    Each layer draws from a generator of its own, sample after sample, so that the batch size plays no part.
+    Each layer draws from a generator of its own, sample after sample, so that the batch size plays no part; so
+    does each step of neurons that are called step by step.
     """
-    layers = spiking_neurons(case.model)
-    draws = [torch.Generator().manual_seed(seed_from(generator)) for _ in layers]
+    draws: list[torch.Generator] = []
 
-    def hook(random: torch.Generator) -> Callable[..., Tensor]:
-        def disturb(layer: nn.Module, arguments: object, spikes: Tensor) -> Tensor:
+    def of_site(site: Site) -> Change:
+        if site.form == "B" and not noise.each_step:
+            raise Unsupported(
+                f"noise {noise.name!r}: needs all steps at once; neurons {site.name!r} are called by step"
+            )
+        random = torch.Generator().manual_seed(seed_from(generator))
+        draws.append(random)
+        by_step: list[torch.Generator] = []
+
+        def disturb(spikes: Tensor, form: Form, step: int) -> Tensor:
+            source = random
+            if form == "B":
+                while len(by_step) <= step:
+                    by_step.append(torch.Generator().manual_seed(seed_from(random)))
+                source = by_step[step]
             parts = [spikes] if noise.sample_major else spikes.split(1, dim=1)
-            noisy = [_alike(noise, noise.function(part, level, random), part) for part in parts]
+            noisy = [_alike(noise, noise.function(part, level, source), part) for part in parts]
             return noisy[0] if len(noisy) == 1 else torch.cat(noisy, dim=1)
 
         return disturb
 
-    handles = [layer.register_forward_hook(hook(random)) for layer, random in zip(layers, draws, strict=True)]
+    handles = change_spikes(case.model, of_site)
     try:
         yield replace(case, draws=(*case.draws, *draws))
     finally:
@@ -91,13 +108,53 @@ def on_spikes(noise: Noise, case: Case, level: float, generator: torch.Generator
             handle.remove()
 
 
+Change = Callable[[Tensor, Form, int], Tensor]
+"""From spikes ``[T, B, *shape]`` of a call (T is 1 for a step), its form and its number within a run to others."""
+
+
+def change_spikes(model: nn.Module, of_site: Callable[[Site], Change]) -> list[RemovableHandle]:
+    """Change what the spiking layers of a network give from now on.
+
+    Args:
+        model: ``[T, B, *shape]`` to anything.
+        of_site: what happens to the spikes of a layer.
+
+    Returns:
+        The hooks, to be removed.
+
+    Raises:
+        InputError: no layer spikes.
+    """
+    changes = {site.module: (site, of_site(site)) for site in spiking_sites(model)}
+    calls: Counter[nn.Module] = Counter()
+    samples = 0
+
+    def begin(network: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        nonlocal samples
+        samples = arguments[0].shape[1]
+        calls.clear()
+
+    def hook(module: nn.Module, arguments: object, output: Any) -> Any:
+        site, change = changes[module]
+        calls[module] += 1
+        return site.changed(output, samples, lambda spikes, form: change(spikes, form, calls[module] - 1))
+
+    handles = [module.register_forward_hook(hook) for module in changes]
+    return [*handles, model.register_forward_pre_hook(begin)]
+
+
 def on_weights(noise: Noise, case: Case, level: float, generator: torch.Generator) -> AbstractContextManager[Case]:
     """Each weight tensor of a copy of the network becomes another one; functions see it on the CPU."""
     model = copy.deepcopy(case.model)
+    if case.multiplied is None:
+        weights = synapses(model)
+    else:
+        stored = model.state_dict(keep_vars=True)
+        weights = [stored[name] for name in case.multiplied()]
     with torch.no_grad():
-        for weight in synapses(model):
-            stored = weight.detach().cpu()
-            weight.copy_(_alike(noise, noise.function(stored, level, generator), stored))
+        for weight in weights:
+            before = weight.detach().cpu()
+            weight.copy_(_alike(noise, noise.function(before, level, generator), before))
     return nullcontext(replace(case, model=model))
 
 
@@ -120,18 +177,6 @@ TARGETS: Mapping[Target, Callable[[Noise, Case, float, torch.Generator], Abstrac
     "weights": on_weights,
     "case": on_case,
 }
-
-
-def spiking_neurons(model: nn.Module) -> list[SpikingNeurons]:
-    """The layers of spiking neurons of a network, in the order of its modules.
-
-    Raises:
-        InputError: there are none, so that a noise on them would silently do nothing.
-    """
-    layers = [module for module in model.modules() if isinstance(module, SpikingNeurons)]
-    if not layers:
-        raise InputError(f"this noise disturbs spiking layers; the {type(model).__name__} has none")
-    return layers
 
 
 def synapses(model: nn.Module) -> list[Tensor]:

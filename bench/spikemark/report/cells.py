@@ -27,7 +27,7 @@ BASELINE = "lif"
 _FEW = 3
 _AXES = (
     "measure", "subject", "framework", "neuron", "track", "network", "system", "dataset", "axis", "seed", "variant",
-    "settings", "framework_version", "system_definition", "plugins",
+    "settings", "framework_version", "system_definition", "plugins", "weights",
 )  # fmt: skip
 
 
@@ -203,6 +203,8 @@ def facets_of(record: Record) -> dict[str, Mapping[str, Any]]:
         f"points {cell.get('axis', '')} {cell['framework']} {cell['neuron']}": places,
         f"framework {cell['framework']}": {cell["framework"]: cell.get("framework_version", "")},
     }
+    if "weights" in cell:  # it was brought: there is no training whose settings must agree with others'
+        del facets["settings"]
     if "system_definition" in cell:
         facets[f"system {cell.get('system')}"] = flat(cell["system_definition"], f"{cell.get('system')}.")
     return facets | {f"plug-in {name}": {name: digest} for name, digest in cell.get("plugins", {}).items()}

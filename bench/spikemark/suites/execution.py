@@ -72,11 +72,18 @@ def run_jobs(jobs: Sequence[Job], place: Place, listener: Listener) -> list[Reco
                 f"plug-in {name}: the process that should run the job {found}; install the planner's there"
             )
     subject = _subject(jobs[0], place)
-    return [_measured(job, subject, place, listener) for job in jobs]
+    return [measured(job, subject, empty_record(job, place.device), listener) for job in jobs]
 
 
-def _measured(job: Job, subject: Subject, place: Place, listener: Listener) -> Record:
-    record = empty_record(job, place.device)
+def measured(job: Job, subject: Subject, record: Record, listener: Listener) -> Record:
+    """Take a job's measure of its subject; whatever goes wrong is in the record.
+
+    Args:
+        job: what is measured.
+        subject: on what.
+        record: that says everything but the numbers; filled in.
+        listener: told of every epoch.
+    """
     subject.watch = Watch(job.timeout, lambda event: listener({"job": str(job)} | event))
     subject.fingerprints = {}
     start = time.monotonic()
@@ -111,7 +118,8 @@ def _fill(record: Record, job: Job, subject: Subject) -> None:
             record["status"], record["error"] = "degenerate", reason
     record["measurements"] = measure.run(subject)
     if measure.name == "accuracy":
-        record["trained"] = _training(subject)
+        if not subject.given:
+            record["trained"] = _training(subject)
         right = subject.test_outputs.argmax(1) == subject.dataset.test.labels
         record["correct"] = pack_correct(right.numpy())
 
@@ -171,16 +179,21 @@ def _told(error: BaseException) -> str:
 
 
 def empty_record(job: Job, device: str) -> Record:
-    """A record that says everything but the numbers."""
+    """A record that says everything but the numbers, of a job that registered entries determine."""
     dataset = job.axes.get("dataset")
+    return blank_record(job, device, None if dataset is None else 1 / DATASETS[dataset].classes, _route(job))
+
+
+def blank_record(job: Job, device: str, chance: float | None, route: dict[str, str]) -> Record:
+    """A record that says everything but the numbers."""
     return {
         "schema": SCHEMA,
         "key": job.key,
         "training": job.training,
         "suite": job.suite,
         "cell": dict(job.content),  # type: ignore[typeddict-item]
-        "chance": None if dataset is None else 1 / DATASETS[dataset].classes,
-        "route": _route(job),
+        "chance": chance,
+        "route": route,
         "environment": environment() | {"device": device, "threads": job.threads},
         "status": "ok",
         "error": None,

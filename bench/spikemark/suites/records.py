@@ -88,7 +88,10 @@ class TrainingRecord(TypedDict):
 
 @with_config(ConfigDict(extra="allow", allow_inf_nan=False))
 class Cell(TypedDict):
-    """Everything that determines a job's result; `Record.key` is its hash."""
+    """Everything that determines a job's result; `Record.key` is its hash.
+
+    Of a network that was brought, ``weights`` is the hash of its parameters and buffers.
+    """
 
     measure: str
     subject: str
@@ -106,6 +109,7 @@ class Cell(TypedDict):
     system_definition: NotRequired[dict[str, Any]]
     noises: NotRequired[dict[str, dict[str, Any]]]
     plugins: NotRequired[dict[str, str]]
+    weights: NotRequired[str]
 
 
 @with_config(ConfigDict(extra="forbid", allow_inf_nan=False))

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from spikemark.core.counts import CountsItself, LayerCount, OperationCount, SpikingCount
-from spikemark.core.foreign import Declared, reset_states, unchanged
+from spikemark.core.foreign import Declared, first_tensor, reset_states, unchanged
 from spikemark.errors import InputError
 from spikemark.measures.counting.pairs import Tally
-from spikemark.measures.counting.tracing import Activity, Trace, UncountableError, first_tensor
+from spikemark.measures.counting.tracing import Activity, Trace, UncountableError
 
 Layout = Literal["TB", "BT", "B"]
 
@@ -75,6 +75,32 @@ def count_operations(
             if name not in spiking
         ),
     )
+
+
+def weights_of(model: nn.Module, inputs: Tensor) -> tuple[str, ...]:
+    """The names of all parameters and buffers that a run of the model multiplies with its inputs.
+
+    Args:
+        model: as in `count_operations`.
+        inputs: on the model's device.
+
+    Raises:
+        UncountableError: see `count_operations`.
+        InputError: a layer multiplies a weight that is computed from others, so that it cannot be told.
+    """
+    with unchanged(model), torch.no_grad():
+        model.eval()
+        reset_states(model)
+        trace = Trace(model)
+        with trace.watching():
+            model(inputs.contiguous())
+    if trace.computed:
+        raise InputError(
+            f"layer {next(iter(trace.computed))!r} multiplies a weight that is computed at every call; bake it in "
+            "first, such as by torch.nn.utils.parametrize.remove_parametrizations"
+        )
+    names = [name for name, _ in model.state_dict(keep_vars=True).items()]
+    return tuple(sorted(trace.weights, key=names.index))
 
 
 def samples_seen(inputs: Tensor, output: Any, neurons: dict[int, str], layout: Layout | None = None) -> int:

@@ -22,7 +22,7 @@ from torch.overrides import TorchFunctionMode, _get_current_function_mode
 from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode
 from torch.utils.flop_counter import flop_registry
 
-from spikemark.core.foreign import Declared, Site, neuron_sites
+from spikemark.core.foreign import Declared, Site, first_tensor, neuron_sites
 from spikemark.measures.counting.census import census
 from spikemark.measures.counting.pairs import COUNTED_LAYERS, PAIRS, Tally, convolution_pairs, product_pairs
 from spikemark.measures.counting.rules import rule_of, ruled
@@ -333,13 +333,6 @@ def _spelled_out(
 @cache
 def _is_suspect(func: Any) -> bool:
     return func.overloadpacket in _PRODUCTS or func.namespace not in _KNOWN_NAMESPACES
-
-
-def first_tensor(value: Any) -> Tensor | None:
-    """A tensor, or the first of a tuple or list that begins with one."""
-    if isinstance(value, tuple | list) and value:
-        value = value[0]
-    return value if isinstance(value, Tensor) else None
 
 
 def _are_spikes(values: Tensor, *, silent: bool = False) -> bool:

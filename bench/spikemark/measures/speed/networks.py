@@ -33,7 +33,7 @@ from spikemark.training.system import System
 __all__ = ["Budget", "NetworkWork", "throughput"]
 
 # Larger than the last-level cache of most machines, so that its copy shows main memory.
-_COPY_BYTES = 1 << 26
+COPY_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def throughput(
             found += _times("latency", latency, name)
             found += _footprint(works[name])
             rows += [row | {"track": name} for row in found]
-        bandwidth = copy_bandwidth(_COPY_BYTES, device=device)
+        bandwidth = copy_bandwidth(COPY_BYTES, device=device)
     rows.append({"metric": "copy_bandwidth", "value": rounded(bandwidth), "unit": "bytes/s"})
     rows.append({"metric": "threads", "value": float(pinned), "unit": "threads"})
     return rows
