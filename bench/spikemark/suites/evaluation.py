@@ -36,8 +36,8 @@ from spikemark.models.wrapping import BuiltModel, Output
 from spikemark.noise.case import NOISES
 from spikemark.registry import known
 from spikemark.suites.execution import blank_record, measured
-from spikemark.suites.jobs import Job, key_of
-from spikemark.suites.records import Record
+from spikemark.suites.jobs import Job
+from spikemark.suites.records import Record, key_of
 
 ATTACKS = ("fgsm", "pgd-linf", "pgd-l2")
 """The attacks that are tried where no noises are named; the search of others takes hundreds of steps per sample."""
