@@ -85,6 +85,7 @@ QUESTIONS: Mapping[str, str] = {
     "Robustness": "Which neuron is the most robust?",
     "Speed": "Which framework is the fastest?",
     "Energy": "What does it cost in energy?",
+    "Own neurons": "What do I get when I follow a framework's documentation?",
 }
 """By topic."""
 
@@ -139,11 +140,14 @@ def _native(cells: Cells) -> Iterator[Finding]:
         f"{number(accuracies[-1], 1)} % and spend from {number(least.additions, 0)} ({least.neuron}) to "
         f"{number(most.additions, 0)} ({most.neuron}) additions per sample."
     )
-    yield Finding("Own neurons", sentence, TITLE)
+    frameworks = dict.fromkeys(result.neuron.partition(":")[0] for result in results)
+    own = [[result for result in spent if result.neuron.startswith(f"{name}:")] for name in frameworks]
+    shown = {result.neuron: result.additions for one in own for result in (one[0], one[-1])}
+    yield Finding("Own neurons", sentence, TITLE, _bars(shown, 0, " additions", most_first=False))
 
 
 def _accuracy(cells: Cells) -> Iterator[Finding]:
-    group = _largest(cells.where(measure="accuracy", track=DASH))
+    group = _largest(cells.where(measure="accuracy"))
     if group is None:
         return
     where, own = group
@@ -199,7 +203,7 @@ def _robustness(cells: Cells) -> Iterator[Finding]:
 
 def _energy(cells: Cells) -> Iterator[Finding]:
     """Every system's energy against that of the baseline neuron, in the first framework."""
-    group = _largest(cells.where(measure="energy", track=DASH))
+    group = _largest(cells.where(measure="energy"))
     if group is None:
         return
     where, every = group
@@ -235,7 +239,7 @@ def _energy(cells: Cells) -> Iterator[Finding]:
 
 def _speed(cells: Cells) -> Iterator[Finding]:
     """Training speed of the frameworks on the matched track, relative to the reference."""
-    group = _largest(cells.where(measure="throughput", track=DASH))
+    group = _largest(cells.where(measure="throughput"))
     if group is None:
         return
     where, own = group
@@ -270,8 +274,8 @@ def _bars(values: Mapping[str, float], digits: int, unit: str, *, most_first: bo
 
 
 def _largest(cells: Cells) -> tuple[str, Cells] | None:
-    """The group that compares most systems; the first of equal ones."""
-    groups = list(cells.ok.groups())
+    """The group of matched neurons that compares most systems; the first of equal ones."""
+    groups = list(cells.where(track=DASH).ok.groups())
     return max(groups, key=lambda group: len(group[1].names("system")), default=None)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from spikemark.core.files import write_files
 from spikemark.errors import InputError
 from spikemark.report import abstract_of, sections_of, suites_of
 from spikemark.report.cells import Cells
@@ -16,7 +17,7 @@ from spikemark.report.formats import ASSETS, asset, landing, page
 from spikemark.report.leaderboard import boards
 from spikemark.report.model import slug
 from spikemark.report.summary import csv, summary
-from spikemark.suites.records import Record, write_atomically
+from spikemark.suites.records import Record
 from spikemark.suites.suite import load_suite
 
 
@@ -42,9 +43,9 @@ def write_site(results: Path | list[Record], out: Path) -> list[Path]:
         texts[f"{name}.csv"] = csv(summary(suite, cells))
     every = [board for suite, cells in suites.items() for board in boards(suite, cells)]
     texts["index.html"] = landing(cards(suites), every, [_about(suite, cells) for suite, cells in suites.items()])
-    for name, text in texts.items():
-        write_atomically(out / name, text)
-    return sorted(out / name for name in texts)
+    files = {out / name: text for name, text in texts.items()}
+    write_files(files)
+    return sorted(files)
 
 
 def _about(suite: str, cells: Cells) -> dict[str, Any]:
