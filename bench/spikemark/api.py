@@ -93,6 +93,33 @@ class Results:
 
         return to_frame(self.records)
 
+    @property
+    def overview(self) -> pd.DataFrame:
+        """One row per framework and system: means over seeds, and over noises and their severities.
+
+        Columns ``accuracy low high`` (low and high of the interval, where records hold one), ``under_noise macs acs
+        neuron_updates firing_rate samples_per_second latency`` and one per energy profile (pJ per sample); those that
+        were not measured are left out.
+        """
+        import pandas as pd
+
+        table = self.table
+        whole = table[table["layer"].isna() & table["split"].isin(["test", None])]
+        clean, noisy = whole["noise"].isna(), whole["severity"] > 0
+        of_whole = ("macs", "acs", "neuron_updates", "firing_rate", "samples_per_second", "latency")
+        parts = {
+            "accuracy": whole[clean & (whole["metric"] == "accuracy")],
+            "under_noise": whole[noisy & (whole["metric"] == "accuracy")],
+            **{metric: whole[clean & (whole["metric"] == metric)] for metric in of_whole},
+            **{str(p): whole[whole["profile"] == p] for p in whole["profile"].dropna().unique()},
+        }
+        axes = ["dataset", "framework", "system"]
+        columns = {name: part.groupby(axes, sort=False)["value"].mean() for name, part in parts.items()}
+        for bound in ("low", "high"):
+            columns[bound] = parts["accuracy"].groupby(axes, sort=False)[bound].mean()
+        order = ["accuracy", "low", "high", *(name for name in parts if name != "accuracy")]
+        return pd.DataFrame(columns)[order].dropna(axis="columns", how="all")
+
     def save(self, folder: str | Path) -> Path:
         """Write the records as files, one per job."""
         from spikemark.suites.records import write_record
@@ -247,7 +274,8 @@ def evaluate(
         severities: among 1 to 5.
         samples: the first so many of the test split; all when None.
         batch_size: samples at a time; it changes nothing but speed and memory.
-        weights: a ``.safetensors`` file, or one of a state dict that `torch.save` wrote; for several models a list.
+        weights: a ``.safetensors`` file, or one of a state dict that `torch.save` wrote; a list for several models, or
+            for several trainings of one.
         device: where the model is, "cpu" or "cuda".
         name: of the model in tables; its class when None.
         framework: in tables; that of its neurons when None. Of a ``.nir`` file, who computes it.

@@ -22,6 +22,7 @@ from spikemark.regression import commands
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from spikemark.api import Results
     from spikemark.suites.jobs import Job
 
 app = typer.Typer(
@@ -217,6 +218,88 @@ def _run(
         except KeyboardInterrupt:
             typer.echo("spikemark: interrupted; finished jobs are kept, run the same command to continue", err=True)
             raise typer.Exit(INTERRUPTED) from None
+
+
+def _listed(text: str | None) -> list[str] | None:
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+
+
+@app.command()
+def evaluate(
+    model: Annotated[
+        list[str], typer.Argument(help="FILE.py:build, package.module:build or FILE.nir; several: seeds.")
+    ],
+    data: Annotated[str, typer.Option(help="Name of a data set.")],
+    weights: Annotated[list[str] | None, typer.Option(help="File of trained weights; one for each model.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Time steps.", show_default="those of the samples")] = None,
+    layout: Annotated[str, typer.Option(help="Of the input: TB, BT, or B for a loop over time inside.")] = "TB",
+    encoder: Annotated[str, typer.Option(help="From samples to inputs.")] = "direct",
+    measures: Annotated[str, typer.Option(help="Comma-separated.")] = "accuracy,robustness,energy,throughput",
+    noises: Annotated[str | None, typer.Option(help="Comma-separated.", show_default="all that apply")] = None,
+    severities: Annotated[str, typer.Option(help="Comma-separated, among 1 to 5.")] = "1,2,3,4,5",
+    samples: Annotated[int | None, typer.Option(help="The first so many of the test split.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Samples at a time.")] = 256,
+    device: Annotated[Device, typer.Option(help="Where the model is built.")] = Device.cpu,
+    name: Annotated[str | None, typer.Option(help="In tables.", show_default="the model's")] = None,
+    framework: Annotated[str | None, typer.Option(help="In tables; of a .nir file, who computes it.")] = None,
+    baselines: Annotated[str | None, typer.Option(help="Systems whose committed records stand beside.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the records.")] = Path("results/evaluate"),
+    plugin: Plugins = None,
+    data_dir: DataDir = None,
+    report: Annotated[bool, typer.Option("--report", help="Render the report too, beside the records.")] = False,
+) -> None:
+    """Measure a model that was trained elsewhere."""
+    from spikemark import api
+    from spikemark.suites.runner import check_writable
+
+    _load(plugin)
+    check_writable(out)
+    sys.path.insert(0, str(Path.cwd()))  # where "package.module:build" is looked for
+    try:
+        levels = [int(level) for level in _listed(severities) or []]
+    except ValueError:
+        raise InputError(f"--severities {severities}: expected whole numbers among 1 to 5") from None
+    results = api.evaluate(
+        model,
+        data,
+        steps=steps,
+        layout=layout,
+        encoder=encoder,
+        measures=_listed(measures) or (),
+        noises=_listed(noises),
+        severities=levels,
+        samples=samples,
+        batch_size=batch_size,
+        weights=weights,
+        device=device.value,
+        name=name,
+        framework=framework,
+        baselines=_listed(baselines) or (),
+        data_dir=data_dir,
+    )
+    results.save(out)
+    _show_evaluation(results, out)
+    if report:
+        for path in api.report(results, out / "report"):
+            typer.echo(str(path))
+    if any(record["status"] == "failed" for record in results.records):
+        raise typer.Exit(1)
+
+
+def _show_evaluation(results: Results, out: Path) -> None:
+    overview = results.overview.reset_index()
+    _rows("evaluation", list(overview), [[_shown(value) for value in row] for row in overview.itertuples(index=False)])
+    for noise, reason in results.left_out.items():
+        typer.echo(f"left out: {noise}: {reason}")
+    for record in results.records:
+        if record["status"] != "ok":
+            cell, error = record["cell"], (record["error"] or "").splitlines()[0]
+            typer.echo(f"{cell['measure']} of {cell.get('system')}, seed {cell['seed']}: {record['status']}: {error}")
+    typer.echo(f"{len(results.records)} records in {out}")
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 @app.command()

@@ -356,6 +356,9 @@ def test_weights_from_files(file, tmp_path):
         found = spikemark.evaluate(f"{file}:build", "digits", weights=tmp_path / name, **request)
         assert numbers(found) == expected
         assert found.records[0]["cell"]["system"] == "mine"
+    both = [tmp_path / "weights.pt", tmp_path / "weights.safetensors"]
+    seeds = spikemark.evaluate(f"{file}:build", "digits", weights=both, **request)
+    assert [record["cell"]["seed"] for record in seeds.records] == [0, 1]
     own = nn.Sequential(nn.Flatten(2), nn.Linear(64, 10))
     before = own[1].weight.clone()
     assert numbers(spikemark.evaluate(own, "digits", weights=tmp_path / "weights.pt", **request)) == expected

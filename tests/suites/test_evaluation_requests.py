@@ -130,7 +130,7 @@ def bad_requests(tmp_path, file):
             "do not fit: fc.bias is missing; fc.weight is",
         ),
         "numbers": (good, "digits", t | {"weights": tmp_path / "numbers.pt"}, "expected a state dict of tensors"),
-        "counts": (good, "digits", t | {"weights": ["a.pt", "b.pt"]}, "weights: 2 files for 1 models"),
+        "counts": ([good] * 3, "digits", t | {"weights": ["a.pt", "b.pt"]}, "weights: 2 files for 3 models"),
         "neurons": (good, "digits", t | {"neurons": (nn.GRU,)}, "neurons: the model has no GRU"),
         "setting": (
             good,

@@ -128,7 +128,7 @@ def evaluate_models(
         models: see `spikemark.models.opening.open_model`.
         data: see `spikemark.data.given.given_data`.
         request: what is measured, and how.
-        weights: of each model, read into it while it is measured; none for those that it has.
+        weights: of each model, or several of the only one, read into it while it is measured; none for those it has.
         data_dir: folder of the registered data sets.
         on_record: told of every record.
 
@@ -138,6 +138,8 @@ def evaluate_models(
     request.check()
     if not models:
         raise InputError("model: the list of models is empty")
+    if len(models) == 1:  # with the weights of several trainings it stands for all of them
+        models = [*models] * max(1, len(weights))
     if weights and len(weights) != len(models):
         raise InputError(f"weights: {len(weights)} files for {len(models)} models")
     timed = request.encoder == "frames"
