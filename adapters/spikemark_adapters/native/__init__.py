@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from inspect import signature
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from spikemark.core.neurons import FrameworkNeuron
@@ -18,10 +18,6 @@ from spikemark.registry import imported, register_all
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-_SNNTORCH = "https://snntorch.readthedocs.io/en/latest"
-_SPIKINGJELLY = "https://spikingjelly.readthedocs.io/zh-cn/latest"
-_NORSE = "https://norse.github.io/norse"
 
 
 @dataclass(frozen=True)
@@ -47,128 +43,109 @@ class Maker:
         return module
 
 
-def _rows(framework: str, rows: Mapping[str, FrameworkNeuron]) -> dict[str, FrameworkNeuron]:
-    return {f"{framework}:{name}": row for name, row in rows.items()}
+# Where a class has no page of its own, the link leads to its docstring.
+_SNNTORCH = "https://snntorch.readthedocs.io/en/latest"
+_STATE_LEAKY = "https://github.com/jeshraghian/snntorch/blob/master/snntorch/_neurons/stateleaky.py"
+_SPIKINGJELLY = "https://spikingjelly.readthedocs.io/zh-cn/0.0.0.0.14/activation_based_en"
+_NODES = "https://github.com/fangwei123456/spikingjelly/blob/master/spikingjelly/activation_based/neuron"
+_NORSE = "https://github.com/norse/norse/blob/main/norse/torch/module"
 
 
-def _snntorch(function: str, about: str, page: str, **options: Any) -> FrameworkNeuron:
-    make = Maker(f"snntorch:{function}", options)
-    return FrameworkNeuron("snntorch", make, source=f"{_SNNTORCH}/{page}.html", about=about)
-
-
-def _spikingjelly(function: str, about: str, page: str, **options: Any) -> FrameworkNeuron:
-    make = Maker(f"spikingjelly:{function}", options)
-    return FrameworkNeuron("spikingjelly", make, source=f"{_SPIKINGJELLY}/{page}.html", about=about)
-
-
-def _norse(function: str, about: str, page: str, **options: Any) -> FrameworkNeuron:
-    make = Maker(f"norse:{function}", options)
-    return FrameworkNeuron("norse", make, source=f"{_NORSE}/{page}.html", about=about)
+def _own(framework: str, function: str, about: str, source: str, **options: Any) -> FrameworkNeuron:
+    return FrameworkNeuron(framework, Maker(f"{framework}:{function}", options), source=source, about=about)
 
 
 def _missing(framework: str, lacks: str, source: str) -> FrameworkNeuron:
     return FrameworkNeuron(framework, Maker(""), source=source, lacks=lacks)
 
 
-_LEAKY = "Leaky(beta=0.95{}), atan, subtracts the threshold a step late"
-_API = "spikingjelly.activation_based.neuron"
-_TUTORIAL = "surrogate_function=ATan(), detach_reset=True"
+def _snntorch() -> dict[str, FrameworkNeuron]:
+    own = partial(_own, "snntorch")
+    leaky = partial(own, "leaky")
+    page, said = f"{_SNNTORCH}/snn.neurons_leaky.html", "Leaky(beta=0.95{}), atan, subtracts the threshold a step late"
+    decay, threshold = {"learn_beta": True}, {"learn_threshold": True}
+    lapicque = f"{_SNNTORCH}/snn.neurons_lapicque.html"
+    fast = "Leaky(beta=0.5, spike_grad=fast_sigmoid(slope=25))"
+    both = "learn_beta=True, learn_threshold=True"
+    return {
+        "leaky": leaky(said.format(""), f"{_SNNTORCH}/tutorials/tutorial_5.html"),
+        "leaky-fast-sigmoid": leaky(fast, f"{_SNNTORCH}/tutorials/tutorial_6.html", beta=0.5, slope=25.0),
+        "leaky-learned-decay": leaky(said.format(", learn_beta=True"), page, **decay),
+        "leaky-learned-threshold": leaky(said.format(", learn_threshold=True"), page, **threshold),
+        "leaky-learned": leaky(said.format(f", {both}"), page, **decay, **threshold),
+        "synaptic": own(
+            "synaptic",
+            "Synaptic(alpha=0.9, beta=0.5)",
+            f"{_SNNTORCH}/snn.neurons_synaptic.html",
+            alpha=0.9,
+            beta=0.5,
+        ),
+        "lapicque": own("lapicque", "Lapicque(beta=0.5)", lapicque, beta=0.5),
+        "lapicque-learned-decay": _missing(
+            "snntorch",
+            "Lapicque's learn_beta does nothing: its capacitance is computed from beta once, when it is made",
+            lapicque,
+        ),
+        "alpha": own("alpha", "Alpha(alpha=0.9, beta=0.8)", f"{_SNNTORCH}/snn.neurons_alpha.html", alpha=0.9, beta=0.8),
+        "state-leaky": own("state_leaky", "StateLeaky(beta=0.9), no reset", _STATE_LEAKY),
+        "state-leaky-learned": own(
+            "state_leaky", f"StateLeaky(beta=0.9, {both}), no reset", _STATE_LEAKY, **decay, **threshold
+        ),
+    }
 
-OWN_NEURONS: Mapping[str, FrameworkNeuron] = MappingProxyType(
-    _rows(
-        "snntorch",
-        {
-            "leaky": _snntorch("leaky", _LEAKY.format(""), "tutorials/tutorial_5"),
-            "leaky-fast-sigmoid": _snntorch(
-                "leaky",
-                "Leaky(beta=0.5, spike_grad=fast_sigmoid(slope=25))",
-                "tutorials/tutorial_6",
-                beta=0.5,
-                slope=25.0,
-            ),
-            "leaky-learned-decay": _snntorch(
-                "leaky", _LEAKY.format(", learn_beta=True"), "snn.neurons_leaky", learn_beta=True
-            ),
-            "leaky-learned-threshold": _snntorch(
-                "leaky", _LEAKY.format(", learn_threshold=True"), "snn.neurons_leaky", learn_threshold=True
-            ),
-            "leaky-learned": _snntorch(
-                "leaky",
-                _LEAKY.format(", learn_beta=True, learn_threshold=True"),
-                "snn.neurons_leaky",
-                learn_beta=True,
-                learn_threshold=True,
-            ),
-            "synaptic": _snntorch(
-                "synaptic", "Synaptic(alpha=0.9, beta=0.5)", "snn.neurons_synaptic", alpha=0.9, beta=0.5
-            ),
-            "lapicque": _snntorch("lapicque", "Lapicque(beta=0.5)", "snn.neurons_lapicque", beta=0.5),
-            "lapicque-learned-decay": _missing(
-                "snntorch",
-                "Lapicque's learn_beta does nothing: its capacitance is computed from beta once, when it is made",
-                f"{_SNNTORCH}/snn.neurons_lapicque.html",
-            ),
-            "alpha": _snntorch("alpha", "Alpha(alpha=0.9, beta=0.8)", "snn.neurons_alpha", alpha=0.9, beta=0.8),
-            "state-leaky": _snntorch("state_leaky", "StateLeaky(beta=0.9), no reset", "snntorch"),
-            "state-leaky-learned": _snntorch(
-                "state_leaky",
-                "StateLeaky(beta=0.9, learn_beta=True, learn_threshold=True), no reset",
-                "snntorch",
-                learn_beta=True,
-                learn_threshold=True,
-            ),
-        },
-    )
-    | _rows(
-        "spikingjelly",
-        {
-            "if": _spikingjelly("integrate_and_fire", f"IFNode({_TUTORIAL})", "activation_based/conv_fashion_mnist"),
-            "lif": _spikingjelly("lif", f"LIFNode(tau=2.0, {_TUTORIAL})", "activation_based/lif_fc_mnist"),
-            "lif-defaults": _spikingjelly(
-                "lif", "LIFNode(): a sigmoid for surrogate, and a gradient through the reset", _API, tutorial=False
-            ),
-            "lif-learned-threshold": _missing(
-                "spikingjelly",
-                "v_threshold of LIFNode and its relatives must be a float (an assertion), so it cannot learn",
-                f"{_SPIKINGJELLY}/{_API}.html",
-            ),
-            "plif": _spikingjelly("plif", f"ParametricLIFNode(init_tau=2.0, {_TUTORIAL})", _API),
-            "klif": _spikingjelly("klif", "KLIFNode()", _API),
-            "glif": _spikingjelly("gated", "GatedLIFNode(T, inplane=channels)", _API),
-            "clif": _spikingjelly("clif", "ComplementaryLIFNode()", _API),
-            "psn": _spikingjelly("parallel", "PSN(T), no reset; sees the steps to come", _API),
-            "masked-psn": _spikingjelly(
-                "parallel",
-                "MaskedPSN(k=2, T, lambda_init=1.0), no reset",
-                _API,
-                kind="MaskedPSN",
-                k=2,
-                lambda_init=1.0,
-                step_mode="m",
-            ),
-            "sliding-psn": _spikingjelly("parallel", "SlidingPSN(k=2), no reset", _API, kind="SlidingPSN", k=2),
-        },
-    )
-    | _rows(
-        "norse",
-        {
-            "lif": _norse("lif", "LIF(): a synaptic current before the membrane, dt = 1 ms", "pages/working"),
-            "lif-learned": _norse(
-                "lif",
-                "LIF(LIFParameters(v_th=Parameter, tau_mem_inv=Parameter)); Norse registers neither, so we do",
-                "pages/working",
-                learn=("v_th", "tau_mem_inv"),
-            ),
-            "lif-box": _norse("lif_box", "LIFBoxCell() in a loop", "pages/working"),
-            "lif-box-learned": _norse(
-                "lif_box",
-                "LIFBoxCell(LIFBoxParameters(v_th=Parameter, tau_mem_inv=Parameter)); registered by us",
-                "pages/working",
-                learn=("v_th", "tau_mem_inv"),
-            ),
-            "lsnn": _norse("lsnn", "LSNN(): a threshold that follows the spikes", "pages/working"),
-        },
-    )
-)
 
-register_all("neuron", OWN_NEURONS)
+def _spikingjelly() -> dict[str, FrameworkNeuron]:
+    own = partial(_own, "spikingjelly")
+    tutorial, variants, psn = (
+        "surrogate_function=ATan(), detach_reset=True",
+        f"{_NODES}/lif_variants.py",
+        f"{_NODES}/psn.py",
+    )
+    return {
+        "if": own("integrate_and_fire", f"IFNode({tutorial})", f"{_SPIKINGJELLY}/conv_fashion_mnist.html"),
+        "lif": own("lif", f"LIFNode(tau=2.0, {tutorial})", f"{_SPIKINGJELLY}/lif_fc_mnist.html"),
+        "lif-defaults": own(
+            "lif",
+            "LIFNode(): a sigmoid for surrogate, and a gradient through the reset",
+            f"{_NODES}/lif.py",
+            tutorial=False,
+        ),
+        "lif-learned-threshold": _missing(
+            "spikingjelly",
+            "v_threshold of LIFNode and its relatives must be a float (an assertion), so it cannot learn",
+            f"{_NODES}/lif.py",
+        ),
+        "plif": own("plif", f"ParametricLIFNode(init_tau=2.0, {tutorial})", f"{_NODES}/plif.py"),
+        "klif": own("klif", "KLIFNode()", variants),
+        "glif": own("gated", "GatedLIFNode(T, inplane=channels)", variants),
+        "clif": own("clif", "ComplementaryLIFNode()", variants),
+        "psn": own("parallel", "PSN(T), no reset; sees the steps to come", psn),
+        "masked-psn": own(
+            "parallel", "MaskedPSN(k=2, T, lambda_init=1.0), no reset", psn, kind="MaskedPSN", k=2, lambda_init=1.0
+        ),
+        "sliding-psn": own("parallel", "SlidingPSN(k=2), no reset", psn, kind="SlidingPSN", k=2),
+    }
+
+
+def _norse() -> dict[str, FrameworkNeuron]:
+    own = partial(_own, "norse")
+    learned = "v_th=Parameter, tau_mem_inv=Parameter"
+    learn = {"learn": ("v_th", "tau_mem_inv")}
+    return {
+        "lif": own("lif", "LIF(): a synaptic current before the membrane, dt = 1 ms", f"{_NORSE}/lif.py"),
+        "lif-learned": own(
+            "lif",
+            f"LIF(LIFParameters({learned})); Norse registers neither, so we do",
+            f"{_NORSE}/lif.py",
+            **learn,
+        ),
+        "lif-box": own("lif_box", "LIFBoxCell() in a loop", f"{_NORSE}/lif_box.py"),
+        "lif-box-learned": own(
+            "lif_box", f"LIFBoxCell(LIFBoxParameters({learned})); registered by us", f"{_NORSE}/lif_box.py", **learn
+        ),
+        "lsnn": own("lsnn", "LSNN(): a threshold that follows the spikes", f"{_NORSE}/lsnn.py"),
+    }
+
+
+for _framework, _neurons in {"snntorch": _snntorch(), "spikingjelly": _spikingjelly(), "norse": _norse()}.items():
+    register_all("neuron", {f"{_framework}:{_name}": _neuron for _name, _neuron in _neurons.items()})
