@@ -24,9 +24,7 @@ def families_section(cells: Cells) -> Section:
     """A table for every data set, network and variant where the baseline was measured under noise."""
     section = Section("Robustness by family of noise", READING)
     for where, group in cells.where(measure="robustness").groups():
-        families: dict[str, list[str]] = {}
-        for noise in noises_of(group):
-            families.setdefault(family_of(noise, group), []).append(noise)
+        families = _families(group)
         curves = sampled_curves(group, [noise for noises in families.values() for noise in noises])
         baselines = [system for system, neuron in group.names("system", "neuron") if neuron == BASELINE]
         rows = [
@@ -41,6 +39,22 @@ def families_section(cells: Cells) -> Section:
     return section
 
 
+def told_apart(group: Cells, framework: str) -> dict[tuple[str, str], float]:
+    """Points lost beyond the baseline's, by family and system, wherever the corrected test tells them apart."""
+    own, families = group.where(framework=framework), _families(group)
+    curves = _of(framework, sampled_curves(own, [noise for noises in families.values() for noise in noises]))
+    base = next((system for system, neuron in own.names("system", "neuron") if neuron == BASELINE), None)
+    tests = _tests(_lost(curves, families), base)
+    return {place: -100 * test.difference.value for place, test in tests.items() if test.verdict != "undecided"}
+
+
+def _families(group: Cells) -> dict[str, list[str]]:
+    families: dict[str, list[str]] = {}
+    for noise in noises_of(group):
+        families.setdefault(family_of(noise, group), []).append(noise)
+    return families
+
+
 def _of(
     framework: str, curves: Mapping[tuple[str, str], dict[str, SampledCurve]]
 ) -> dict[str, dict[str, SampledCurve]]:
@@ -53,32 +67,45 @@ def _rows(
     families: Mapping[str, list[str]],
     baselines: list[str],
 ) -> list[tuple[Entry, ...]]:
-    lost = {
-        (family, system): runs
-        for family, noises in families.items()
-        for system, own in curves.items()
-        if (runs := points_lost([own[noise] for noise in noises]))
-    }
+    lost = _lost(curves, families)
     base = next((system for system in baselines if system in curves), None)
-    tests = paired_tests(
-        {
-            f"{family} {system}": (_negated(runs), _negated(lost[family, base]))
-            for (family, system), runs in lost.items()
-            if base is not None and system != base and (family, base) in lost
-        }
-    )
+    tests = _tests(lost, base)
     return [
         (
             Entry(framework),
             Entry(family),
             Entry(system),
             _points(mean_interval(runs)),
-            *_judged(tests.get(f"{family} {system}"), system == base),
+            *_judged(tests.get((family, system)), system == base),
             Entry(str(len(families[family])), float(len(families[family]))),
             Entry(str(len(runs)), float(len(runs))),
         )
         for (family, system), runs in lost.items()
     ]
+
+
+def _lost(
+    curves: Mapping[str, dict[str, SampledCurve]], families: Mapping[str, list[str]]
+) -> dict[tuple[str, str], Lost]:
+    """By family and system."""
+    return {
+        (family, system): runs
+        for family, noises in families.items()
+        for system, own in curves.items()
+        if (runs := points_lost([own[noise] for noise in noises]))
+    }
+
+
+def _tests(lost: Mapping[tuple[str, str], Lost], base: str | None) -> dict[tuple[str, str], PairedTest]:
+    """Every family and system against the baseline, corrected together; more is better, so losses are negated."""
+    places = [(family, system) for family, system in lost if system != base and (family, base) in lost]
+    tests = paired_tests(
+        {
+            f"{number}": (_negated(lost[family, system]), _negated(lost[family, str(base)]))
+            for number, (family, system) in enumerate(places)
+        }
+    )
+    return {places[int(number)]: test for number, test in tests.items()}
 
 
 def points_lost(curves: list[SampledCurve]) -> Lost:
@@ -89,7 +116,6 @@ def points_lost(curves: list[SampledCurve]) -> Lost:
 
 
 def _negated(lost: Lost) -> Runs:
-    """Tests are written for more is better."""
     return {seed: -runs for seed, runs in lost.items()}
 
 

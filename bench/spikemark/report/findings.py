@@ -13,8 +13,9 @@ from spikemark.core.statistics import Interval, mean_interval
 from spikemark.report.accuracy import ranked
 from spikemark.report.cells import BASELINE, REFERENCE, Cells
 from spikemark.report.claims import judged_claims
-from spikemark.report.comparisons import PairedTest, paired_tests, rank
+from spikemark.report.comparisons import PairedTest, paired_tests
 from spikemark.report.curves import curve_of, mean_over_severities, means, noises_of
+from spikemark.report.families import told_apart
 from spikemark.report.model import DASH, TIMES, number, slug
 from spikemark.report.native import TITLE, own_results
 from spikemark.report.throughput import typical
@@ -173,32 +174,32 @@ def _accuracy(cells: Cells) -> Iterator[Finding]:
 
 
 def _robustness(cells: Cells) -> Iterator[Finding]:
-    """Accuracy under noise, mean over noises and severities, in the first framework."""
+    """Against which families of noise a system is more or less robust than the baseline, in the first framework."""
     group = _largest(cells.where(measure="robustness"))
     if group is None:
         return
     where, every = group
     framework = _first(every)
     own = every.where(framework=framework)
-    noises = noises_of(own)
-    results = {
-        system: runs
-        for (system,) in own.names("system")
-        if (runs := means([mean_over_severities(curve_of(own.where(system=system), noise)) for noise in noises]))
-    }
-    ranking = rank(results)
-    if ranking.best is None:
+    base = next((system for system, neuron in own.names("system", "neuron") if neuron == BASELINE), None)
+    if base is None or len(own.names("system")) < 2:
         return
-    worse = [n for n, test in ranking.against_best.items() if _matters(test) and test.verdict == "worse"]
-    ties = len(ranking.against_best) - len(worse)
-    best = number(100 * mean_interval(results[ranking.best]).value, 1)
-    among = f"{ranking.best} keeps {best} % accuracy under {_count(len(noises), 'noise')}"
-    if worse:
-        said = f"{among}; {_count(ties, 'system')} not told apart from it; less: {_listed(worse)}"
+    apart = {place: lost for place, lost in told_apart(every, framework).items() if abs(lost) >= MATTERS}
+    by_system: dict[str, list[str]] = {}
+    for (family, system), lost in sorted(apart.items(), key=lambda item: -abs(item[1])):
+        by_system.setdefault(system, []).append(f"{number(abs(lost), 1)} {'more' if lost > 0 else 'fewer'} to {family}")
+    if by_system:
+        told = "; ".join(f"{system} {_listed(families)}" for system, families in by_system.items())
+        said = f"points of accuracy lost, compared with {base}: {told}"
     else:
-        said = f"under {_count(len(noises), 'noise')} no difference between {len(results)} systems is found"
-    shown = {name: 100 * mean_interval(runs).value for name, runs in results.items()}
-    yield Finding("Robustness", f"On {where} ({framework}): {said}.", "Robustness", _bars(shown, 1, " %"))
+        said = f"no system is told apart from {base} under any family of noise"
+    shown = {
+        system: 100 * mean_interval(runs).value
+        for (system,) in own.names("system")
+        if (runs := means([mean_over_severities(curve_of(own.where(system=system), n)) for n in noises_of(own)]))
+    }
+    section = "Robustness by family of noise"
+    yield Finding("Robustness", f"On {where} ({framework}): {said}.", section, _bars(shown, 1, " %"))
 
 
 def _energy(cells: Cells) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from spikemark.core.files import write_files
+from spikemark.core.files import sweep, write_files
 from spikemark.errors import InputError
 from spikemark.report import abstract_of, sections_of, suites_of
 from spikemark.report.cells import Cells
@@ -44,6 +44,7 @@ def write_site(results: Path | list[Record], out: Path) -> list[Path]:
     every = [board for suite, cells in suites.items() for board in boards(suite, cells)]
     texts["index.html"] = landing(cards(suites), every, [_about(suite, cells) for suite, cells in suites.items()])
     files = {out / name: text for name, text in texts.items()}
+    sweep(out)
     write_files(files)
     return sorted(files)
 
