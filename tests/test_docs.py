@@ -32,3 +32,33 @@ def test_tables_of_the_readme_stand_in_the_committed_report():
     rows = [line for line in (DOCS.parent / "README.md").read_text().splitlines() if "| mlp-" in line]
     assert len(rows) == 6
     assert set(rows) <= set(report)
+
+
+BLOCK = re.compile(r"^```python\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
+
+
+def test_own_models_run_in_at_most_ten_lines(monkeypatch):
+    """Five networks of four kinds of framework, each measured whole; and one of SpikingJelly's zoo."""
+    for framework in ("snntorch", "spikingjelly", "norse"):
+        pytest.importorskip(framework)
+    page = DOCS / "own_models.md"
+    _, imports, *models = BLOCK.findall(page.read_text())
+    names: dict[str, object] = {"__name__": page.stem}
+    exec(compile(imports, page.name, "exec"), names)
+    frameworks = []
+    assert len(models) == 6
+    for block in models[:5]:
+        assert len([line for line in block.splitlines() if line]) <= 10, block
+        exec(compile(block, page.name, "exec"), names)
+        records = names["results"].records
+        frameworks.append(records[0]["cell"]["framework"])
+        assert [record["cell"]["measure"] for record in records] == ["accuracy", "robustness", "energy", "throughput"]
+        assert {record["status"] for record in records} <= {"ok", "degenerate"}, records[0]["error"]
+        found = {row["metric"] for record in records for row in record["measurements"]}
+        assert found >= {"accuracy", "macs", "acs", "energy", "samples_per_second", "latency"}
+    assert frameworks == ["snntorch", "snntorch", "spikingjelly", "norse", "torch"]
+    exec(compile(models[5], page.name, "exec"), names)
+    energy = {row["metric"]: row["value"] for row in names["results"].records[1]["measurements"] if "layer" not in row}
+    assert energy["acs"] > 0
+    of_layers = 64 * 16**2 + 4 * (64 * 8**2 + 128 * 4**2 + 256 * 2**2 + 512)
+    assert energy["neuron_updates"] == 2 * of_layers

@@ -288,7 +288,11 @@ def evaluate(
 
 def _show_evaluation(results: Results, out: Path) -> None:
     overview = results.overview.reset_index()
-    _rows("evaluation", list(overview), [[_shown(value) for value in row] for row in overview.itertuples(index=False)])
+    _rows(
+        "evaluation",
+        [str(name) for name in overview],
+        [[_shown(value) for value in row] for row in overview.itertuples(index=False)],
+    )
     for noise, reason in results.left_out.items():
         typer.echo(f"left out: {noise}: {reason}")
     for record in results.records:

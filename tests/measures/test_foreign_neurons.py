@@ -331,6 +331,19 @@ def test_unknown_neurons_are_an_error_that_says_how_to_declare_them():
     assert count_operations(Own(), x, neurons={Fires: 3}).state_accesses == 6 * T * 16
 
 
+def test_spikes_that_no_module_emits_are_an_error():
+    class Hides(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.out = nn.Linear(20, 16), nn.Linear(16, 5)
+
+        def forward(self, x):
+            return self.out((self.fc(x) > 0.1).float())
+
+    with pytest.raises(UncountableError, match="'out' is given spikes that no module emits"):
+        count_operations(Hides(), sparse(T, B, 20))
+
+
 def test_what_hands_spikes_on_is_no_neuron():
     class Keeps(nn.Module):
         def forward(self, x):

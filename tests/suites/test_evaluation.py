@@ -317,17 +317,24 @@ def test_a_plain_ann_and_a_function():
     results = spikemark.evaluate(ann, "digits", layout="B", samples=N, measures=("accuracy", "energy"))
     assert results.records[0]["cell"]["framework"] == "torch"
     test = load_dataset("digits").test
-    function = spikemark.evaluate(
-        lambda x: ann(x), (test.inputs[:N], test.labels[:N]), layout="B", measures=("accuracy",)
-    )
+    weight, bias = (parameter.detach() for parameter in ann[1].parameters())
+    data = test.inputs[:N], test.labels[:N]
+    function = spikemark.evaluate(lambda x: x.flatten(1) @ weight.T + bias, data, layout="B", measures=("accuracy",))
     assert function.records[0]["measurements"][1]["value"] == results.records[0]["measurements"][1]["value"]
 
 
 def test_output_and_batch_first():
+    class Rates(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, x):
+            return {"rates": self.model(x.transpose(0, 1)).mean(0)}
+
     model = by_steps()
-    scores = lambda x: {"rates": model(x.transpose(0, 1)).mean(0)}  # noqa: E731
     request = {"samples": N, "measures": ("accuracy",), "steps": T}
-    told = spikemark.evaluate(scores, "digits", layout="BT", output=lambda y: y["rates"], **request)
+    told = spikemark.evaluate(Rates(), "digits", layout="BT", output=lambda y: y["rates"], **request)
     assert numbers(told)[1] == numbers(spikemark.evaluate(model, "digits", **request))[1]
 
 

@@ -6,7 +6,7 @@ import importlib
 import inspect
 import pickle
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -65,8 +65,27 @@ def open_model(
     if isinstance(model, type):
         raise InputError(f"model: {model.__name__} is a class; give an instance of it, or the text 'module:build'")
     if callable(model):
+        hidden = sorted(_modules_of(model))
+        if hidden:
+            raise InputError(
+                f"model: the function uses {', '.join(hidden)}, whose states, neurons and weights it hides; give the "
+                "module itself, or a module with the function as its forward"
+            )
         return getattr(model, "__name__", type(model).__name__), Function(model)
     raise InputError(f"model: a {type(model).__name__} is neither a torch module nor callable, nor 'FILE.py:build'")
+
+
+def _modules_of(function: Callable[..., Any]) -> Iterator[str]:
+    """The names of modules that a function reaches: bound to it, captured by it, or global."""
+    if isinstance(getattr(function, "__self__", None), nn.Module):
+        yield type(function.__self__).__name__  # type: ignore[attr-defined]
+    try:
+        seen = inspect.getclosurevars(function)
+    except TypeError:  # not written in Python
+        return
+    for name, value in {**seen.nonlocals, **seen.globals}.items():
+        if isinstance(value, nn.Module):
+            yield name
 
 
 def _read(reader: str, path: Path, framework: str | None) -> nn.Module:

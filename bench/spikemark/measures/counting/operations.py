@@ -16,7 +16,7 @@ from spikemark.core.counts import CountsItself, LayerCount, OperationCount, Spik
 from spikemark.core.foreign import Declared, first_tensor, reset_states, unchanged
 from spikemark.errors import InputError
 from spikemark.measures.counting.pairs import Tally
-from spikemark.measures.counting.tracing import Activity, Trace, UncountableError
+from spikemark.measures.counting.tracing import Activity, Trace, UncountableError, are_spikes
 
 Layout = Literal["TB", "BT", "B"]
 
@@ -182,6 +182,14 @@ def _check_known(trace: Trace, inputs: Tensor) -> None:
         raise UncountableError(
             f"layer {name!r} ({kind}) emits spikes and is not known, so its neurons cannot be counted; say "
             f"neurons=({kind},) if it is a layer of neurons, or neurons={{{kind}: 2}} if each has two state variables"
+        )
+    fed = next(
+        (name for name, tally in trace.layers.items() if tally.operations and tally.totals()[0] == "binary"), None
+    )
+    if fed is not None and not trace.activity and not are_spikes(inputs, silent=True):
+        raise UncountableError(
+            f"{fed[0]!r} is given spikes that no module emits, so their neurons cannot be counted; put what fires "
+            "into a module of its own, and say neurons=(ITS_CLASS,)"
         )
 
 

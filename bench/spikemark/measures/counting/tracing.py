@@ -183,11 +183,11 @@ class Trace:
     def _suspect(self, name: str, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         """Keep a module in mind that makes spikes of something else and has no known neurons inside."""
         spikes = first_tensor(output)
-        if type(module).__module__.startswith("torch.nn.") or spikes is None or not _are_spikes(spikes):
+        if type(module).__module__.startswith("torch.nn.") or spikes is None or not are_spikes(spikes):
             return
         inside = set(module.modules())
         given = first_tensor(inputs)
-        if any(part in self._sites for part in inside) or (given is not None and _are_spikes(given, silent=True)):
+        if any(part in self._sites for part in inside) or (given is not None and are_spikes(given, silent=True)):
             return
         inner = [known for known, part in self.emitting.items() if part in inside]
         if inner and any(isinstance(part, COUNTED_LAYERS) for part in inside):
@@ -335,7 +335,7 @@ def _is_suspect(func: Any) -> bool:
     return func.overloadpacket in _PRODUCTS or func.namespace not in _KNOWN_NAMESPACES
 
 
-def _are_spikes(values: Tensor, *, silent: bool = False) -> bool:
+def are_spikes(values: Tensor, *, silent: bool = False) -> bool:
     """Whether all values are 0 or 1; not all 0, unless silence counts too."""
     if values.dtype == torch.bool:
         return silent or bool(values.any())
