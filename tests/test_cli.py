@@ -1,5 +1,6 @@
 """The command line as a user meets it: what it prints and the status it exits with."""
 
+import json
 import os
 import subprocess
 import sys
@@ -222,3 +223,24 @@ def test_help_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=False)
     assert done.returncode == 0, done.stderr
     assert "conformance" in done.stdout
+
+
+def test_listings_for_machines_and_for_pages(spikemark):
+    code, out, _ = spikemark("list", "neurons", "--format", "json", "--having", "STL-SNN")
+    (row,) = json.loads(out)
+    assert (code, row["name"]) == (0, "stl")
+    code, out, _ = spikemark("list", "neurons", "--format", "markdown", "--having", "stl-snn")
+    heading, line, *rows = out.splitlines()
+    assert code == 0
+    assert heading.startswith("| name")
+    assert set(line) <= set("|:-")
+    assert [row.split("|")[1].strip() for row in rows] == ["stl"]
+
+
+def test_brackets_survive_in_tables(spikemark, monkeypatch):
+    from spikemark.suites import listing
+
+    monkeypatch.setattr(listing, "listing", lambda kind: ("[all]", ["name"], [["pip install 'spikemark[norse]'"]]))
+    _, out, _ = spikemark("list", "neurons")
+    assert "pip install 'spikemark[norse]'" in out
+    assert "[all]" in out

@@ -115,12 +115,13 @@ def _root(
 def _rows(title: str, columns: list[str], rows: list[list[Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, title_justify="left", show_lines=False)
+    table = Table(title=Text(title), title_justify="left", show_lines=False)
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(str(value) for value in row))
+        table.add_row(*(Text(str(value)) for value in row))  # no markup: brackets are shown as they are
     console = Console()
     console.print(table) if console.is_terminal else Console(width=2_000).print(table)
 
@@ -404,14 +405,39 @@ def _load(plugins: list[str] | None) -> None:
         load_plugin(plugin)
 
 
+class Form(StrEnum):
+    """How a listing is written."""
+
+    table = "table"
+    json = "json"
+    markdown = "markdown"
+
+
 @app.command("list")
-def list_(what: Annotated[Kind, typer.Argument(help="What to list.")], plugin: Plugins = None) -> None:
+def list_(
+    what: Annotated[Kind, typer.Argument(help="What to list.")],
+    having: Annotated[str, typer.Option("--having", help="Only rows with this text anywhere, in any case.")] = "",
+    form: Annotated[Form, typer.Option("--format", help="How to write them.")] = Form.table,
+    plugin: Plugins = None,
+) -> None:
     """List what is registered, with the origin of every entry."""
     from spikemark.suites.listing import listing
 
     _load(plugin)
     kind = next(kind for kind, plural in KINDS.items() if plural == what.value)
-    _rows(*listing(kind))
+    title, columns, rows = listing(kind)
+    rows = [row for row in rows if having.lower() in " ".join(map(str, row)).lower()]
+    if form is Form.table:
+        _rows(title, columns, rows)
+    elif form is Form.json:
+        import json
+
+        typer.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=1, default=str))
+    else:
+        from tabulate import tabulate
+
+        cells = [[str(value).replace("|", "\\|") for value in row] for row in rows]
+        typer.echo(tabulate(cells, headers=columns, tablefmt="pipe", disable_numparse=True))
 
 
 @data_app.command("list")
