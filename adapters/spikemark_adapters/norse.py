@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from spikemark.core.adapter import Adapter, Firing, Route, SpikingLayer
 from spikemark.core.neuron_class import NeuronClass
 from spikemark.core.neurons import NeuronSpec
-from spikemark.core.nir import ImportedGraph, batch_safe
+from spikemark.core.nir import ImportedGraph, with_batch
 from spikemark_adapters.known import norse as known
 from spikemark_adapters.native.norse import lif
 
@@ -105,4 +105,4 @@ class NorseAdapter(Adapter):
 
         with warnings.catch_warnings(), _without_logs():
             warnings.simplefilter("ignore", DeprecationWarning)  # of nirtorch.load, which Norse calls
-            return ImportedGraph(from_nir(graph, ignore_warnings=True, dt=dt), batched=batch_safe(graph))
+            return ImportedGraph(from_nir(with_batch(graph), ignore_warnings=True, dt=dt))

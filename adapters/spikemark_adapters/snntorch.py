@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from spikemark.core.adapter import Adapter, Firing, Route, SpikingLayer
 from spikemark.core.neuron_class import NeuronClass
 from spikemark.core.neurons import NeuronSpec
-from spikemark.core.nir import ImportedGraph, batch_safe
+from spikemark.core.nir import ImportedGraph, with_batch
 from spikemark.core.surrogates import spike_function
 from spikemark_adapters.known import snntorch as known
 from spikemark_adapters.native.snntorch import leaky, unlisted
@@ -134,10 +134,9 @@ class SnnTorchAdapter(Adapter):
         """See `Adapter.from_nir`; `snntorch.import_nir.import_from_nir`, which takes no dt: 1e-4 is built in."""
         from snntorch.import_nir import import_from_nir
 
-        batched = batch_safe(graph)
         with redirect_stdout(StringIO()):  # it prints what it does
-            imported = import_from_nir(graph)
+            imported = import_from_nir(with_batch(graph))
         for module in imported.modules():
             if isinstance(module, SpikingNeuron):
                 unlisted(module)
-        return ImportedGraph(imported, batched=batched, forget=known.forget)
+        return ImportedGraph(imported, forget=known.forget)

@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+import spikemark
 from spikemark.core.adapter import Unsupported
 from spikemark.core.frameworks import get_adapter
 from spikemark.core.nir import OUTPUT, OracleGraph, Reading, run_node, wiring
+from spikemark.data.card import Sizes
+from spikemark.data.loading import load_dataset
 from spikemark.errors import InputError
 from spikemark.models.nir import load_nir, read_graph
 from spikemark.models.nir_cases import cases
@@ -305,7 +308,7 @@ def test_an_imported_model_keeps_no_state_and_no_hooks():
         assert first.any()
 
 
-def test_a_flattened_batch_is_run_sample_by_sample():
+def test_the_batch_is_not_flattened_with_the_sample():
     image = nir.NIRGraph.from_list(
         nir.Conv2d((4, 4), np.ones((1, 1, 1, 1), dtype=np.float32), 1, 0, 1, 1, np.zeros(1, dtype=np.float32)),
         nir.Flatten({"input": np.array([1, 4, 4])}, start_dim=0),
@@ -316,6 +319,41 @@ def test_a_flattened_batch_is_run_sample_by_sample():
     for framework in ("snntorch", "spikingjelly", "norse"):
         assert torch.equal(load_nir(image, framework)(x).double(), expected)
     assert expected.any()
+
+
+@pytest.mark.parametrize("framework", ["reference", "snntorch", "spikingjelly", "norse"])
+def test_a_file_is_evaluated_like_any_model(framework, tmp_path):
+    image = nir.NIRGraph.from_list(
+        nir.Flatten({"input": np.array([1, 8, 8])}, start_dim=0),
+        nir.Affine(currents(30, 64, seed=5).numpy(), np.zeros(30)),
+        nir.LIF(*(np.full(30, v) for v in (2e-4, 1, 0, 1.0, 0))),
+        nir.Linear(currents(10, 30, seed=6).numpy()),
+    )
+    nir.write(tmp_path / "net.nir", image)
+    found = spikemark.evaluate(
+        str(tmp_path / "net.nir"), "digits", framework=framework, steps=5, samples=20, measures=("accuracy", "energy")
+    )
+    data = load_dataset("digits", sizes=Sizes(1, 1, 20)).test
+    x = data.inputs.double().flatten(1)
+    weights, readout = (torch.from_numpy(image.nodes[name].weight) for name in ("affine", "linear"))
+    v, total, spikes = torch.zeros(20, 30, dtype=torch.float64), 0, 0
+    for _ in range(5):
+        v = v / 2 + x @ weights.T / 2
+        o = (v > 1).double()
+        v = v * (1 - o)
+        total, spikes = total + o @ readout.T, spikes + int(o.sum())
+    values = {row.metric: row.value for row in found.table.itertuples() if row.framework == framework}
+    assert values["accuracy"] == pytest.approx(float((total.argmax(1) == data.labels).double().mean()))
+    assert values["acs"] == pytest.approx(spikes * 10 / 20)
+    assert values["neuron_updates"] == 5 * 30
+
+
+def test_a_refusal_in_an_evaluation_is_one_line(spikemark, tmp_path):
+    nir.write(tmp_path / "net.nir", CASES["LIF, one threshold per neuron"].graph)
+    options = ["--data", "yin-yang", "--framework", "snntorch", "--steps", 3, "--out", tmp_path]
+    code, _, err = spikemark("evaluate", tmp_path / "net.nir", *options)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "snntorch 1.0.0 cannot import the graph: AssertionError: v_threshold must be same" in err
 
 
 def test_frameworks_without_an_importer_say_so():
@@ -433,7 +471,7 @@ def test_the_command_names_the_cause_and_writes_the_table(spikemark, tmp_path):
     code, out, _ = spikemark("nir", "check", tmp_path / "lif.nir", "--rate", 0.9, "--csv", tmp_path / "lif.csv")
     assert code == 1
     assert "snntorch: every node gives what NIR says" in out
-    assert "node lif: r-ignored: it drops r" in out
+    assert "norse: r-ignored (node lif): it drops r" in out
     assert "LIF at v == v_threshold, where NIR's does not fire: snntorch does not fire, spikingjelly fires" in out
     rows = (tmp_path / "lif.csv").read_text().splitlines()
     assert rows[0].startswith("graph,framework,node,kind")

@@ -25,6 +25,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from spikemark.core.foreign import Declares
+from spikemark.core.neuron_class import NeuronClass
 from spikemark.errors import InputError
 
 SPIKING = ("IF", "LIF", "CubaLIF", "Threshold")
@@ -222,9 +224,13 @@ def _pooling(x: Tensor, node: Any, divisor: int | None = None) -> Tensor:
 
 
 def _flatten(x: Tensor, node: Any) -> Tensor:
-    """NIR counts the dimensions of one sample; there is one more in front of them here."""
+    return x.flatten(*_behind_batch(node))
+
+
+def _behind_batch(node: Any) -> tuple[int, int]:
+    """What a `Flatten` flattens. NIR counts the dimensions of one sample; there is the batch in front of them here."""
     start, end = (dim + 1 if dim >= 0 else dim for dim in (int(node.start_dim), int(node.end_dim)))
-    return x.flatten(start, end)
+    return start, end
 
 
 _STATELESS: Mapping[str, Callable[[Tensor, Any], Tensor]] = {
@@ -364,7 +370,7 @@ def _loops(targets: Mapping[str, list[str]], roots: list[str]) -> Iterator[tuple
                 path[target] = iter(targets[target])
 
 
-class GraphModel(nn.Module, ABC):
+class GraphModel(nn.Module, Declares, ABC):
     """A NIR graph that can be run: ``[T, B, *input_shape]`` to ``[T, B, *output_shape]``, stateless between calls."""
 
     @abstractmethod
@@ -379,6 +385,31 @@ class GraphModel(nn.Module, ABC):
         return self.trace(inputs, ())[OUTPUT]
 
 
+class OracleNode(nn.Module):
+    """A node of the oracle: from input and state to output and state."""
+
+    def __init__(self, node: Any, reading: Reading) -> None:
+        super().__init__()
+        self.kind = type(node).__name__
+        self._step = node_step(node, reading)
+
+    def forward(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """One step."""
+        return self._step(x, state)
+
+
+class OracleNeurons(OracleNode):
+    """One that spikes."""
+
+
+class OracleIntegrators(OracleNode):
+    """One that gives its membrane."""
+
+
+def _words(node: OracleNode) -> int:
+    return {"CubaLIF": 2, "CubaLI": 2, "Threshold": 0}.get(node.kind, 1)
+
+
 class OracleGraph(GraphModel):
     """The equations, in float64.
 
@@ -391,14 +422,21 @@ class OracleGraph(GraphModel):
         InputError: a node has no equation, or the graph has not exactly one input and one output.
     """
 
+    declared_neurons: Mapping[type[nn.Module], NeuronClass] = {
+        OracleNeurons: NeuronClass(_words),
+        OracleIntegrators: NeuronClass(_words, spiking=False),
+    }
+
     def __init__(self, graph: Any, dt: float, readings: Mapping[str, Reading] | None = None) -> None:
         super().__init__()
         self.wiring = wiring(graph)
         self._input, self._output = self.wiring.only("Input"), self.wiring.only("Output")
-        self._steps = {}
+        self.nodes = nn.ModuleList()
         for name, node in self.wiring.nodes.items():
+            kind = type(node).__name__
+            made = OracleNeurons if kind in SPIKING else OracleIntegrators if kind in INTEGRATING else OracleNode
             try:
-                self._steps[name] = node_step(node, (readings or {}).get(name, Reading(dt)))
+                self.nodes.append(made(node, (readings or {}).get(name, Reading(dt))))
             except InputError as error:
                 raise InputError(f"node {name!r}: {error}") from None
 
@@ -409,7 +447,7 @@ class OracleGraph(GraphModel):
         kept: dict[str, list[Tensor]] = {name: [] for name in (*nodes, self._output)}
         for x in inputs.to(torch.float64):
             now: dict[str, Tensor] = {}
-            for name, step in self._steps.items():
+            for name, step in zip(self.wiring.nodes, self.nodes, strict=True):
                 given = x if name == self._input else self._sum(name, now, last)
                 now[name], states[name] = step(given, states.get(name))
             last = now
@@ -428,24 +466,23 @@ class ImportedGraph(GraphModel):
 
     Args:
         graph: what the importer gave; its parts are named after nodes, in nirtorch's way.
-        batched: whether it takes a batch; if not, samples run one by one.
         forget: empties the states that a module keeps to itself.
+        neurons: classes of neurons that the importer makes and that the framework's adapter does not know.
     """
 
     def __init__(
-        self, graph: nn.Module, *, batched: bool = True, forget: Callable[[nn.Module], None] = lambda module: None
+        self,
+        graph: nn.Module,
+        *,
+        forget: Callable[[nn.Module], None] = lambda module: None,
+        neurons: Mapping[type[nn.Module], NeuronClass] | None = None,
     ) -> None:
         super().__init__()
-        self.graph, self.batched, self._forget_one = graph, batched, forget
+        self.graph, self._forget_one = graph, forget
+        self.declared_neurons = neurons or {}
 
     def trace(self, inputs: Tensor, nodes: Collection[str]) -> dict[str, Tensor]:
         """See `GraphModel.trace`."""
-        if self.batched:
-            return self._run(inputs, nodes)
-        runs = [self._run(sample, nodes) for sample in inputs.unbind(1)]
-        return {name: torch.stack([run[name] for run in runs], 1) for name in runs[0]}
-
-    def _run(self, inputs: Tensor, nodes: Collection[str]) -> dict[str, Tensor]:
         seen: dict[str, Tensor] = {}
         kept: dict[str, list[Tensor]] = {}
         parts = dict(self.graph.named_modules())
@@ -492,7 +529,11 @@ def _first_tensor(output: Any) -> Tensor:
     return output
 
 
-def batch_safe(graph: Any) -> bool:
-    """Whether no `Flatten` would flatten the batch for an importer that takes its dimensions as torch's."""
-    flat = [node for node in wiring(graph).nodes.values() if type(node).__name__ == "Flatten"]
-    return all(int(node.start_dim) != 0 for node in flat)
+def with_batch(graph: Any) -> Any:
+    """The graph for an importer that takes the dimensions of a `Flatten` as torch does, the batch among them."""
+    for node in graph.nodes.values():
+        if type(node).__name__ == "NIRGraph":
+            with_batch(node)
+        elif type(node).__name__ == "Flatten":
+            node.start_dim, node.end_dim = _behind_batch(node)
+    return graph

@@ -51,7 +51,7 @@ OTHER_CAUSES: Mapping[str, str] = {
     ROUNDING: "computes in single precision, and the membrane is within its rounding of v_threshold",
     SKIPPED: "does not run the node, and passes its input on",
     LOOP_REWIRED: "sends what comes into a loop through the loop's own synapses, and not to its neurons",
-    UNKNOWN: "no known deviation, nor three of them together, reproduces the spikes",
+    UNKNOWN: "does what no known deviation, nor three of them together, reproduces",
 }
 _ATTEMPTS = ((0, False), (1, False), (0, True), (1, True), (2, False), (2, True), (3, False), (3, True))
 """How many deviations, with or without rounding: one that explains every spike goes before rounding, and so on."""

@@ -195,7 +195,7 @@ def _framework(graph: Any, framework: str, dt: float, inputs: Tensor, expected: 
         framework,
         version,
         nodes=tuple(node for node in nodes if node.causes or node.kind in (*SPIKING, *INTEGRATING)),
-        outputs=output.numel(),
+        outputs=expected[OUTPUT].numel(),
         differing=differing(output, expected[OUTPUT])[0],
         unexplained=differing(output, explained)[0],
     )
@@ -273,7 +273,7 @@ def _node(name: str, node: Any, dt: float, given: _Given, expected: Tensor) -> t
         kind,
         int(expected.sum()) if spiking else None,
         int(output.sum()) if spiking else None,
-        output.numel(),
+        expected.numel(),
         unequal,
         first,
         own=0,

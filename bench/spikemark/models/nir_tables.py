@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from spikemark.models.nir_causes import CAUSES, OTHER_CAUSES
-from spikemark.models.nir_check import FrameworkCheck, GraphCheck, NodeCheck
+from spikemark.models.nir_check import FrameworkCheck, GraphCheck
 
 COLUMNS = (
     "graph", "framework", "node", "kind", "spikes in NIR", "spikes", "differing", "of", "first step",
@@ -41,26 +41,28 @@ def _refused(check: FrameworkCheck) -> str:
 
 def sentences(check: GraphCheck) -> list[str]:
     """What was found, one line per framework and one per cause."""
-    lines = [f"{node}: no neuron fires, so that little is compared" for node in check.silent]
+    lines = [f"no neuron of {', '.join(check.silent)} fires, so that little is compared"] if check.silent else []
     for framework in check.frameworks:
-        if framework.refusal is not None:
-            lines.append(f"{framework.framework}: {_refused(framework)}")
-            continue
-        first = framework.first
-        if framework.faithful:
-            lines.append(f"{framework.framework}: every node gives what NIR says")
-            continue
-        where = f"; the first to differ is node {first.node} in step {first.first}" if first else ""
-        lines.append(
-            f"{framework.framework}: {framework.differing:,} of {framework.outputs:,} outputs differ{where}; with the "
-            f"causes below in the equations {framework.unexplained:,} still do"
-        )
-        lines += [f"  node {node.node}: {cause}: it {told(cause)}" for node, cause in _causes(framework)]
+        lines += _sentences(framework)
     return lines
 
 
-def _causes(check: FrameworkCheck) -> Iterator[tuple[NodeCheck, str]]:
-    return ((node, cause) for node in check.nodes for cause in node.causes)
+def _sentences(check: FrameworkCheck) -> Iterator[str]:
+    name = check.framework
+    if check.refusal is not None:
+        yield f"{name}: {_refused(check)}"
+    elif check.faithful:
+        yield f"{name}: every node gives what NIR says"
+    else:
+        first = check.first
+        where = f"; the first to differ is node {first.node} in step {first.first}" if first else ""
+        yield (
+            f"{name}: {check.differing:,} of {check.outputs:,} outputs differ{where}; where the equations have "
+            f"the causes below, {check.unexplained:,} still do"
+        )
+        for cause in dict.fromkeys(cause for node in check.nodes for cause in node.causes):
+            nodes = [node.node for node in check.nodes if cause in node.causes]
+            yield f"{name}: {cause} (node {', '.join(nodes)}): it {told(cause)}"
 
 
 def told(cause: str) -> str:

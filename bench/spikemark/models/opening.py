@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from spikemark.core.adapter import Unsupported
 from spikemark.errors import InputError
 from spikemark.registry import imported
 
@@ -95,7 +96,10 @@ def _read(reader: str, path: Path, framework: str | None) -> nn.Module:
         raise InputError(f"model {path}: files of this form cannot be read ({error})") from None
     if not path.is_file():
         raise InputError(f"model {path}: there is no such file")
-    module: nn.Module = read(path) if framework is None else read(path, framework)
+    try:
+        module: nn.Module = read(path) if framework is None else read(path, framework)
+    except Unsupported as error:
+        raise InputError(f"model {path}: {error}") from error
     return module
 
 
