@@ -344,6 +344,7 @@ def compare(
     margin: float = 0.005,
     instructions: float = 0.01,
     metrics: Sequence[str] = (),
+    missing_fails: bool = False,
 ) -> Comparison:
     """Judge HEAD against BASE: is it slower, or worse?
 
@@ -354,6 +355,7 @@ def compare(
         margin: largest loss of accuracy that passes, as a fraction.
         instructions: largest growth of instruction counts that passes, as a fraction.
         metrics: to look at; the usual ones when empty.
+        missing_fails: whether the comparison fails where HEAD lacks what BASE has.
 
     Raises:
         InputError: the sides have nothing in common, or were measured with different settings.
@@ -366,7 +368,8 @@ def compare(
         records_side(name, side.records) if isinstance(side, Results) else read_side(Path(side))
         for name, side in (("BASE", base), ("HEAD", head))
     ]
-    return judge(sides[0], sides[1], Limits(threshold, margin, instructions), metrics=metrics)
+    limits = Limits(threshold, margin, instructions)
+    return judge(sides[0], sides[1], limits, metrics=metrics, missing_fails=missing_fails)
 
 
 def conformance(

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from made_records import counted, row
+from made_records import counted, record, row
 
 from spikemark.regression.render import MARK
 
@@ -23,6 +23,30 @@ def test_exit_status(spikemark, pair):
     assert out.strip().splitlines()[-1].startswith("REGRESSION (1):")
     assert spikemark("compare", base, head, "--threshold", "50%")[0] == 0
     assert spikemark("compare", base, head, "--threshold", "0.05")[0] == 1
+
+
+def test_exit_status_of_records(spikemark, folder):
+    def scored(value, **changes):
+        return record(measurements=[row("accuracy", value, split="test")], **changes)
+
+    base = folder("base", scored(0.9), scored(0.9, framework="norse"))
+    fewer = folder("fewer", scored(0.9))
+    assert spikemark("compare", base, fewer)[0] == 0
+    code, out, _ = spikemark("compare", base, fewer, "--missing", "fail")
+    assert (code, out.strip().splitlines()[-1].startswith("REGRESSION (1)")) == (1, True)
+    failed = folder("failed", scored(0.9, status="failed", error="boom"), record(framework="norse", status="timeout"))
+    code, out, _ = spikemark("compare", base, failed)
+    assert (code, out.strip().splitlines()[-1].startswith("REGRESSION (2)")) == (1, True)
+    others = folder("others", scored(0.9, seed=1), scored(0.9, seed=1, framework="norse"))
+    code, _, err = spikemark("compare", base, others)
+        "compare", base, folder("others", scored(0.9, seed=1), scored(0.9, seed=1, framework="norse"))
+    )
+    assert (code, "no seed in common; nothing was compared" in err) == (2, True)
+    none = folder("none", scored(0.77))
+    (path,) = none.iterdir()
+    path.write_text(path.read_text().replace("0.77", "NaN"))
+    code, _, err = spikemark("compare", base, none)
+    assert (code, f"{path}: measurements.0.value: Input should be a finite number" in err) == (2, True)
 
 
 def test_markdown_is_marked_and_escapes_bars(spikemark, pair):

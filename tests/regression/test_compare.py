@@ -272,30 +272,74 @@ def test_packed_results_are_read_like_their_folder(folder):
     assert read_side(pack(path)).series.keys() == read_side(path).series.keys()
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"framework_version": "2.0"}, "framework_version is None in earlier ones, '2.0' in the last ones"),
-        (
-            {"settings": {"training": {"epochs": 3}, "accuracy": {}}},
-            "settings.training.epochs is 2 in earlier ones, 3 in the last ones",
-        ),
-    ],
-)
-def test_a_folder_that_was_used_again_counts_its_last_records_only(change, words):
+def test_a_folder_that_was_used_again_counts_its_last_records_only():
     def run(level, **changes):
         rows = [row("accuracy", level, split="test")]
         return [record(seed=seed, measurements=rows, **changes) for seed in range(3)]
 
-    old, new = run(0.97), run(0.5, cell=change, started="2026-02-01T00:00:00+00:00")
-    for head in ([*old, *new], [*new, *old]):
-        side = records_side("head", head)
-        assert set(side.series["snntorch mlp-lif digits", "accuracy"].scores.values()) == {0.5}
-        assert side.notes == [f"snntorch mlp-lif digits: 3 older records are left out, since {words}"]
-    if "settings" not in change:
-        comparison = compare(*sides(old, [*old, *new]))
-        assert not comparison.passed
-        assert "head: snntorch mlp-lif digits: 3 older" in " ".join(comparison.warnings)
+    old = run(0.97)
+    for version in (f"{major}.{minor}" for major in (1, 2, 3) for minor in range(1, 15)):
+        new = run(0.5, cell={"framework_version": version}, started="2026-02-01T00:00:00+00:00")
+        for head in ([*old, *new], [*new, *old]):
+            comparison = compare(*sides(old, head))
+            assert not comparison.passed
+            (finding,) = comparison.findings
+            assert (finding.verdict, finding.base, finding.head) == ("worse", pytest.approx(0.97), 0.5)
+            words = f"framework_version is None in earlier ones, '{version}' in the last ones"
+            told = f"head: snntorch mlp-lif digits: 3 older records are left out, since {words}"
+            assert told in comparison.warnings
+
+
+def test_two_settings_of_one_cell_are_refused():
+    longer = {"settings": {"training": {"epochs": 3}, "accuracy": {}}}
+    some = [record(seed=seed, measurements=[row("accuracy", 0.9, split="test")]) for seed in range(3)]
+    other = [record(seed=seed, measurements=[row("accuracy", 0.5, split="test")], cell=longer) for seed in range(3)]
+    with pytest.raises(
+        InputError, match=r"digits with two settings: settings\.training\.epochs is (2 in .* 3|3 in .* 2) in"
+    ):
+        records_side("head", [*some, *other])
+
+
+@pytest.mark.parametrize(
+    ("lost", "gained", "verdict"),
+    [
+        (0, 0, "same"),
+        (1, 0, "undecided"),
+        (40, 0, "undecided"),
+        (160, 0, "worse"),
+        (0, 160, "better"),
+        (87, 87, "undecided"),
+    ],
+)
+def test_one_seed_is_judged_by_its_samples_against_the_margin(lost, gained, verdict):
+    """10,000 samples, margin 50 of them: a loss of 40 passes the margin's test, one of 160 does not."""
+    before = np.arange(10_000) < 9_700
+    after = before.copy()
+    after[:lost] = False
+    after[9_700 : 9_700 + gained] = True
+    comparison = compare(*sides([accuracy_record(0, before)], [accuracy_record(0, after)]))
+    (finding,) = comparison.findings
+    assert (finding.verdict, comparison.passed) == (verdict, verdict != "worse")
+    assert ("one seed" in finding.note) == (verdict != "same")
+
+
+def test_a_network_that_broke_down_fails_the_gate_with_one_seed():
+    before, after = np.arange(10_000) < 9_700, np.arange(10_000) < 1_000
+    assert not compare(*sides([accuracy_record(0, before)], [accuracy_record(0, after)])).passed
+    few = np.arange(20) < 19
+    small = compare(*sides([accuracy_record(0, few)], [accuracy_record(0, np.arange(20) < 18)]))
+    assert small.findings[0].verdict == "undecided", "one of twenty samples is no evidence"
+
+
+def test_one_seed_raises_no_false_alarm_where_the_loss_is_within_the_margin():
+    rng = np.random.default_rng(3)
+    alarms = 0
+    for _ in range(300):
+        before = rng.random(2_000) < 0.9
+        change = rng.random(2_000)  # loses 0.9 x 0.02 and wins 0.1 x 0.13: together the margin of half a point
+        after = np.where(before, change >= 0.02, change < 0.13)
+        alarms += not compare(*sides([accuracy_record(0, before)], [accuracy_record(0, after)])).passed
+    assert alarms <= 300 * 0.04
 
 
 def test_variants_are_benchmarks_of_their_own():
@@ -341,10 +385,38 @@ def test_a_benchmark_that_works_in_base_alone_is_a_regression():
     assert comparison.newly_failed == {"snntorch mlp-lif digits seed 0": "failed: boom"}
 
 
-def test_exact_numbers_without_a_seed_in_common_are_said():
-    comparison = compare(*sides([counted(row("macs", 1.0))], [counted(row("macs", 1.0), seed=1)]))
-    assert comparison.findings == []
+@pytest.mark.parametrize("measurement", [row("macs", 1.0), row("firing_rate", 1.0)])
+def test_sides_without_a_seed_in_common_are_refused(measurement):
+    base, head = [counted(measurement)], [counted(measurement, seed=1)]
+    with pytest.raises(InputError, match="no seed in common; nothing was compared"):
+        compare(*sides(base, head), metrics=[measurement["metric"]])
+
+
+def test_numbers_without_a_seed_in_common_are_said_beside_others():
+    scored = record(measurements=[row("accuracy", 0.9, split="test")])
+    comparison = compare(*sides([scored, counted(row("macs", 1.0))], [scored, counted(row("macs", 1.0), seed=1)]))
+    assert [finding.label for finding in comparison.findings] == ["accuracy"]
     assert "macs has no seed in common" in comparison.warnings[0]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_is_missing_may_fail(fails):
+    fine, gone = counted(row("macs", 1.0)), counted(row("macs", 1.0), framework="norse")
+    comparison = compare(*sides([fine, gone], [fine]), missing_fails=fails)
+    assert comparison.missing == ["norse mlp-lif digits (energy)"]
+    assert comparison.passed is not fails
+    fewer = [counted(row("macs", 1.0), row("acs", 1.0))]
+    assert compare(*sides(fewer, [fine]), missing_fails=fails).passed is not fails
+    assert compare(*sides([fine], [fine, gone]), missing_fails=fails).passed
+
+
+def test_memory_too_little_to_be_seen_has_no_ratio():
+    def run(memory):
+        return [record(measure="throughput", measurements=[row("peak_memory", memory, unit="bytes")])]
+
+    assert compare(*sides(run(0.0), run(0.0))).findings[0].verdict == "same"
+    finding = compare(*sides(run(0.0), run(1e6))).findings[0]
+    assert (finding.verdict, finding.note) == ("undecided", "a value of 0 or less has no ratio to others")
 
 
 def test_metrics_of_a_registered_measure_are_judged_as_it_says(monkeypatch):

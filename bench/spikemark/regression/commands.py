@@ -27,6 +27,13 @@ class Format(StrEnum):
     github = "github"
 
 
+class Missing(StrEnum):
+    """What becomes of a comparison where HEAD lacks what BASE has."""
+
+    report = "report"
+    fail = "fail"
+
+
 Threshold = Annotated[str, typer.Option(help="Most growth of time or memory that passes, such as 5%.")]
 Margin = Annotated[str, typer.Option(help="Most loss of accuracy that passes, in points, such as 0.5%.")]
 Instructions = Annotated[str, typer.Option(help="Most growth of instruction counts that passes.")]
@@ -55,6 +62,9 @@ def compare_command(
     same_code: Annotated[
         bool, typer.Option("--same-code", help="Both sides are runs of one commit: store their spread with BASE.")
     ] = False,
+    missing: Annotated[Missing, typer.Option(help="Cells and numbers that HEAD lacks: report them, or fail.")] = (
+        Missing.report
+    ),
 ) -> None:
     """Judge HEAD against BASE: exit status 1 when something became worse."""
     from spikemark.regression.compare import compare
@@ -72,7 +82,9 @@ def compare_command(
     if noise is not None and not noise.exists():
         raise InputError(f"--noise {noise} does not exist")
     floors = read_floors(path, before.machine)
-    show(compare(before, after, limits, metrics=_names(metrics), floors=floors), format_, markdown)
+    fails = missing is Missing.fail
+    judged = compare(before, after, limits, metrics=_names(metrics), floors=floors, missing_fails=fails)
+    show(judged, format_, markdown)
 
 
 def ab_command(
@@ -149,10 +161,10 @@ def show(comparison: Comparison, format_: Format, markdown: Path | None = None) 
 def _limits(threshold: str, margin: str, instructions: str) -> Limits:
     from spikemark.regression.verdicts import Limits
 
+    given = {"threshold": threshold, "margin": margin, "instructions": instructions}
+    fractions = [_fraction(option, text) for option, text in given.items()]
     try:
-        return Limits(
-            _fraction("threshold", threshold), _fraction("margin", margin), _fraction("instructions", instructions)
-        )
+        return Limits(*fractions)
     except ValueError as error:
         raise InputError(f"--{error}") from None
 

@@ -29,6 +29,7 @@ class Comparison:
         failed: cells of HEAD without a result, and why.
         failed_before: likewise of BASE.
         warnings: what a reader must know.
+        missing_fails: whether what is missing makes the comparison fail.
     """
 
     base: str
@@ -40,6 +41,7 @@ class Comparison:
     failed: dict[str, str] = field(default_factory=dict)
     failed_before: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    missing_fails: bool = False
 
     @property
     def newly_failed(self) -> dict[str, str]:
@@ -53,8 +55,8 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing became worse and nothing newly failed."""
-        return not self.regressions and not self.newly_failed
+        """Whether nothing became worse, nothing newly failed, and nothing is missing that must not be."""
+        return not (self.regressions or self.newly_failed or (self.missing_fails and self.missing))
 
 
 def compare(
@@ -65,6 +67,7 @@ def compare(
     metrics: Collection[str] = (),
     floors: Floors | None = None,
     paired: bool = False,
+    missing_fails: bool = False,
 ) -> Comparison:
     """Judge every number that both sides have.
 
@@ -75,6 +78,7 @@ def compare(
         metrics: names of metrics to look at; the usual ones when empty.
         floors: by benchmark and label, how far two runs of the same code lie apart.
         paired: whether the i-th runs of both sides were taken together.
+        missing_fails: whether the comparison fails where HEAD lacks what BASE has.
 
     Raises:
         InputError: an unknown metric, sides of different suites or settings, or nothing in common.
@@ -95,6 +99,8 @@ def compare(
         watched = f" with {', '.join(sorted(metrics))}" if metrics else ""
         raise InputError(f"{base.label} and {head.label} have no benchmark in common{watched}; nothing was compared")
     findings, warnings = _judge([(sides[0][key], sides[1][key]) for key in shared], base, head, limits, floors, paired)
+    if not findings and not failing:
+        raise InputError(f"{base.label} and {head.label} have no seed in common; nothing was compared")
     new_cells = sorted(set(head.cells) - set(base.cells))
     gone_cells = sorted(set(base.cells) - set(head.cells))
     warnings += [f"{side.label}: {note}" for side in (base, head) for note in side.notes]
@@ -111,6 +117,7 @@ def compare(
         dict(head.broken),
         dict(base.broken),
         warnings,
+        missing_fails,
     )
 
 

@@ -32,8 +32,9 @@ def verdict_line(comparison: Comparison) -> str:
     ):
         if names:
             parts.append(f"{len(names)} {word}")
-    found = len(comparison.regressions)
-    outcome = "no regression" if comparison.passed else f"REGRESSION ({found + len(comparison.newly_failed)})"
+    lacking = comparison.missing if comparison.missing_fails else []
+    found = len(comparison.regressions) + len(comparison.newly_failed) + len(lacking)
+    outcome = "no regression" if comparison.passed else f"REGRESSION ({found})"
     return f"{outcome}: {comparison.head} against {comparison.base}: {', '.join(parts)}"
 
 

@@ -54,8 +54,11 @@ def read_side(path: Path) -> Side:
 def records_side(label: str, records: Iterable[Record]) -> Side:
     """A side from records at hand.
 
-    Where a benchmark was measured with several settings, versions or definitions, those that were started last count,
-    and the side's notes name what was left out.
+    Where a benchmark was measured with several versions or definitions, the records that were started last count, and
+    the side's notes name what was left out.
+
+    Raises:
+        InputError: a benchmark was measured with several settings, and nothing says which of them are meant.
     """
     side = Side(label)
     grouped: dict[str, dict[str, list[Record]]] = {}
@@ -65,6 +68,11 @@ def records_side(label: str, records: Iterable[Record]) -> Side:
     # Accuracy first: what went wrong with a training is told there.
     for name, editions in sorted(grouped.items(), key=lambda item: ("(" in item[0], item[0])):
         *older, newest = sorted(editions.values(), key=lambda some: max(record["started"] for record in some))
+        for some in older:
+            settings = [edition[0]["cell"]["settings"] for edition in (some, newest)]
+            if settings[0] != settings[1]:
+                what = difference(*settings, "earlier records", "later ones", "settings")
+                raise InputError(f"{label} holds {name} with two settings: {what}; keep them in folders of their own")
         if older:
             kinds = [{**some[0]["cell"], "suite": some[0]["suite"]} for some in (older[-1], newest)]
             what = difference(kinds[0], kinds[1], "earlier ones", "the last ones")

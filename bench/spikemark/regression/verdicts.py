@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from spikemark.core.statistics import ALPHA, POWER, Difference, holm, minimum_detectable_effect, paired_difference
@@ -145,6 +146,8 @@ def judge_exact(base: Series, head: Series, limits: Limits) -> Finding:
 def weigh_score(base: Series, head: Series, limits: Limits) -> Evidence:
     """Accuracy: worse when a loss is certain and a loss beyond the margin is not excluded (non-inferiority).
 
+    Of one seed, only the samples can say something: it is worse when the loss is certain to exceed the margin.
+
     Raises:
         ValueError: the sides have no seed in common.
     """
@@ -156,6 +159,7 @@ def weigh_score(base: Series, head: Series, limits: Limits) -> Evidence:
     before, after = (float(np.mean([np.mean(side.scores[s]) for s in shared])) for side in (base, head))
     equal = all(np.array_equal(scores[0][s], scores[1][s]) for s in shared)
     low, high, half = difference.low, difference.high, difference.p / 2
+    alone = len(shared) == 1 and not equal
     if equal or (len(shared) > 1 and not difference.error > 0 and difference.value != 0):
         # No spread at all: nothing for a test to work with, and nothing for it to doubt.
         low = high = difference.value
@@ -163,11 +167,28 @@ def weigh_score(base: Series, head: Series, limits: Limits) -> Evidence:
     inside = low > -limits.margin and high < limits.margin
     p_worse = half if difference.value < 0 and not low > -limits.margin else 1.0
     p_better = half if difference.value > 0 else 1.0
+    if alone and np.size(scores[0][shared[0]]) > 1:
+        low, high, p_worse, p_better = _of_one_network(scores[0][shared[0]] - scores[1][shared[0]], limits.margin)
+        inside = False
     finding = Finding(
         base.benchmark, base.label, base.unit, "score", "undecided", False, before, after, difference.value, low, high,
-        detectable=_seen(difference), note="one seed" if len(shared) == 1 and not equal else "",
+        detectable=_seen(difference), note="one seed: it tells of this network alone" if alone else "",
     )  # fmt: skip
     return Evidence(finding, p_worse, p_better, inside, "worse", "better")
+
+
+def _of_one_network(changes: NDArray[np.float64], margin: float) -> tuple[float, float, float, float]:
+    """Ends of the 95 % interval over samples, and one-sided p-values of a loss and a gain within the margin.
+
+    Half an imaginary sample at each bound keeps samples that all agree from being certainty.
+    """
+    values, weights = np.append(changes, [-1.0, 1.0]), np.append(np.ones(changes.size), [0.5, 0.5])
+    change = float(changes.mean())
+    spread = float(np.average((values - np.average(values, weights=weights)) ** 2, weights=weights))
+    error = math.sqrt(spread / changes.size)
+    reach = float(stats.norm.ppf(1 - ALPHA / 2)) * error
+    tails = [float(stats.norm.cdf((side * change + margin) / error)) for side in (1, -1)]
+    return change - reach, change + reach, tails[0], tails[1]
 
 
 def weigh_cost(
