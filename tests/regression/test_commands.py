@@ -39,8 +39,6 @@ def test_exit_status_of_records(spikemark, folder):
     assert (code, out.strip().splitlines()[-1].startswith("REGRESSION (2)")) == (1, True)
     others = folder("others", scored(0.9, seed=1), scored(0.9, seed=1, framework="norse"))
     code, _, err = spikemark("compare", base, others)
-        "compare", base, folder("others", scored(0.9, seed=1), scored(0.9, seed=1, framework="norse"))
-    )
     assert (code, "no seed in common; nothing was compared" in err) == (2, True)
     none = folder("none", scored(0.77))
     (path,) = none.iterdir()

@@ -236,7 +236,10 @@ def test_nothing_in_common_is_an_error():
         ("{}", "holds no records"),
         (json.dumps(record() | {"schema": 99}), "schema 99; this version reads"),
         (json.dumps(record() | {"seconds": "long"}), "seconds: Input should be a valid number"),
-        (json.dumps({"benchmarks": [{"fullname": "test_a", "stats": {"mean": 1.0}}]}), "test_a has no raw data"),
+        (
+            json.dumps({"benchmarks": [{"fullname": "test_a", "stats": {"mean": 1.0}}]}),
+            r"benchmarks.0.stats.data: is missing; save raw data with",
+        ),
     ],
 )
 def test_files_of_another_form_are_refused_and_left_alone(tmp_path, content, message):

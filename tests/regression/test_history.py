@@ -1,5 +1,8 @@
 """The history: appended to, never damaged, never mixed; and where it says that something changed."""
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -22,7 +25,7 @@ def past(values, metric="time"):
 
 
 def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.glob("*.jsonl")}
 
 
 def test_one_line_a_commit(tmp_path):
@@ -44,7 +47,7 @@ def test_machines_are_never_mixed(tmp_path):
 @pytest.mark.parametrize("tail", ['{"benchmark": "sn', '{"benchmark": "x"}', None])
 def test_a_torn_last_line_stops_it_and_nothing_is_written(tmp_path, tail):
     add(tmp_path, side(1.0), "aaa")
-    path = sorted(tmp_path.iterdir())[-1]
+    path = sorted(tmp_path.glob("*.jsonl"))[-1]
     text = path.read_text()
     path.write_text(text + tail if tail else text.rstrip("\n"))
     before = contents(tmp_path)
@@ -58,10 +61,47 @@ def test_a_foreign_line_and_a_repeated_commit_are_refused(tmp_path):
     add(tmp_path, side(1.0), "aaa")
     with pytest.raises(InputError, match="has aaa already"):
         add(tmp_path, side(1.0), "aaa")
-    path = sorted(tmp_path.iterdir())[0]
+    path = sorted(tmp_path.glob("*.jsonl"))[0]
     path.write_text("{}\n" + path.read_text())
     with pytest.raises(InputError, match="line 1: no line of a history"):
         load(tmp_path)
+
+
+def test_a_commit_that_is_half_there_is_completed(tmp_path):
+    add(tmp_path, side(1.0), "aaa")
+    add(tmp_path, side(2.0), "bbb")
+    path = sorted(tmp_path.glob("*.jsonl"))[0]
+    path.write_text(path.read_text().splitlines(keepends=True)[0])
+    assert add(tmp_path, side(2.0), "bbb") == 1
+    assert [past.commits for past in load(tmp_path)] == [("aaa", "bbb")] * 2
+
+
+def test_adding_fails_as_a_whole(tmp_path, monkeypatch):
+    add(tmp_path, side(1.0), "aaa")
+    before = contents(tmp_path)
+    write, writes = Path.write_bytes, []
+
+    def full(path, text):
+        writes.append(path)
+        if len(writes) == 2:
+            raise OSError(28, "No space left on device")
+        return write(path, text)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        add(tmp_path, side(2.0), "bbb")
+    monkeypatch.undo()
+    assert contents(tmp_path) == before
+    assert add(tmp_path, side(2.0), "bbb") == 2
+
+
+def test_processes_that_add_at_once_lose_nothing(tmp_path):
+    """Threads have locks of their own, as processes do."""
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: add(tmp_path, side(float(i + 1)), f"c{i}"), range(8)))
+    orders = {past.commits for past in load(tmp_path)}
+    assert len(orders) == 1
+    assert sorted(orders.pop()) == [f"c{i}" for i in range(8)]
 
 
 def test_nothing_to_add_or_show(tmp_path):

@@ -263,6 +263,25 @@ def test_a_dead_network_is_degenerate_in_all_its_records(monkeypatch):
     assert records[0]["measurements"], "the numbers are kept, for people to look at"
 
 
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (float("nan"), "measurements.0.value: Input should be a finite number, found nan"),
+        (float("-inf"), "measurements.0.value: Input should be a finite number, found -inf"),
+        ("many", "measurements.0.value: Input should be a valid number, found 'many'"),
+        (None, "measurements.0.value: Input should be a valid number, found None"),
+    ],
+)
+def test_a_measure_that_gives_no_number_fails_alone(monkeypatch, tmp_path, value, words):
+    rows = [{"metric": "macs", "value": value, "unit": "1/sample"}]
+    monkeypatch.setattr("spikemark.measures.energy.energy_rows", lambda *args: rows)
+    jobs = trained_jobs()
+    pool = InProcessPool(Place(), lambda event: None)
+    assert runner.run(jobs, tmp_path, pool, "cpu").statuses == {"ok": len(jobs) - 1, "failed": 1}
+    (failed,) = [record for record in load_records(tmp_path) if record["status"] == "failed"]
+    assert (failed["cell"]["measure"], failed["measurements"], failed["error"]) == ("energy", [], words)
+
+
 def test_training_that_diverges_says_so_in_all_its_records(monkeypatch):
     def diverges(*args, **kwargs):
         raise loop.DivergedError("the loss is nan in epoch 1")

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import json
 import math
+from functools import cache
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict  # pydantic needs this one on Python 3.11
 
 from spikemark.core.files import write_files
-from spikemark.errors import InputError
+from spikemark.errors import InputError, explain
 from spikemark.regression.series import Series, Side
 from spikemark.regression.verdicts import Floor
+from spikemark.suites.reading import content
 
 FEWEST_RUNS = 3
 
@@ -25,25 +30,40 @@ def floors_path(baseline: Path) -> Path:
     return baseline / "noise.jsonl" if baseline.is_dir() else baseline.with_suffix(".noise.jsonl")
 
 
+@with_config(ConfigDict(extra="forbid", allow_inf_nan=False))
+class _Entry(TypedDict):
+    """A line of the file."""
+
+    benchmark: str
+    label: str
+    deviation: Annotated[float, Field(ge=0)]
+    runs: Annotated[int, Field(ge=FEWEST_RUNS)]
+    machine: str
+
+
+@cache
+def _reader() -> TypeAdapter[_Entry]:
+    return TypeAdapter(_Entry)
+
+
 def read_floors(path: Path, machine: str) -> dict[tuple[str, str], Floor]:
     """The floors in `path` that were measured on `machine`; none when there is no file.
 
     Raises:
-        InputError: a line is not a floor.
+        InputError: a line is not a floor, or the file cannot be read.
     """
-    if not path.exists():
-        return {}
-    floors: dict[tuple[str, str], Floor] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    entries = [entry for entry in _entries(path) if entry["machine"] == machine]
+    return {(entry["benchmark"], entry["label"]): Floor(entry["deviation"], entry["runs"]) for entry in entries}
+
+
+def _entries(path: Path) -> list[_Entry]:
+    entries = []
+    for number, line in enumerate(content(path).splitlines() if path.exists() else (), start=1):
         try:
-            entry = json.loads(line)
-            key, floor = (entry["benchmark"], entry["label"]), Floor(float(entry["deviation"]), int(entry["runs"]))
-            where = entry["machine"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path}, line {number}: not a noise floor ({error})") from None
-        if where == machine:
-            floors[key] = floor
-    return floors
+            entries.append(_reader().validate_json(line, strict=True))
+        except ValidationError as error:
+            raise InputError(f"{path}, line {number}: not a noise floor ({explain(error)})") from None
+    return entries
 
 
 def measure_floors(sides: list[Side]) -> dict[tuple[str, str], Floor]:
@@ -71,16 +91,16 @@ def measure_floors(sides: list[Side]) -> dict[tuple[str, str], Floor]:
 
 def write_floors(path: Path, floors: dict[tuple[str, str], Floor], machine: str) -> None:
     """Add floors to `path`; a series that is there already on this machine is replaced, all others stay."""
-    lines = {}
-    if path.exists():
-        read_floors(path, machine)  # refuses what is damaged, before anything is written
-        for line in path.read_text(encoding="utf-8").splitlines():
-            entry = json.loads(line)
-            lines[entry["machine"], entry["benchmark"], entry["label"]] = line
+    entries = {(entry["machine"], entry["benchmark"], entry["label"]): entry for entry in _entries(path)}
     for (benchmark, label), floor in floors.items():
-        entry = {"benchmark": benchmark, "label": label, "deviation": floor.deviation, "runs": floor.runs}
-        lines[machine, benchmark, label] = json.dumps(entry | {"machine": machine})
-    write_files({path: "".join(f"{line}\n" for line in lines.values())})
+        entries[machine, benchmark, label] = {
+            "benchmark": benchmark,
+            "label": label,
+            "deviation": floor.deviation,
+            "runs": floor.runs,
+            "machine": machine,
+        }
+    write_files({path: "".join(f"{json.dumps(entry)}\n" for entry in entries.values())})
 
 
 def _medians(series: Series) -> list[float]:

@@ -1,7 +1,7 @@
 """The past of every series of one branch: an append-only file each, JSON lines, one commit per line.
 
 Series of different machines never share a file: a hash of the machine is part of the file's name, and the machine
-itself of every line. A torn last line, left by a crash or a full disk, is an error for `add`, which must not write
+itself of every line. A torn last line, as other programs may leave it, is an error for `add`, which must not write
 behind it, and the file stays as it is.
 """
 
@@ -9,18 +9,42 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict  # pydantic needs this one on Python 3.11
 
-from spikemark.errors import InputError
+from spikemark.core.files import locked, sweep, write_files
+from spikemark.errors import InputError, explain
 from spikemark.regression.series import Series, Side, metrics
+from spikemark.suites.reading import content
 
-_FIELDS = ("benchmark", "label", "metric", "unit", "machine", "commit", "when", "value")
+log = logging.getLogger(__name__)
+
+
+@with_config(ConfigDict(extra="forbid", allow_inf_nan=False))
+class _Entry(TypedDict):
+    """A line of the file."""
+
+    benchmark: str
+    label: str
+    metric: str
+    unit: str
+    machine: str
+    commit: Annotated[str, Field(min_length=1)]
+    when: str
+    value: float
+
+
+@cache
+def _reader() -> TypeAdapter[_Entry]:
+    return TypeAdapter(_Entry)
 
 
 @dataclass(frozen=True)
@@ -47,38 +71,42 @@ class Past:
 
 
 def add(folder: Path, side: Side, commit: str, when: datetime | None = None) -> int:
-    """Append one line for every watched series of a commit; how many.
+    """Append one line for every watched series that does not have the commit yet; how many.
 
-    All files are looked at before the first is written, so an error leaves the history as it was.
+    All files are written or none; one process at a time adds to a folder.
 
     Raises:
-        InputError: nothing to add, a file with a torn or foreign line, or a commit that is there already.
+        InputError: nothing to add, a file with a torn or foreign line, or every series has the commit already.
+        OSError: the folder cannot be written.
     """
     stamp = (when or datetime.now(UTC)).isoformat(timespec="seconds")
-    lines: dict[Path, str] = {}
-    for series in side.series.values():
-        if not series.watched:
-            continue
-        path = folder / _file_name(series, side.machine)
-        if path.exists() and any(entry["commit"] == commit for entry in _entries(path)):
-            raise InputError(f"{path} has {commit} already; a history is only ever appended to")
-        entry = {
-            "benchmark": series.benchmark,
-            "label": series.label,
-            "metric": series.metric.name,
-            "unit": series.unit,
-            "machine": side.machine,
-            "commit": commit,
-            "when": stamp,
-            "value": typical(series),
-        }
-        lines[path] = json.dumps(entry) + "\n"
-    if not lines:
+    watched = [series for series in side.series.values() if series.watched]
+    if not watched:
         raise InputError(f"{side.label} holds no series to add to a history")
     folder.mkdir(parents=True, exist_ok=True)
-    for path, line in lines.items():
-        _append(path, line)
-    return len(lines)
+    texts: dict[Path, bytes] = {}
+    with locked(folder, lambda: log.warning("another process adds to %s; waiting for it", folder)):
+        sweep(folder, older_than=0)
+        for series in watched:
+            path = folder / _file_name(series, side.machine)
+            if path.exists() and any(entry["commit"] == commit for entry in _entries(path)):
+                continue
+            entry: _Entry = {
+                "benchmark": series.benchmark,
+                "label": series.label,
+                "metric": series.metric.name,
+                "unit": series.unit,
+                "machine": side.machine,
+                "commit": commit,
+                "when": stamp,
+                "value": typical(series),
+            }
+            before = content(path) if path.exists() else b""
+            texts[path] = before + (json.dumps(entry) + "\n").encode()
+        if not texts:
+            raise InputError(f"{folder} has {commit} already; a history is only ever appended to")
+        write_files(texts)
+    return len(texts)
 
 
 def load(folder: Path) -> list[Past]:
@@ -110,32 +138,21 @@ def _file_name(series: Series, machine: str) -> str:
     return f"{words}-{hashlib.sha256(f'{name}|{machine}'.encode()).hexdigest()[:10]}.jsonl"
 
 
-def _append(path: Path, line: str) -> None:
-    """In one write, on disk before it returns."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        os.write(descriptor, line.encode())
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _entries(path: Path) -> list[dict[str, Any]]:
-    text = path.read_text(encoding="utf-8")
-    entries = []
+def _entries(path: Path) -> list[_Entry]:
+    text = content(path)
     lines = text.splitlines()
+    entries = []
     for number, line in enumerate(lines, start=1):
+        last = number == len(lines)
         try:
-            entry = json.loads(line)
-            missing = [field for field in _FIELDS if field not in entry]
-        except (json.JSONDecodeError, TypeError):
-            missing = ["valid JSON"]
-        torn = number == len(lines) and (missing or not text.endswith("\n"))
+            entries.append(_reader().validate_json(line, strict=True))
+            torn = last and not text.endswith(b"\n")
+        except ValidationError as error:
+            if not last:
+                raise InputError(f"{path}, line {number}: no line of a history ({explain(error)})") from None
+            torn = True
         if torn:
             raise InputError(f"{path}, line {number}: the last line is torn; delete it and add that commit again")
-        if missing:
-            raise InputError(f"{path}, line {number}: no line of a history (lacks {', '.join(missing)})")
-        entries.append(entry)
     return entries
 
 
@@ -143,11 +160,11 @@ def _past(path: Path) -> Past:
     entries = _entries(path)
     if not entries:
         raise InputError(f"{path} is empty; delete it")
-    kinds = {tuple(str(entry[field]) for field in _FIELDS[:5]) for entry in entries}
+    kinds = {(e["benchmark"], e["label"], e["metric"], e["unit"], e["machine"]) for e in entries}
     if len(kinds) > 1:
         raise InputError(f"{path} mixes series or machines: {', '.join(sorted(str(kind) for kind in kinds))}")
     benchmark, label, metric, unit, machine = kinds.pop()
     if metric not in metrics():
         raise InputError(f"{path}: {metric!r} is no metric of this version")
-    commits = tuple(str(entry["commit"]) for entry in entries)
-    return Past(benchmark, label, metric, unit, machine, commits, tuple(float(entry["value"]) for entry in entries))
+    commits = tuple(entry["commit"] for entry in entries)
+    return Past(benchmark, label, metric, unit, machine, commits, tuple(entry["value"] for entry in entries))

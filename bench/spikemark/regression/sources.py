@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired
 
 import numpy as np
 import orjson
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict  # pydantic needs this one on Python 3.11
 
 from spikemark.core.measurement import Measurement, Metric, unpack_correct
-from spikemark.errors import InputError
+from spikemark.errors import InputError, explain
 from spikemark.measures.speed.points import label_of
 from spikemark.regression.series import TIME, Side, metric_of
 from spikemark.suites.reading import Remarks, contents
@@ -29,11 +32,11 @@ def read_side(path: Path) -> Side:
         InputError: nothing there, a record of another schema, records and benchmarks together, or no raw data.
     """
     remarks = Remarks()
-    benchmarked: dict[str, dict[str, Any]] = {}
+    benchmarked: dict[str, _Benchmarks] = {}
 
     def parsed() -> Iterator[tuple[str, Record | None]]:
         for where, text in contents(path, remarks):
-            found = _benchmarks(text)
+            found = _benchmarks(text, where)
             if found is None:
                 yield where, parse_record(text, where, remarks)
             else:
@@ -46,8 +49,8 @@ def read_side(path: Path) -> Side:
     if not records and not benchmarked:
         raise InputError(f"{path} holds no records and no pytest-benchmark results")
     side = records_side(str(path), records)
-    for file, data in benchmarked.items():
-        _add_benchmarks(side, file, data)
+    for data in benchmarked.values():
+        _add_benchmarks(side, data)
     return side
 
 
@@ -69,9 +72,9 @@ def records_side(label: str, records: Iterable[Record]) -> Side:
     for name, editions in sorted(grouped.items(), key=lambda item: ("(" in item[0], item[0])):
         *older, newest = sorted(editions.values(), key=lambda some: max(record["started"] for record in some))
         for some in older:
-            settings = [edition[0]["cell"]["settings"] for edition in (some, newest)]
-            if settings[0] != settings[1]:
-                what = difference(*settings, "earlier records", "later ones", "settings")
+            earlier, later = (edition[0]["cell"]["settings"] for edition in (some, newest))
+            if earlier != later:
+                what = difference(earlier, later, "earlier records", "later ones", "settings")
                 raise InputError(f"{label} holds {name} with two settings: {what}; keep them in folders of their own")
         if older:
             kinds = [{**some[0]["cell"], "suite": some[0]["suite"]} for some in (older[-1], newest)]
@@ -91,15 +94,52 @@ def difference(before: object, after: object, first: str, second: str, path: str
     return f"{path} is {before!r} in {first}, {after!r} in {second}"
 
 
-def _benchmarks(text: bytes) -> dict[str, Any] | None:
-    """The content of a pytest-benchmark file; None for anything else."""
+@with_config(ConfigDict(allow_inf_nan=False))
+class _Stats(TypedDict):
+    data: Annotated[list[float], Field(min_length=1)]
+
+
+class _Benchmark(TypedDict):
+    fullname: str
+    stats: _Stats
+
+
+class _Machine(TypedDict):
+    cpu: NotRequired[dict[str, Any]]
+    system: NotRequired[str]
+
+
+class _Benchmarks(TypedDict):
+    """What is read of a pytest-benchmark file."""
+
+    machine_info: NotRequired[_Machine]
+    benchmarks: list[_Benchmark]
+
+
+@cache
+def _reader() -> TypeAdapter[_Benchmarks]:
+    return TypeAdapter(_Benchmarks)
+
+
+def _benchmarks(text: bytes, where: str) -> _Benchmarks | None:
+    """The content of a pytest-benchmark file; None for anything else.
+
+    Raises:
+        InputError: a benchmark has no raw data, or a field is wrong.
+    """
     if b'"benchmarks"' not in text:
         return None
     try:
         data = orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
-    return data if isinstance(data, dict) and isinstance(data.get("benchmarks"), list) else None
+    if not isinstance(data, dict) or not isinstance(data.get("benchmarks"), list):
+        return None
+    try:
+        return _reader().validate_python(data, strict=True)
+    except ValidationError as error:
+        way = "" if ".stats.data: " not in str(explain(error)) else "; save raw data with --benchmark-json"
+        raise InputError(f"{where}: {explain(error)}{way}") from None
 
 
 def _machine(environment: dict[str, Any]) -> str:
@@ -171,16 +211,11 @@ def _parts(row: Measurement) -> Iterator[str]:
     yield f"[{', '.join(told)}]" if told else ""
 
 
-def _add_benchmarks(side: Side, file: str, data: dict[str, Any]) -> None:
-    machine = data.get("machine_info") or {}
-    cpu = machine.get("cpu") or {}
+def _add_benchmarks(side: Side, data: _Benchmarks) -> None:
+    machine = data.get("machine_info", {})
+    cpu = machine.get("cpu", {})
     side.machine = side.machine or ", ".join(
         str(part) for part in (cpu.get("brand_raw"), cpu.get("count"), machine.get("system")) if part is not None
     )
     for benchmark in data["benchmarks"]:
-        name = benchmark.get("fullname") or benchmark.get("name")
-        values = (benchmark.get("stats") or {}).get("data")
-        if not name or not values:
-            way = "save it with --benchmark-json or --benchmark-save-data"
-            raise InputError(f"{file}: {name or 'a benchmark'} has no raw data; {way}")
-        side.place(name, TIME).runs.append(tuple(float(value) for value in values))
+        side.place(benchmark["fullname"], TIME).runs.append(tuple(benchmark["stats"]["data"]))

@@ -167,8 +167,9 @@ def weigh_score(base: Series, head: Series, limits: Limits) -> Evidence:
     inside = low > -limits.margin and high < limits.margin
     p_worse = half if difference.value < 0 and not low > -limits.margin else 1.0
     p_better = half if difference.value > 0 else 1.0
-    if alone and np.size(scores[0][shared[0]]) > 1:
-        low, high, p_worse, p_better = _of_one_network(scores[0][shared[0]] - scores[1][shared[0]], limits.margin)
+    changes = np.asarray(scores[0][shared[0]], dtype=np.float64) - scores[1][shared[0]]
+    if alone and changes.size > 1:
+        low, high, p_worse, p_better = _of_one_network(changes, limits.margin)
         inside = False
     finding = Finding(
         base.benchmark, base.label, base.unit, "score", "undecided", False, before, after, difference.value, low, high,
