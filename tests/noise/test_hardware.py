@@ -2,9 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from spikemark.core.adapter import Unsupported
+from spikemark.core.adapter import SpikingLayer, Unsupported
 from spikemark.core.frameworks import get_adapter
 from spikemark.core.neurons import NEURONS, FrameworkNeuron, NeuronSpec
+from spikemark.core.oracle import ReferenceAdapter
 from spikemark.core.streams import generator
 from spikemark.data.encoders import encode
 from spikemark.errors import InputError
@@ -181,3 +182,59 @@ def test_mismatch_of_a_class_with_one_threshold_for_all_neurons_is_not_supported
         NOISES["threshold-mismatch"].apply(case, 1, generator("a")),
     ):
         pass
+
+
+class Heedless(SpikingLayer):
+    """A layer of a framework that ignores the spec, and holds a gain of its own."""
+
+    gained = False
+
+    def __init__(self, spec, shape, *, generator=None):
+        super().__init__(spec, shape, generator=generator)
+        if self.gained:
+            self.gain = nn.Parameter(torch.ones(()))
+
+    def spikes(self, currents):
+        return (currents > (self.gain * self.threshold if self.gained else 0.5)).to(currents.dtype)
+
+
+class Gained(Heedless):
+    gained = True
+
+
+class OneClass(ReferenceAdapter):
+    """Its layers are of one class, whatever is asked for."""
+
+    name = "one-class"
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def neuron(self, spec, shape, *, generator=None):
+        return self.layer(spec, shape, generator=generator)
+
+
+def one_layer(kind):
+    layer = kind(NEURONS["lif"], (40,))
+    return Case(nn.Sequential(layer).eval(), torch.rand(3, 40), torch.zeros(3), lambda x, g: x[None], OneClass(kind))
+
+
+@pytest.mark.parametrize("parameter", ["threshold", "decay"])
+def test_neurons_that_ignore_what_is_disturbed_are_refused_and_not_called_immune(parameter):
+    case = one_layer(Heedless)
+    with (
+        pytest.raises(Unsupported, match=f"Heedless ignores the {parameter} that it is given"),
+        NOISES[f"{parameter}-mismatch"].apply(case, 5, generator("a")),
+    ):
+        pass
+
+
+def test_further_trained_values_of_neurons_come_along():
+    case = one_layer(Gained)
+    with torch.no_grad():
+        case.model[0].gain.fill_(0.25)
+    with NOISES["threshold-mismatch"].apply(case, 1, generator("a")) as disturbed:
+        assert disturbed.model[0].gain.item() == 0.25
+    with hardware.neuron_mismatch(case, 0.0, generator("a"), parameter="threshold") as disturbed:
+        currents = torch.rand(2, 3, 40)
+        assert torch.equal(disturbed.model(currents), case.model(currents))

@@ -372,6 +372,32 @@ def test_weights_from_files(file, tmp_path):
     assert torch.equal(own[1].weight, before)
 
 
+def test_a_nir_file_in_a_framework_and_by_its_equations(tmp_path):
+    nir = pytest.importorskip("nir")
+    ones = np.ones(3)
+    weights = np.where(np.arange(12).reshape(3, 4) % 5 == 0, 0, 2.0)
+    nodes = {
+        "input": nir.Input({"input": np.array([4])}),
+        "fc": nir.Affine(weights, 0 * ones),
+        "lif": nir.LIF(tau=8e-4 * ones, r=ones, v_leak=0 * ones, v_threshold=0.5 * ones, v_reset=0 * ones),
+        "output": nir.Output({"output": np.array([3])}),
+    }
+    graph = nir.NIRGraph(nodes, [("input", "fc"), ("fc", "lif"), ("lif", "output")])
+    nir.write(tmp_path / "net.nir", graph)
+    x = (torch.rand(N, T, 4) < 0.5).float()
+    request = {"encoder": "frames", "measures": ("accuracy", "energy")}
+    data = x, torch.arange(N) % 3
+    results = spikemark.evaluate(tmp_path / "net.nir", data, framework="norse", **request)
+    rows = {row["metric"]: row["value"] for row in results.records[1]["measurements"] if "layer" not in row}
+    fan_out = torch.from_numpy((weights != 0).sum(0))
+    assert rows["acs"] == float((x * fan_out).sum()) / N
+    assert rows["neuron_updates"] == T * 3
+    equations = spikemark.evaluate(str(tmp_path / "net.nir"), data, **request)
+    assert {r["cell"]["framework"] for r in equations.records} == {"reference"}
+    exact = {row["metric"]: row["value"] for row in equations.records[1]["measurements"] if "layer" not in row}
+    assert (exact["acs"], exact["neuron_updates"]) == (rows["acs"], rows["neuron_updates"])
+
+
 def test_baselines_stand_beside_where_protocol_and_split_agree():
     committed = pytest.importorskip("spikemark.api")._committed()
     record = next(r for r in committed if r["cell"]["measure"] == "accuracy" and r["cell"].get("dataset") == "digits")

@@ -61,6 +61,7 @@ def bad_requests(tmp_path, file):
     torch.save(nn.Linear(2, 2).state_dict() | {"n": 3}, tmp_path / "numbers.pt")
     (tmp_path / "torn.pt").write_bytes(b"PK\x03\x04 torn")
     (tmp_path / "torn.safetensors").write_bytes(b"torn")
+    (tmp_path / "torn.nir").write_bytes(b"torn")
     (tmp_path / "broken.py").write_text("import nowhere_at_all")
     good = gives(lambda s: s)
     t = {"steps": T}
@@ -115,6 +116,7 @@ def bad_requests(tmp_path, file):
         "build raises": (f"{file}:breaks", "digits", t, "breaks raised RuntimeError: no such luck"),
         "no module built": (f"{file}:nothing", "digits", t, "nothing gave a int; expected a torch module"),
         "broken": (f"{tmp_path}/broken.py:build", "digits", t, "raised ModuleNotFoundError"),
+        "torn nir": (str(tmp_path / "torn.nir"), "digits", t, "torn.nir is damaged or no NIR file"),
         "no nir": ("nowhere.nir", "digits", t, "nowhere.nir"),
         "no weights": (good, "digits", t | {"weights": "nowhere.pt"}, "weights nowhere.pt: there is no such file"),
         "pickled": (
@@ -212,6 +214,7 @@ NAMES = [
     "build raises",
     "no module built",
     "broken",
+    "torn nir",
     "no nir",
     "no weights",
     "pickled",

@@ -87,10 +87,17 @@ def spiking_sites(model: nn.Module) -> list[Site]:
     Raises:
         InputError: there are none, so that a noise on them would silently do nothing.
     """
+    if not takes_batches(model):
+        raise InputError(f"this noise disturbs spikes; the {_title(model)} runs one sample at a time inside")
     sites = [site for site in neuron_sites(model) if site.known.spiking and site.known.binary and site.known.counted]
     if not sites:
         raise InputError(f"this noise disturbs spiking layers; the {_title(model)} has none that is known")
     return sites
+
+
+def takes_batches(model: nn.Module) -> bool:
+    """Whether neurons are given whole batches; importers of NIR graphs may make modules that take a sample alone."""
+    return all(getattr(module, "batched", True) for module in model.modules())
 
 
 def _title(model: nn.Module) -> str:

@@ -175,6 +175,7 @@ def neuron_mismatch(
         own = Learnable(layer.spec.parameters[parameter].init, "neuron")
         spec = replace(layer.spec, threshold=own) if parameter == "threshold" else replace(layer.spec, decay=own)
         new = as_trained(layer, adapter.neuron(spec, layer.shape, generator=torch.Generator()), but=parameter)
+        _check_heeded(new, parameter)
         with torch.no_grad():
             new.get_parameter_or_buffer(parameter).copy_(kept)
         return new
@@ -210,12 +211,47 @@ def with_neurons(case: Case, change: Callable[[SpikingLayer, Adapter], SpikingLa
 
 
 def as_trained(layer: SpikingLayer, new: SpikingLayer, but: str = "") -> SpikingLayer:
-    """The new layer, on the device and with the trained parameters of the old one, except for the one called `but`."""
+    """The new layer, on the device and with all trained tensors of the old one, except for the one called `but`.
+
+    Raises:
+        spikemark.core.adapter.Unsupported: the old one holds tensors that the new one has no place for.
+    """
+    from spikemark.core.adapter import Unsupported
+
+    of_spec = {f"raw_{name}" for name in layer.spec.parameters}
+    further = {name: tensor for name, tensor in layer.state_dict().items() if name not in of_spec}
+    places = new.state_dict()
+    for name, tensor in further.items():
+        if name not in places or places[name].shape != tensor.shape:
+            raise Unsupported(f"{type(layer).__name__} holds {name} beside its spec; a {type(new).__name__} does not")
     with torch.no_grad():
         for name in new.spec.parameters:
             if name != but:
                 new.get_parameter_or_buffer(name).copy_(layer.get_parameter_or_buffer(name).cpu())
+        for name, tensor in further.items():
+            places[name].copy_(tensor.cpu())
     return new.to(layer.get_parameter_or_buffer("threshold").device).train(layer.training)
+
+
+def _check_heeded(layer: SpikingLayer, parameter: Literal["threshold", "decay"]) -> None:
+    """That a layer's spikes follow from the threshold or decay that it holds: steady currents tell extremes apart.
+
+    Raises:
+        spikemark.core.adapter.Unsupported: they do not, so that a noise on it would silently do nothing.
+    """
+    from spikemark.core.adapter import Unsupported
+
+    trial = copy.deepcopy(layer)
+    held = trial.get_parameter_or_buffer(parameter)
+    with torch.no_grad():
+        threshold = layer.effective("threshold").abs().clamp(min=1e-3).expand(layer.shape)
+        currents = torch.stack([0.6 * threshold, 1.5 * threshold]).expand(4, 2, *layer.shape)
+        seen = []
+        for extreme in (0.0, 1.0) if parameter == "decay" else (1e-6, 1e6):
+            held.fill_(extreme)
+            seen.append(trial(currents))
+    if torch.equal(*seen):
+        raise Unsupported(f"{type(layer).__name__} ignores the {parameter} that it is given")
 
 
 noise(

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from spikemark.core.adapter import Unsupported
 from spikemark.core.foreign import Declared, frameworks_of, neuron_sites, unchanged
 from spikemark.core.frameworks import FRAMEWORKS, framework_version
+from spikemark.core.nir import OracleGraph
 from spikemark.core.streams import fingerprint, generator
 from spikemark.data.card import DATASETS, Card
 from spikemark.data.encoders import encode
@@ -260,8 +261,8 @@ def _first_line(error: Exception) -> str:
 
 
 def _framework(request: Request, module: nn.Module) -> str:
-    found = frameworks_of(module)
-    return request.framework or "+".join(found) or "torch"
+    own = "reference" if isinstance(module, OracleGraph) else "+".join(frameworks_of(module)) or "torch"
+    return request.framework or own
 
 
 def _noises(subject: GivenSubject, request: Request) -> tuple[tuple[str, ...], dict[str, str]]:

@@ -22,7 +22,7 @@ from torch.overrides import TorchFunctionMode, _get_current_function_mode
 from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode
 from torch.utils.flop_counter import flop_registry
 
-from spikemark.core.foreign import Declared, Site, first_tensor, neuron_sites
+from spikemark.core.foreign import Declared, Site, first_tensor, neuron_sites, takes_batches
 from spikemark.measures.counting.census import census
 from spikemark.measures.counting.pairs import COUNTED_LAYERS, PAIRS, Tally, convolution_pairs, product_pairs
 from spikemark.measures.counting.rules import rule_of, ruled
@@ -88,6 +88,7 @@ class Trace:
         self.emitting: dict[str, nn.Module] = {}
         self.calling: list[tuple[str, nn.Module]] = []
         self.inside = False
+        self._batched = takes_batches(model)
         self._sites = {site.module: site for site in neuron_sites(model, declared)}
         self._stored = {_storage(tensor): name for name, tensor in reversed(_stored(model))}
         self._places: dict[tuple[Any, ...], str] = {}
@@ -177,7 +178,7 @@ class Trace:
         activity.updates += spikes.numel()
         activity.spikes += int(torch.count_nonzero(spikes))
         axis = {"TB": 1, "B": 0, "BT": 0, None: None}[site.form]
-        if axis is not None and spikes.dim() > axis:
+        if self._batched and axis is not None and spikes.dim() > axis:
             self.batches.setdefault(spikes.shape[axis], name)
 
     def _suspect(self, name: str, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
