@@ -27,7 +27,7 @@ SENSOR, WINDOW = (10, 10, 2), 80_000
 @pytest.fixture
 def short_searches(monkeypatch):
     """Attacks that take few steps."""
-    for name, steps in (("APGD", 10), ("SA_PGD", 10), ("RANDOM", 10), ("SQUARE", 200)):
+    for name, steps in (("APGD", 10), ("SA_PGD", 10), ("RANDOM", 10), ("SQUARE", 200), ("FLIPS", 4)):
         monkeypatch.setattr(searches, name, replace(getattr(searches, name), steps=steps))
 
 

@@ -87,14 +87,14 @@ def strength(case, noise, severity):
 
     The distance of cumulative counts grows with the way that a spike moves, and with every spike lost or added.
     """
-    on_samples = noise.domain in ON_SAMPLES
+    on_samples, draws = noise.domain in ON_SAMPLES, 1 if noise.domain == "adversary" else 3
     if noise.kinds == ("events",):  # frames with a time axis of their own, [N, T, *shape]
         return sum(
             (observe(case, noise, severity, seed)[0].cumsum(1) - case.inputs.cumsum(1)).abs().mean().item()
-            for seed in range(3)
+            for seed in range(draws)
         )
     before = case.inputs if on_samples else outputs(case).cumsum(0)
-    total, draws = 0.0, 1 if noise.domain == "adversary" else 3
+    total = 0.0
     for seed in range(draws):
         inputs, spikes = observe(case, noise, severity, seed)
         after = inputs if on_samples else spikes.cumsum(0)

@@ -10,7 +10,7 @@ from spikemark.core.frameworks import get_adapter
 from spikemark.core.neurons import NEURONS
 from spikemark.core.streams import generator
 from spikemark.data.encoders import encode, encoder
-from spikemark.measures.noisy_accuracy import _accuracy, robustness
+from spikemark.measures.noisy_accuracy import _right, robustness
 from spikemark.networks.build import build_network
 from spikemark.noise.case import NOISES, Case, noise
 
@@ -63,7 +63,7 @@ def outputs_of(case, row, seed, batch_size):
 
 def whole_outputs(case, batch_size):
     case.model.seen = []
-    _accuracy(case, "made-up", batch_size)
+    _right(case, "made-up", batch_size)
     return torch.cat(case.model.seen, dim=1)
 
 
