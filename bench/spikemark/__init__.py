@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         claim,
         compare,
         conformance,
+        energy_table,
         evaluate,
         load_results,
         measure,
@@ -43,8 +44,8 @@ __version__ = "0.2.0"
 
 _HOMES = {
     "spikemark.api": (
-        "Results", "claim", "compare", "conformance", "evaluate", "load_results", "measure", "network", "register",
-        "report", "robustness", "rule", "run",
+        "Results", "claim", "compare", "conformance", "energy_table", "evaluate", "load_results", "measure", "network",
+        "register", "report", "robustness", "rule", "run",
     ),
     "spikemark.core.adapter": ("Adapter", "Route", "SpikingLayer", "Unsupported"),
     "spikemark.core.frameworks": ("adapter_names", "get_adapter"),
@@ -64,9 +65,9 @@ _LAZY = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "NEURONS", "SYSTEMS", "Adaptation", "Adapter", "Bptt", "Learnable", "NeuronSpec", "Optimizer", "Results", "Route",
     "SpikingLayer", "Surrogate", "System", "Unsupported", "adapter_names", "claim", "compare", "conformance",
-    "count_operations", "count_rule", "dataset", "encoder", "evaluate", "from_arrays", "from_tonic", "from_torch",
-    "get_adapter", "load_results", "measure", "model", "network", "neuron", "noise", "register", "report", "robustness",
-    "rule", "run",
+    "count_operations", "count_rule", "dataset", "encoder", "energy_table", "evaluate", "from_arrays", "from_tonic",
+    "from_torch", "get_adapter", "load_results", "measure", "model", "network", "neuron", "noise", "register", "report",
+    "robustness", "rule", "run",
 ]  # fmt: skip
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor, nn
 
+    from spikemark.measures.energy_table import EnergyTable
     from spikemark.measures.semantics.comparison import ConformanceRow
     from spikemark.noise.case import Levels, Threat
     from spikemark.regression.compare import Comparison
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from spikemark.suites.runner import Summary
 
 __all__ = [
-    "Results", "claim", "compare", "conformance", "evaluate", "load_results", "measure", "network", "plan", "register",
-    "report", "robustness", "rule", "run",
+    "Results", "claim", "compare", "conformance", "energy_table", "evaluate", "load_results", "measure", "network",
+    "plan", "register", "report", "robustness", "rule", "run",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -127,6 +128,27 @@ class Results:
         for record in self.records:
             write_record(Path(folder), record)
         return Path(folder)
+
+    def energy_table(self) -> pd.DataFrame:
+        """Operations per sample and energy under every profile (nJ), the mean over seeds: one row per contender.
+
+        Layers, and the comparison with a dense network, are in `spikemark.energy_table`, which counts anew.
+
+        Raises:
+            InputError: no record has counted operations.
+        """
+        frame = self.table
+        named = frame["metric"].isin(["macs", "acs", "dense", "neuron_updates", "firing_rate", "energy"])
+        rows = frame[(frame["measure"] == "energy") & named & frame["layer"].isna()] if "layer" in frame else frame[:0]
+        if rows.empty:
+            raise InputError("no record has counted operations; measure energy")
+        priced = rows["metric"] == "energy"
+        rows = rows.assign(
+            column=rows["metric"].where(~priced, rows["profile"].astype(str) + " (nJ)"),
+            value=rows["value"].where(~priced, rows["value"] / 1_000),
+        )
+        axes = ["dataset", "framework", "system"]
+        return rows.pivot_table(index=axes, columns="column", values="value", aggfunc="mean", sort=False)
 
     def report(self, folder: str | Path) -> list[Path]:
         """Render the records as Markdown, CSV, figures and one HTML page per suite; the files written."""
@@ -299,6 +321,52 @@ def evaluate(
     found = evaluate_models(models, data, request, weights=files, data_dir=folder, on_record=on_record)
     beside = committed_baselines(baselines, _committed(), found.records) if baselines else []
     return Results([*found.records, *beside], left_out=found.left_out)
+
+
+def energy_table(
+    model: Any,
+    data: Any,
+    *,
+    steps: int | None = None,
+    layout: str = "TB",
+    encoder: str = "direct",
+    reset: Callable[[Any], object] | None = None,
+    neurons: Any = (),
+    samples: int | None = None,
+    profiles: Sequence[str] = (),
+    weights: str | Path | None = None,
+    name: str | None = None,
+    framework: str | None = None,
+    data_dir: str | Path | None = None,
+) -> EnergyTable:
+    """Exact operations of a trained model by layer, their energy under every registered profile, and a dense network's.
+
+    Args:
+        model: see `evaluate`, as are the others.
+        data: of the samples.
+        steps: T of the encoder.
+        layout: of the model's input.
+        encoder: a registered name.
+        reset: a function of the model that forgets earlier calls.
+        neurons: classes of spiking neurons that are not known.
+        samples: the first so many of the test split; 128 when None.
+        profiles: registered names; all when empty.
+        weights: a file of trained weights.
+        name: of the model; its class when None.
+        framework: of a ``.nir`` file, who computes it.
+        data_dir: folder of the data sets.
+
+    Raises:
+        InputError: the request is wrong, the model or the data are not what they may be, or a layer cannot be counted.
+    """
+    from spikemark.suites.evaluation import Request, counted_model
+
+    request = Request(
+        steps=steps, layout=layout, encoder=encoder, reset=reset, neurons=neurons, samples=samples, name=name,  # type: ignore[arg-type]
+        framework=framework,
+    )  # fmt: skip
+    folder = Path(data_dir) if data_dir is not None else None
+    return counted_model(model, data, request, profiles=profiles, weights=weights, data_dir=folder)
 
 
 def _committed() -> list[Record]:

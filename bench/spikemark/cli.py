@@ -287,6 +287,50 @@ def evaluate(
         raise typer.Exit(1)
 
 
+class TableForm(StrEnum):
+    """How a table is written."""
+
+    markdown = "markdown"
+    csv = "csv"
+    latex = "latex"
+
+
+@app.command()
+def energy(
+    model: Annotated[str, typer.Argument(help="FILE.py:build, package.module:build or FILE.nir.")],
+    data: Annotated[str, typer.Option(help="Name of a data set.")],
+    weights: Annotated[Path | None, typer.Option(help="File of trained weights.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Time steps.", show_default="those of the samples")] = None,
+    layout: Annotated[str, typer.Option(help="Of the input: TB, BT, or B for a loop over time inside.")] = "TB",
+    encoder: Annotated[str, typer.Option(help="From samples to inputs.")] = "direct",
+    samples: Annotated[int | None, typer.Option(help="Of the test split.", show_default="128")] = None,
+    profiles: Annotated[str | None, typer.Option(help="Comma-separated.", show_default="all")] = None,
+    framework: Annotated[str | None, typer.Option(help="Of a .nir file, who computes it.")] = None,
+    format_: Annotated[TableForm, typer.Option("--format", help="How to write the table.")] = TableForm.markdown,
+    out: Annotated[Path | None, typer.Option(help="File to write; standard output when left out.")] = None,
+    plugin: Plugins = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Count a trained model's operations exactly, and write their energy as the table that papers print."""
+    from spikemark import api
+
+    _load(plugin)
+    sys.path.insert(0, str(Path.cwd()))  # where "package.module:build" is looked for
+    table = api.energy_table(
+        model, data, steps=steps, layout=layout, encoder=encoder, samples=samples, profiles=_listed(profiles) or (),
+        weights=weights, framework=framework, data_dir=data_dir,
+    )  # fmt: skip
+    text = table.text(format_.value)
+    if out is None:
+        typer.echo(text)
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"--out {out}: {error.strerror}") from None
+    typer.echo(str(out))
+
+
 def _show_evaluation(results: Results, out: Path) -> None:
     overview = results.overview.reset_index()
     _rows(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
@@ -12,6 +13,7 @@ from pydantic import Field, field_validator
 from spikemark.core.counts import OperationCount
 from spikemark.core.measurement import Measurement, Metric
 from spikemark.core.options import each_once
+from spikemark.errors import InputError
 from spikemark.measures.measure import Measure
 from spikemark.registry import Registry, known, registry
 
@@ -27,7 +29,7 @@ class EnergyProfile:
     """Prices of one kind of hardware, in pJ.
 
     Attributes:
-        mac: a multiply-accumulate.
+        mac: a multiply-accumulate; None for hardware that has none.
         ac: an accumulate.
         weight_read: a weight fetched from memory, once per operation.
         neuron_update: the arithmetic of one neuron and step.
@@ -36,13 +38,18 @@ class EnergyProfile:
         assumptions: what is ours, not the source's.
     """
 
-    mac: float
+    mac: float | None
     ac: float
     weight_read: float
     neuron_update: float
     state_access: float
     source: str
     assumptions: str
+
+    def __post_init__(self) -> None:
+        for name, price in vars(self).items():
+            if isinstance(price, float | int) and not 0 <= price < math.inf:
+                raise InputError(f"profile: {name} is {price}; prices are numbers from 0")
 
 
 _HOROWITZ = "M. Horowitz, Computing's energy problem (and what we can do about it), ISSCC 2014, 45 nm, 0.9 V"
@@ -79,18 +86,58 @@ OUR_PROFILES: Mapping[str, EnergyProfile] = MappingProxyType(
             assumptions="every operation fetches its own weight, nothing is reused; a neuron update costs one "
             "multiply-accumulate, one read and one write of its membrane potential; sums and spikes are free",
         ),
+        "45nm-fp32-dram": EnergyProfile(
+            mac=4.6,
+            ac=0.9,
+            weight_read=640.0,
+            neuron_update=4.6,
+            state_access=5.0,
+            source=f"{_HOROWITZ}; access to a 32-bit word of DRAM 640 pJ, of SRAM 5 pJ: Han, Pool, Tran and Dally, "
+            "NeurIPS 2015, table 1",
+            assumptions="weights do not fit on the chip: every operation fetches its own from DRAM; states are in SRAM",
+        ),
+        "loihi-2018-simulated": EnergyProfile(
+            mac=None,
+            ac=23.6,
+            weight_read=0.0,
+            neuron_update=81.0,
+            state_access=0.0,
+            source="Davies et al., Loihi: a neuromorphic manycore processor with on-chip learning, IEEE Micro 38(1), "
+            "2018, table 2: synaptic operation 23.6 pJ (minimum), update of an active neuron 81 pJ; 14 nm",
+            assumptions="figures of a simulation before silicon, a lower bound; every neuron is active; memory is in "
+            "the prices; spikes on the mesh are free; inputs must be spikes",
+        ),
+        "spinnaker2-prototype": EnergyProfile(
+            mac=None,
+            ac=450.0,
+            weight_read=0.0,
+            neuron_update=2190.0,
+            state_access=0.0,
+            source="Hoeppner et al., Dynamic power management for neuromorphic many-core systems, arXiv 1903.08941, "
+            "2019: synaptic operation 450 pJ, neuron update 2.19 nJ; 28 nm test chip, measured",
+            assumptions="memory is in the prices; static power is left out; inputs must be spikes",
+        ),
     }
 )
 
 
 def energy(count: OperationCount, profile: EnergyProfile) -> float:
-    """Energy of one sample in pJ."""
+    """Energy of one sample in pJ; NaN if there are MACs and the profile has no price for them."""
+    return priced(profile, count.macs, count.acs, count.weight_reads, count.neuron_updates, count.state_accesses)
+
+
+def priced(
+    profile: EnergyProfile, macs: float, acs: float, weight_reads: float, neuron_updates: float, state_accesses: float
+) -> float:
+    """Counts times prices, in pJ; NaN if there are MACs and the profile has no price for them."""
+    if profile.mac is None and macs:
+        return math.nan
     return (
-        profile.mac * count.macs
-        + profile.ac * count.acs
-        + profile.weight_read * count.weight_reads
-        + profile.neuron_update * count.neuron_updates
-        + profile.state_access * count.state_accesses
+        (profile.mac or 0.0) * macs
+        + profile.ac * acs
+        + profile.weight_read * weight_reads
+        + profile.neuron_update * neuron_updates
+        + profile.state_access * state_accesses
     )
 
 
@@ -131,7 +178,12 @@ class Energy(Measure):
         random = generator("encoding", dataset.name, "energy")
         encoded = encode(protocol.encoder, inputs, protocol.steps, random)
         count = count_operations(subject.model, encoded.to(subject.device), layout="TB")
-        return energy_rows(count, {name: PROFILES[name] for name in self.profiles})
+        profiles = {name: PROFILES[name] for name in self.profiles}
+        for name, profile in profiles.items():
+            if profile.mac is None and count.macs:
+                where = ", ".join(layer.name for layer in count.layers if layer.macs)
+                raise InputError(f"profile {name!r} has no price for multiply-accumulates, such as those of {where}")
+        return energy_rows(count, profiles)
 
     def check(self, card: Card) -> None:
         """See `Measure.check`."""

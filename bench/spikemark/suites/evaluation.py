@@ -17,6 +17,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from spikemark import __version__
 from spikemark.core.adapter import Unsupported
 from spikemark.core.foreign import Declared, frameworks_of, neuron_sites, unchanged
 from spikemark.core.frameworks import FRAMEWORKS, framework_version
@@ -27,7 +28,10 @@ from spikemark.data.encoders import encode
 from spikemark.data.given import Given, given_data
 from spikemark.data.loading import Dataset
 from spikemark.errors import InputError, explain
+from spikemark.measures.counting.operations import count_operations
 from spikemark.measures.counting.tracing import UncountableError
+from spikemark.measures.energy import PROFILES
+from spikemark.measures.energy_table import EnergyTable
 from spikemark.measures.measure import MEASURES, Measure
 from spikemark.measures.noisy_accuracy import robustness
 from spikemark.measures.subject import GivenSubject
@@ -171,6 +175,40 @@ def evaluate_models(
                 records.append(measured(job, subject, record, lambda event: None))
                 on_record(records[-1])
     return Evaluation(records, left_out)
+
+
+def counted_model(
+    model: Any,
+    data: Given,
+    request: Request,
+    *,
+    profiles: Sequence[str] = (),
+    weights: str | Path | None = None,
+    data_dir: Path | None = None,
+) -> EnergyTable:
+    """The operations of a model, as the table that papers print; see `spikemark.energy_table` for the arguments.
+
+    Raises:
+        InputError: the request is wrong, or does not fit the model or the data, or a layer cannot be counted.
+    """
+    request.check()
+    known("profile", tuple(profiles))
+    card, dataset = given_data(data, timed=request.encoder == "frames", samples=request.samples, data_dir=data_dir)
+    encoder, steps = _encoding(request, card)
+    title, module = open_model(model, card.shape, card.classes, steps, request.framework)
+    inputs = dataset.test.inputs[: request.samples or ENERGY_SAMPLES]
+    with unchanged(module):
+        if weights is not None:
+            load_weights(module, weights)
+        network = _wrapped(request.name or title, module, request)
+        encoded = encode(encoder, inputs, steps, generator("encoding", card.name, "energy"))
+        try:
+            count = count_operations(network, encoded, layout="TB")
+        except UncountableError as error:
+            raise InputError(f"model {title!r}: {error}") from error
+    constant = bool((encoded == encoded[:1]).all())
+    prices = {name: PROFILES[name] for name in profiles or PROFILES}
+    return EnergyTable(request.name or title, card.name, count, prices, len(inputs), steps, constant, __version__)
 
 
 def _encoding(request: Request, card: Card) -> tuple[str, int]:
