@@ -60,6 +60,21 @@ def test_what_has_no_price_is_empty_and_not_zero():
     assert chip[HIDDEN] * 1_000 == pytest.approx(23.6 * 30 + 81 * 20)
 
 
+def test_the_rate_at_which_both_cost_the_same():
+    even = table().break_even
+    assert even["45nm-fp32"] == pytest.approx(100 * (4.6 * 50 - 4.6 * 10) / (0.9 * 120))
+    with_memory = (4.6 + 5) * 50 - ((4.6 + 5) * 10 + 4.6 * 20 + 5 * 80)
+    assert even["45nm-fp32-sram"] == pytest.approx(100 * with_memory / ((0.9 + 5) * 120))
+    assert even["45nm-fp32-sram"] < 0
+    assert math.isnan(even["loihi-2018-simulated"])
+    rate = even["45nm-fp32"] / 100
+    hidden = LayerCount("module.hidden", "binary", macs=0, acs=120 * rate, dense=120)
+    there = EnergyTable(
+        "mine", "digits", OperationCount((COUNT.layers[0], hidden), COUNT.spiking), table().profiles, 7, 4, True, "1"
+    ).frame.set_index("layer")
+    assert there.loc[ONCE, "45nm-fp32, of dense (%)"] == pytest.approx(100)
+
+
 def test_inputs_that_change_have_no_row_for_once():
     assert ONCE not in set(table(constant=False).frame["layer"])
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from spikemark.core.counts import LayerCount, OperationCount, SpikingCount
+from spikemark.core.counts import ACCUMULATING, LayerCount, OperationCount, SpikingCount
 from spikemark.errors import needs
 from spikemark.measures.energy import EnergyProfile, priced
 
@@ -99,6 +99,25 @@ class EnergyTable:
             "one pass over the same layers with every weight used."
         )
 
+    @property
+    def break_even(self) -> dict[str, float]:
+        """By profile, the rate (%) of spiking inputs at which the network costs as much as the dense one.
+
+        The operations of those layers grow with the rate; all else stays as it is, a constant input being counted once. Below 0 the
+        network costs more even if it never spikes; NaN where no layer gets spikes or a price is missing.
+        """
+        spiking = [_synapses(layer) for layer in self.count.layers if layer.kind in ACCUMULATING]
+        driven = sum(spiking, Work())
+        if not driven.dense:
+            return dict.fromkeys(self.profiles, math.nan)
+        totals = {layer: work for layer, _, _, work in self._rows(self._dense)}
+        rest = totals.get(ONCE, totals[TOTAL]) + driven * -1
+        every = Work(acs=driven.dense, weight_reads=driven.dense)
+        return {
+            name: _percent(_energy(profile, self._dense) - _energy(profile, rest), _energy(profile, every))
+            for name, profile in self.profiles.items()
+        }
+
     def text(self, form: str) -> str:
         """The table as "markdown", "csv" or "latex".
 
@@ -116,7 +135,9 @@ class EnergyTable:
                 columns = "ll" + "r" * (len(shown.columns) - 2)
                 latex: str = shown.to_latex(index=False, escape=True, caption=caption, column_format=columns)
                 return latex
-            return f"{shown.to_markdown(index=False, disable_numparse=True)}\n\n{self.sentence}\n"
+            even = ", ".join(f"{name} {_shown(rate)} %" for name, rate in self.break_even.items())
+            grid = shown.to_markdown(index=False, disable_numparse=True)
+            return f"{grid}\n\nRate of spiking inputs at which both cost the same: {even}.\n\n{self.sentence}\n"
 
     @property
     def _dense(self) -> Work:
@@ -128,7 +149,7 @@ class EnergyTable:
         for name, profile in self.profiles.items():
             own, other = _energy(profile, work), _energy(profile, dense)
             columns[f"{name} (nJ)"] = own / 1_000
-            columns[f"{name}, of dense (%)"] = 100 * own / other if other else math.nan
+            columns[f"{name}, of dense (%)"] = _percent(own, other)
         return columns
 
     def _rows(self, dense: Work) -> Iterator[tuple[str, str, float, Work]]:
@@ -147,6 +168,10 @@ class EnergyTable:
                 yield ONCE, "", count.firing_rate, total + first * (1 / self.steps - 1)
             yield HIDDEN, "", count.firing_rate, total + first * -1
         yield DENSE, "", math.nan, dense
+
+
+def _percent(part: float, whole: float) -> float:
+    return 100 * part / whole if whole else math.nan
 
 
 def _short(name: str) -> str:
