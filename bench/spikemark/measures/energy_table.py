@@ -103,8 +103,8 @@ class EnergyTable:
     def break_even(self) -> dict[str, float]:
         """By profile, the rate (%) of spiking inputs at which the network costs as much as the dense one.
 
-        The operations of those layers grow with the rate; all else stays as it is, a constant input being counted once. Below 0 the
-        network costs more even if it never spikes; NaN where no layer gets spikes or a price is missing.
+        The operations of those layers grow with the rate; all else stays as it is, a constant input being counted once.
+        Below 0 the network costs more even if it never spikes; NaN where no layer gets spikes or a price is missing.
         """
         spiking = [_synapses(layer) for layer in self.count.layers if layer.kind in ACCUMULATING]
         driven = sum(spiking, Work())
