@@ -188,7 +188,7 @@ def _check_known(trace: Trace, inputs: Tensor) -> None:
     )
     if fed is not None and not trace.activity and not are_spikes(inputs, silent=True):
         raise UncountableError(
-            f"{fed[0]!r} is given spikes that no module emits, so their neurons cannot be counted; put what fires "
+            f"{fed!r} is given spikes that no module emits, so their neurons cannot be counted; put what fires "
             "into a module of its own, and say neurons=(ITS_CLASS,)"
         )
 

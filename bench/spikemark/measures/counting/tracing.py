@@ -176,7 +176,7 @@ class Trace:
             raise UncountableError(f"{_label(name, site.module)} gave a {type(output).__name__}; expected spikes")
         activity = self.activity.setdefault(name, Activity(site))
         activity.updates += spikes.numel()
-        activity.spikes += int(torch.count_nonzero(spikes))
+        activity.spikes += census(spikes.reshape(-1, spikes.shape[-1])).total
         axis = {"TB": 1, "B": 0, "BT": 0, None: None}[site.form]
         if self._batched and axis is not None and spikes.dim() > axis:
             self.batches.setdefault(spikes.shape[axis], name)
