@@ -42,7 +42,8 @@ def check(
     found = check_graph(graph, names, dt=dt, inputs=inputs, name=file.name)
     rows = table([found])
     typer.echo(f"{found.name}: dt = {dt:g} s, {samples} samples of {steps} steps, spikes at a rate of {rate:g}")
-    typer.echo(rows.drop(columns="graph").to_string(index=False))
+    short = rows["causes"].mask(rows["causes"].str.startswith("refused"), "refused")  # the sentences say why
+    typer.echo(rows.drop(columns="graph").assign(causes=short).to_string(index=False))
     for line in sentences(found):
         typer.echo(line)
     kinds = {type(node).__name__ for node in graph.nodes.values()} & {"IF", "LIF", "CubaLIF"}
