@@ -275,7 +275,7 @@ def evaluate(
 ) -> Results:
     """Measure a model that was trained elsewhere; it is afterwards as it was before.
 
-    Its states are reset before every batch, as far as they are those of snnTorch, SpikingJelly, Norse or sinabs.
+    Its states are reset before every batch, as far as they are those of snnTorch, SpikingJelly or Norse.
 
     Args:
         model: a module; a function of the inputs; ``"FILE.py:build"`` or ``"package.module:build"`` with

@@ -331,6 +331,18 @@ def test_unknown_neurons_are_an_error_that_says_how_to_declare_them():
     assert count_operations(Own(), x, neurons={Fires: 3}).state_accesses == 6 * T * 16
 
 
+def test_unknown_neurons_that_give_several_spikes_at_once_are_an_error_too():
+    class Many(nn.Module):
+        def forward(self, x):
+            return (20 * x).floor().clamp(0, 3)
+
+    model = nn.Sequential(nn.Linear(20, 16), Many(), nn.Linear(16, 5))
+    with pytest.raises(UncountableError, match=r"'1' \(Many\) emits spikes and is not known"):
+        count_operations(model, sparse(T, B, 20))
+    count = count_operations(model, sparse(T, B, 20), neurons=(Many,))
+    assert count.layers[1].kind == "integer"
+
+
 def test_spikes_that_no_module_emits_are_an_error():
     class Hides(nn.Module):
         def __init__(self):

@@ -24,6 +24,7 @@ from torch.utils.flop_counter import flop_registry
 
 from spikemark.core.foreign import Declared, Site, first_tensor, neuron_sites, takes_batches
 from spikemark.measures.counting.census import census
+from spikemark.measures.counting.input_kinds import MAX_LEVELS
 from spikemark.measures.counting.pairs import COUNTED_LAYERS, PAIRS, Tally, convolution_pairs, product_pairs
 from spikemark.measures.counting.rules import rule_of, ruled
 
@@ -337,16 +338,20 @@ def _is_suspect(func: Any) -> bool:
 
 
 def are_spikes(values: Tensor, *, silent: bool = False) -> bool:
-    """Whether all values are 0 or 1; not all 0, unless silence counts too."""
+    """Whether all values are whole numbers of spikes, 0 to `MAX_LEVELS`; not all 0, unless silence counts too."""
     if values.dtype == torch.bool:
         return silent or bool(values.any())
-    if values.is_complex() or values.numel() == 0:
+    if not values.is_floating_point() or values.numel() == 0:
         return False
     flat = values.detach().reshape(-1)
-    if not bool(((flat[:_HEAD] == 0) | (flat[:_HEAD] == 1)).all()):  # others give themselves away early
+    if not _are_whole(flat[:_HEAD]):  # others give themselves away early
         return False
     known = census(flat[:, None])
-    return known.only_ones and (silent or known.total > 0)
+    return (known.only_ones or _are_whole(flat)) and (silent or known.total > 0)
+
+
+def _are_whole(values: Tensor) -> bool:
+    return bool(((values == values.round()) & (values >= 0) & (values <= MAX_LEVELS)).all())
 
 
 _HEAD = 1024
