@@ -77,6 +77,7 @@ def test_what_learns_is_named_with_the_share_that_moved(cells):
     _, rows = rows_of(cells)
     assert rows["leaky"]["learns (moved)"].text.startswith("threshold (")
     assert rows["lif, matched"]["learns (moved)"].text == "nothing"
+    assert rows["missing"]["learns (moved)"] == ABSENT
 
 
 def test_matched_neurons_trained_otherwise_are_no_comparison(cells):

@@ -147,6 +147,8 @@ def _trained(own: Cells) -> list[TrainingRecord]:
 
 def _learned(own: Cells) -> Entry:
     moved: dict[str, list[float]] = {}
+    if not _trained(own):
+        return ABSENT
     for trained in _trained(own):
         for change in trained["parameters"]:
             moved.setdefault(change["parameter"], []).append(change["share_moved"])

@@ -17,7 +17,8 @@ READING = """\
 Medians over interleaved rounds; the ratio is to the reference implementation, timed in the same rounds, with the 95 %
 interval of its median. Above 1, samples per second are more and latencies are longer than the reference's. The matched
 track runs the very same neuron in every framework; the native track puts the framework's own default neuron in its
-place, which computes something else and is shown for what users get out of the box. In the rows of the reference itself
+place, which computes something else and is shown for what users get out of the box; rows of a framework's own neurons
+are of the native track alone, and their reference is the reference's LIF. In the rows of the reference itself
 the matched track compares two copies of one network: what they stray from 1 is the noise of the measurement.
 Peak memory is what one forward and backward pass adds; the first call includes compiling and loading."""
 
