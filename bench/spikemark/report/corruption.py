@@ -97,6 +97,8 @@ def _framework(
         if set(of_system) != set(base):
             continue
         by_seed = {seed: _of_seed(of_system, seed) for seed in _seeds(of_system)}
+        if not by_seed:  # no seed has all noises at all severities
+            continue
         absolute[system] = {s: mean_over_noises(corruption_error, c, base) for s, c in by_seed.items()}
         kept = {noise: base[noise] for noise in base if noise in telling}
         if kept:
@@ -151,8 +153,11 @@ def _noise_table(where: str, contenders: Mapping[tuple[str, str], ByNoise], nois
         for (framework, system), curves in contenders.items():
             if noise not in curves:
                 continue
+            runs = mean_over_severities(curves[noise])
+            if not runs:  # no seed has all severities
+                continue
             mean = _mean_curve(curves[noise])
-            accuracy = mean_interval(mean_over_severities(curves[noise]), bounds=(0, 1))
+            accuracy = mean_interval(runs, bounds=(0, 1))
             rows.append(
                 (
                     Entry(noise),

@@ -249,7 +249,7 @@ def _speed(cells: Cells) -> Iterator[Finding]:
         logs = {}
         for number_, (system,) in enumerate(own.where(framework=framework).names("system")):
             one = typical(own.where(framework=framework, system=system), "training_samples_per_second_ratio", "matched")
-            if one is not None:
+            if one is not None and one.value > 0:
                 logs[number_] = math.log(one.value)
         if logs and framework != REFERENCE:
             ratios[framework] = mean_interval(logs)
