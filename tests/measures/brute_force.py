@@ -16,7 +16,7 @@ class Masks(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.pairs = self.dense = 0
+        self.pairs = self.dense = self.additions = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket
@@ -31,7 +31,18 @@ class Masks(TorchDispatchMode):
     def _add(self, product: Any, operands: tuple[Tensor, ...], rest: tuple[Any, ...]) -> None:
         masks = [(operand != 0).double() for operand in operands]
         self.pairs += round(float(product(*masks, *rest).sum()))
+        first = operands[0].double()
+        whole = bool((first == first.round()).all())
+        self.additions += round(float(product(first.abs() if whole else masks[0], masks[1], *rest).sum()))
         self.dense += round(float(product(*(torch.ones_like(mask) for mask in masks), *rest).sum()))
+
+
+@torch.no_grad()
+def additions(model: nn.Module, inputs: Tensor) -> int:
+    """Pairs of one call, a pair with a whole number n counted n times."""
+    with Masks() as masks:
+        model.eval()(inputs)
+    return masks.additions
 
 
 @torch.no_grad()

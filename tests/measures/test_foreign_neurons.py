@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import random
+import sys
+from types import ModuleType
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
-from brute_force import brute_force
+from brute_force import additions, brute_force
 from torch import nn
 
 from spikemark import count_operations
@@ -291,6 +295,32 @@ def test_a_convolutional_net_of_spikingjelly_in_both_step_modes():
     assert (stepwise.macs, stepwise.acs, stepwise.neuron_updates) == (at_once.macs, at_once.acs, at_once.neuron_updates)
     assert at_once.neuron_updates == T * (4 * 64 + 5)
     assert stepwise.firing_rate == at_once.firing_rate > 0
+
+
+def from_zoo(name):
+    """A network of SpikingJelly's zoo, which needs one function of torchvision while it is imported."""
+    lent = ModuleType("torchvision._internally_replaced_utils")
+    lent.load_state_dict_from_url = torch.hub.load_state_dict_from_url
+    with patch.dict(sys.modules, {"torchvision": ModuleType("torchvision"), lent.__name__: lent}):
+        module = importlib.import_module(f"spikingjelly.activation_based.model.{name}")
+    options = {"cnf": "ADD"} if name == "sew_resnet" else {}
+    net = getattr(module, f"{name}18")(spiking_neuron=neuron.IFNode, num_classes=10, **options)
+    for part in net.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            nn.init.constant_(part.weight, 3.0)  # so that all layers fire
+    functional.set_step_mode(net, "m")
+    return net
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"), [("spiking_resnet", {"analog", "binary"}), ("sew_resnet", {"analog", "binary", "integer"})]
+)
+def test_networks_of_spikingjellys_zoo(name, kinds):
+    net, x = from_zoo(name), torch.rand(4, 2, 3, 32, 32)
+    count = count_operations(net, x)
+    assert {layer.kind for layer in count.layers} == kinds
+    assert (count.macs + count.acs) * 2 == additions(net, x)
+    assert count.firing_rate > 0.1
 
 
 # ---- neurons that nobody knows
