@@ -50,14 +50,14 @@ def test_the_catalogue_conforms(name):
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_every_way_to_cut_the_work_into_tasks_gives_the_same(batch, shape, workers, monkeypatch):
     """Narrow layers are folded, wide ones cut; the order in which threads take the tasks must not matter."""
-    monkeypatch.setattr(cpu, "_GRAIN", 1)
+    monkeypatch.setattr(cpu, "GRAIN", 1)
     torch.set_num_threads(workers)
     spec = replace(NEURONS["stl"], decay=Learnable(0.5, "channel"), decay_input=True)
     assert_same(spec, shape, dyadic(3, batch, *shape), torch.float32)
 
 
 def test_the_number_of_threads_changes_no_bit(monkeypatch):
-    monkeypatch.setattr(cpu, "_GRAIN", 1)
+    monkeypatch.setattr(cpu, "GRAIN", 1)
     spec, shape = replace(NEURONS["plif"], threshold=Learnable(1.0, "layer")), (600,)
     layer, currents = fused.neuron(spec, shape), torch.rand(5, 40, *shape)
     upstream = torch.randn_like(currents)
@@ -276,7 +276,7 @@ def test_compiled_networks_hold_the_layer_in_one_graph():
 
 def test_one_thread_where_torch_has_no_pool(monkeypatch, caplog):
     monkeypatch.setattr(threads, "_parallel", None)
-    monkeypatch.setattr(cpu, "_GRAIN", 1)
+    monkeypatch.setattr(cpu, "GRAIN", 1)
     torch.set_num_threads(2)
     assert_same(NEURONS["stl"], (300,), dyadic(3, 9, 300), torch.float32)
     monkeypatch.setattr(threads.ctypes, "CDLL", lambda path: object())

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from spikemark.core.adapter import Adapter, Route, SpikingLayer, Unsupported
 from spikemark.core.neurons import NeuronSpec
 from spikemark.core.oracle import LIF
+from spikemark.core.stages import StageForm, has_line
 from spikemark_adapters.fused.ops import DTYPES, fused_spikes
+from spikemark_adapters.fused.stages import FusedStage, pooling_of
 
 
 class FusedLayer(SpikingLayer):
@@ -53,6 +55,17 @@ class FusedAdapter(Adapter):
     ) -> SpikingLayer:
         """See `Adapter.neuron`."""
         return FusedLayer(spec, shape, generator=generator)
+
+    def stage(self, norm: nn.Module, neurons: nn.Module, pool: nn.Module | None) -> StageForm | None:
+        """See `Adapter.stage`."""
+        pooling = pooling_of(pool)
+        normed = has_line(norm)
+        known = type(neurons) is FusedLayer and (normed or type(norm) is nn.Identity) and (pool is None or pooling)
+        if not known or not (normed or pooling):
+            return None
+        kinds = (type(norm), type(neurons), type(pool))
+        pooled = (f"{pooling.kind} pooling",) if pooling else ()
+        return FusedStage(kinds, pooling, (*(("norm",) if normed else ()), "neurons", *pooled))
 
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """See `Adapter.native`."""

@@ -16,8 +16,8 @@ from spikemark_adapters.fused import kernels, threads
 from spikemark_adapters.fused.machine import Compiled
 from spikemark_adapters.fused.plans import folded, neuron_of, sums_dtype
 
-_GROUPS = 8  # Groups of rows with sums of their own: enough tasks for the threads, and the same for any number of them.
-_GRAIN = 32768  # Numbers that make one more thread worth waking; torch's own measure.
+GROUPS = 8  # Groups of rows with sums of their own: enough tasks for the threads, and the same for any number of them.
+GRAIN = 32768  # Numbers that make one more thread worth waking; torch's own measure.
 _ROW = 256  # Numbers that make a row long enough for whole chunks.
 _BLOCK = 16384  # Membranes that a task keeps: columns times steps, 64 KiB of float32.
 
@@ -34,13 +34,35 @@ class _Grid(NamedTuple):
     groups: int
 
 
-def _grid(shape: torch.Size) -> _Grid:
+@dataclass(frozen=True)
+class Around:
+    """What joins the neurons in a kernel; see `kernels.Recipe`.
+
+    Attributes:
+        held: whether there is one frame of currents for all steps.
+        normed: whether there is a norm.
+        norm_per_step: whether it has a gain and an offset for every step.
+        learn_norm: whether, backward, their gradients are wanted.
+        pooling: the pooling, or None.
+    """
+
+    held: bool = False
+    normed: bool = False
+    norm_per_step: bool = False
+    learn_norm: bool = False
+    pooling: kernels.Pooling | None = None
+
+
+_ALONE = Around()
+
+
+def _grid(shape: torch.Size, planes: bool, alone: bool) -> _Grid:
     steps, batch, *features = shape
     neurons = math.prod(features)
-    fold = folded(batch, neurons, _ROW)
+    fold = folded(batch, neurons, _ROW) if alone else 1
     rows, columns = batch // fold, fold * neurons
-    rows_per_group = -(-rows // _GROUPS)
-    block = max(_ROW, _BLOCK // steps // _ROW * _ROW)
+    rows_per_group = -(-rows // GROUPS)
+    block = math.prod(features[1:]) if planes else max(_ROW, _BLOCK // steps // _ROW * _ROW)
     return _Grid(fold, rows, columns, block, -(-columns // block), rows_per_group, groups=-(-rows // rows_per_group))
 
 
@@ -55,6 +77,7 @@ class Plan:
         columns: numbers in it.
         sums: see `plans.Plan`.
         sums_dtype: likewise.
+        line: shape of the parts that gradients of a norm's gains and offsets are left in; one each, step and channel.
         partial: numbers that sums of groups take.
         scratch: numbers that each worker needs.
         workers: at most.
@@ -66,6 +89,7 @@ class Plan:
     columns: int
     sums: tuple[int, ...]
     sums_dtype: torch.dtype
+    line: tuple[int, ...]
     partial: int
     scratch: int
     workers: int
@@ -96,9 +120,12 @@ def plan(
     one_decay: bool,
     learn_threshold: bool = False,
     learn_decay: bool = False,
+    around: Around = _ALONE,
 ) -> Plan:
     """The plan of a pass ("forward" or "backward") on a CPU; for the other arguments see `ops.fused_gradients`."""
-    grid, neuron = _grid(shape), neuron_of(spec)
+    alone, features = around == _ALONE, shape[2:]
+    planes = not alone and len(features) > 1
+    grid, neuron = _grid(shape, planes, alone), neuron_of(spec)
     surrogate = neuron.surrogate
     gradients = kernels.Gradients(surrogate.name, surrogate.relative, neuron.detach_reset, learn_threshold, learn_decay)
     recipe = kernels.Recipe(
@@ -109,13 +136,18 @@ def plan(
         one_threshold=one_threshold,
         one_decay=one_decay,
         gradients=gradients if direction == "backward" else None,
+        held=around.held,
+        line=kernels.Line(planes, around.learn_norm) if around.normed else None,
+        pooling=around.pooling,
     )
-    scratch = kernels.scratch_size(shape[0], grid.columns_per_block, recipe.gradients)
+    scratch = kernels.scratch_size(shape[0], grid.columns_per_block, recipe)
     reach, top = reach_and_top(surrogate)
     call = kernels.Call(
         steps=shape[0], rows=grid.rows, columns=grid.columns, blocks=grid.blocks,
         columns_per_block=grid.columns_per_block, rows_per_group=grid.rows_per_group, groups=grid.groups,
         tasks=grid.blocks * grid.groups, scratch_size=scratch, reach=reach, top=top,
+        line_step=features[0] if around.norm_per_step else 0,
+        height=features[1] if around.pooling else 0, width=features[2] if around.pooling else 0,
     )  # fmt: skip
     return Plan(
         kernels.kernel(recipe),
@@ -124,7 +156,8 @@ def plan(
         columns=grid.columns,
         sums=tuple(shape[2:]) if grid.fold == 1 else (grid.fold, *shape[2:]),
         sums_dtype=sums_dtype(dtype),
+        line=(2, grid.groups, shape[0], *features[:1], kernels.line_parts(recipe)),
         partial=grid.groups * grid.columns * (len(gradients.learned()) if recipe.gradients else 0),
         scratch=scratch,
-        workers=max(1, min(call.tasks, math.prod(shape) // _GRAIN)),
+        workers=max(1, min(call.tasks, math.prod(shape) // GRAIN)),
     )

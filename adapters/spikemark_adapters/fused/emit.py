@@ -10,7 +10,7 @@ as float32 and rounded after each operation, as torch does. This module knows no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -98,6 +98,18 @@ class Value:
     def choose(self, yes: Value, no: Value) -> Value:
         """`yes` where this comparison holds, else `no`; each lane on its own."""
         return Value(self.code, self.code.builder.select(self.emitted, yes.emitted, no.emitted))
+
+    def double(self) -> Value:
+        """The same number as a float64."""
+        kind = self.emitted.type
+        wide = ir.VectorType(ir.DoubleType(), kind.count) if isinstance(kind, ir.VectorType) else ir.DoubleType()
+        return self if kind == wide else Value(self.code, self.code.builder.fpext(self.emitted, wide))
+
+    def arranged(self, places: Sequence[int], other: Value | None = None) -> Value:
+        """The vector of the lanes at `places`, where those of `other` count on from the last of this one."""
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), len(places)), list(places))
+        second = self.emitted if other is None else other.emitted
+        return Value(self.code, self.code.builder.shuffle_vector(self.emitted, second, mask))
 
     def power_of_two(self, mantissa: int, bias: int) -> Value:
         """2 to the whole number that the low bits of this number hold, given the layout of its type."""

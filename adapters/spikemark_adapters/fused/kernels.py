@@ -7,6 +7,9 @@ memory is read and written in runs of a block. (A few neurons through all time, 
 but lines of memory 256 KiB apart cost more than that saves.) The backward pass needs nothing of the forward
 pass but its currents: it integrates again, and keeps the membranes in its scratch.
 
+What stands around the neurons may join them: a norm before (`Line`) and a pooling behind (`Pooling`). Then a block is a
+plane, the neurons of one channel, so that one gain and one offset serve a block, and windows of a pooling lie within it.
+
 Every choice of a spec is decided while the code is written: a `Recipe` names a kernel, and each kernel holds nothing
 but what its spec needs. Forward, each operation rounds as in the reference adapter; only gradients may fuse roundings.
 """
@@ -18,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from types import SimpleNamespace
+from typing import Literal
 
 from spikemark.core.neurons import Reset
 from spikemark_adapters.fused.emit import Array, Code, Value, Variable
@@ -51,6 +55,35 @@ class Gradients:
 
 
 @dataclass(frozen=True)
+class Line:
+    """A norm whose statistics are known: each step's currents times a gain, plus an offset.
+
+    Attributes:
+        shared: whether a block has one gain and one offset, rather than each of its columns.
+        learned: whether, backward, gradients of both are wanted.
+    """
+
+    shared: bool
+    learned: bool
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """Pooling of spikes over windows of a plane that do not overlap; what is left over at the edges is dropped.
+
+    The gradient of a maximum goes to the first spike of the window or, where there is none, to the first neuron, as
+    torch has it.
+
+    Attributes:
+        kind: of pooling.
+        size: side of a window.
+    """
+
+    kind: Literal["max", "average"]
+    size: int
+
+
+@dataclass(frozen=True)
 class Recipe:
     """What distinguishes one kernel from another.
 
@@ -62,6 +95,9 @@ class Recipe:
         one_threshold: whether all columns have the same.
         one_decay: whether all columns have the same.
         gradients: None for the forward pass, from currents to spikes.
+        held: whether there is one frame of currents, the same at every step.
+        line: the norm before, if it is part of the kernel.
+        pooling: the pooling behind, likewise.
     """
 
     itemsize: int
@@ -71,13 +107,16 @@ class Recipe:
     one_threshold: bool
     one_decay: bool
     gradients: Gradients | None
+    held: bool = False
+    line: Line | None = None
+    pooling: Pooling | None = None
 
 
-_GIVEN = ("currents", "spikes", "threshold", "decay", "grad", "d_currents")
-_WORK = ("d_threshold", "d_decay", "scratch", "partial")
+_GIVEN = ("currents", "spikes", "threshold", "decay", "grad", "d_currents", "gain", "offset")
+_WORK = ("d_threshold", "d_decay", "d_line", "scratch", "partial")
 _WHOLE = (
     "next_task", "next_worker", "done", "scratch_size", "steps", "rows", "columns", "blocks", "columns_per_block",
-    "rows_per_group", "groups", "tasks",
+    "rows_per_group", "groups", "tasks", "line_step", "height", "width",
 )  # fmt: skip
 _REAL = ("reach", "top")
 
@@ -89,6 +128,10 @@ class Call(ctypes.Structure):
     are gathered in `partial`, ``[parameters, groups, columns]``. `scratch_size` are numbers for each worker. `reach`
     and `top` are the surrogate's width and height. Numbers of the recipe's size are those of `_GIVEN`, others have 4
     or 8 bytes.
+
+    With a `Line`, `gain` and `offset` hold a number for each block or column, and those of the next step lie `line_step`
+    numbers on. Their gradients are left in parts, ``d_line[2, groups, steps, line_parts]``, see `line_parts`. With a
+    `Pooling`, a block is a plane of `height` and `width`.
     """
 
     _fields_ = (
@@ -100,11 +143,23 @@ class Call(ctypes.Structure):
 _FIELDS = {field[0]: number for number, field in enumerate(Call._fields_)}
 
 
-def scratch_size(steps: int, columns: int, gradients: Gradients | None) -> int:
+def scratch_size(steps: int, columns: int, recipe: Recipe) -> int:
     """Numbers of scratch that each worker needs for so many columns: membranes, and what goes back through time."""
-    if gradients is None:
-        return columns
-    return columns * (1 + steps + (1 + steps if gradients.learn_decay else 1))
+    spikes, wanted = 1 if recipe.pooling else 0, recipe.gradients
+    if wanted is None:
+        return columns * (1 + spikes)
+    return columns * (1 + steps + (1 + steps if wanted.learn_decay else 1) + spikes)
+
+
+def lanes_of(itemsize: int) -> tuple[int, ...]:
+    """How many numbers are worked on at a time: as many as there are, then fewer, then one."""
+    whole = _VECTOR // max(itemsize, 4)
+    return whole, whole // 4, 1
+
+
+def line_parts(recipe: Recipe) -> int:
+    """In how many parts each number of a `Line` has its gradient: one per lane where blocks share it."""
+    return sum(lanes_of(recipe.itemsize)) if recipe.line is not None and recipe.line.shared else 1
 
 
 @cache
@@ -118,7 +173,8 @@ class _Kernel:
 
     Places in the scratch are counted in rows of a task's columns. Backward, `_FADING` is the gradient of the membrane
     at fire, `_KEPT` those membranes, one row per step, and after them come the membranes `before`, likewise, if the
-    gradients of decays need them; otherwise, as forward, a single row does.
+    gradients of decays need them; otherwise, as forward, a single row does. What a pooling takes, or hands back, is the
+    row `unpooled`.
     """
 
     _FADING, _KEPT = 0, 1
@@ -133,6 +189,8 @@ class _Kernel:
         wanted = recipe.gradients
         self.before = code.whole(0) if wanted is None else call.steps + self._KEPT
         self.before_per_step = code.whole(1 if wanted is not None and wanted.learn_decay else 0)
+        self.unpooled = self.before + self.before_per_step * call.steps + 1
+        self.line_parts = line_parts(recipe)
         self.partial = {
             name: call.partial.skip(call.groups * call.columns * number)
             for number, name in enumerate(wanted.learned() if wanted is not None else ())
@@ -150,8 +208,13 @@ class _Kernel:
         self.first = block * call.columns_per_block
         self.width = code.least(call.columns_per_block, call.columns - self.first)
         self.sums = group * call.columns + self.first
+        self.group, self.block = group, block
         for partial in self.partial.values():
             self._clear(partial, self.sums)
+        if wanted is not None and self.recipe.line is not None and self.recipe.line.learned:
+            self._clear_line()
+        if wanted is not None and self.recipe.pooling is not None:
+            self._clear(call.scratch, self.unpooled * call.columns_per_block)  # the edges that no window covers
         row = group * call.rows_per_group
         with code.count(Variable(row), code.least(row + call.rows_per_group, call.rows)) as now:
             self.start = now * call.columns + self.first
@@ -159,11 +222,18 @@ class _Kernel:
             with code.count(Variable(code.whole(0)), call.steps) as t:
                 for columns in self._columns():
                     _Step(self, t, *columns).integrate()
+                if wanted is None and self.recipe.pooling is not None:
+                    _Windows(self, self.recipe.pooling, now, t).pool()
             if wanted is not None:
                 self._clear(call.scratch, code.whole(self._FADING))
+                if self.recipe.held:
+                    self._clear(call.d_currents, self.start)
                 with code.count(Variable(code.whole(0)), call.steps) as ago, code.fusing():
+                    t = call.steps - 1 - ago
+                    if self.recipe.pooling is not None:
+                        _Windows(self, self.recipe.pooling, now, t).hand_back()
                     for columns in self._columns():
-                        _Step(self, call.steps - 1 - ago, *columns).retreat(wanted)
+                        _Step(self, t, *columns).retreat(wanted)
 
     def _add_up(self) -> None:
         """The sums of all groups, always in the same order; for whoever completes the last task."""
@@ -178,13 +248,38 @@ class _Kernel:
     def _columns(self, width: Value | None = None) -> Iterator[tuple[Value, int]]:
         """Loops over the columns of a task, or so many: where, counted from the first, and how many at a time."""
         column = Variable(self.code.whole(0))
-        for lanes in (_VECTOR // self.code.itemsize, 1):
+        whole, some, one = lanes_of(self.recipe.itemsize)
+        for lanes in (whole, some, one) if self.recipe.line or self.recipe.pooling else (whole, one):
             with self.code.count(column, width or self.width, lanes) as now:
                 yield now, lanes
 
     def _clear(self, place: Array, start: Value) -> None:
         for column, lanes in self._columns():
             self.code.store(self.code.zero(lanes), place, start + column)
+
+    def line_at(self, t: Value, column: Value, lanes: int) -> tuple[Value, Value]:
+        """Where the gradient of a step's gain and that of its offset are summed for some columns."""
+        call, widths = self.call, lanes_of(self.recipe.itemsize)
+        row = (self.group * call.steps + t) * self._line_row()
+        if self.line_parts > 1:
+            place = row + self.block * self.line_parts + sum(widths[: widths.index(lanes)])
+        else:
+            place = row + self.first + column
+        return place, place + call.groups * call.steps * self._line_row()
+
+    def _line_row(self) -> Value:
+        return self.call.blocks * self.line_parts if self.line_parts > 1 else self.call.columns
+
+    def _clear_line(self) -> None:
+        with self.code.count(Variable(self.code.whole(0)), self.call.steps) as t:
+            if self.line_parts > 1:
+                for lanes in lanes_of(self.recipe.itemsize):
+                    for place in self.line_at(t, self.code.whole(0), lanes):
+                        self.code.store(self.code.zero(lanes), self.call.d_line, place)
+            else:
+                for column, lanes in self._columns():
+                    for place in self.line_at(t, column, lanes):
+                        self.code.store(self.code.zero(lanes), self.call.d_line, place)
 
 
 class _Step:
@@ -195,18 +290,22 @@ class _Step:
         self.t, self.column, self.lanes = t, column, lanes
         self.step = self.call.rows * self.call.columns
         self.at = kernel.start + t * self.step + column
+        self.source = kernel.start + column if self.recipe.held else self.at
         self.theta = self._parameter(self.call.threshold, one=self.recipe.one_threshold)
         self.a = self._parameter(self.call.decay, one=self.recipe.one_decay)
 
     def integrate(self) -> None:
         """From currents to spikes or, for the way back, membranes."""
         recipe, code, kernel = self.recipe, self.code, self.kernel
-        x = code.load(self.call.currents, self.at, self.lanes)
-        code.prefetch(self.call.currents, self.at + self.step)
+        x = self._normed(self._current())
+        if not recipe.held:
+            code.prefetch(self.call.currents, self.at + self.step)
         before = kernel.before + self.t * kernel.before_per_step
         u = self.a * self._kept(before) + ((1 - self.a) * x if recipe.decay_input else x)
         fires, none, one = self._fires(u), u.like(0), u.like(1)
-        if recipe.gradients is None:
+        if recipe.gradients is None and recipe.pooling is not None:
+            self._keep(fires.choose(one, none), kernel.unpooled)
+        elif recipe.gradients is None:
             code.store(fires.choose(one, none), self.call.spikes, self.at)
         else:
             self._keep(u, self.t + kernel._KEPT)
@@ -215,8 +314,12 @@ class _Step:
     def retreat(self, wanted: Gradients) -> None:
         """Back-propagation, with ``do/dtheta = -do/du`` or, relative, ``-do/du * u / theta``."""
         recipe, code, call, kernel = self.recipe, self.code, self.call, self.kernel
-        u, grad_o = self._kept(self.t + kernel._KEPT), code.load(call.grad, self.at, self.lanes)
-        code.prefetch(call.grad, self.at - self.step)
+        u = self._kept(self.t + kernel._KEPT)
+        if recipe.pooling is not None:
+            grad_o = self._kept(kernel.unpooled)
+        else:
+            grad_o = code.load(call.grad, self.at, self.lanes)
+            code.prefetch(call.grad, self.at - self.step)
         grad_v = self.a * self._kept(code.whole(kernel._FADING))
         fires, none, one = self._fires(u), u.like(0), u.like(1)
         slope = Slope(wanted.surrogate, wanted.relative, self.theta, *map(self._spread, (call.reach, call.top)))
@@ -234,11 +337,38 @@ class _Step:
             code.store(total, kernel.partial["threshold"], kernel.sums + self.column)
         if wanted.learn_decay:
             v = self._kept(kernel.before + self.t)
-            by_decay = v - code.load(call.currents, self.at, self.lanes) if recipe.decay_input else v
+            by_decay = v - self._normed(self._current()) if recipe.decay_input else v
             total = code.load(kernel.partial["decay"], kernel.sums + self.column, self.lanes) + grad_u * by_decay
             code.store(total, kernel.partial["decay"], kernel.sums + self.column)
-        code.store((1 - self.a) * grad_u if recipe.decay_input else grad_u, call.d_currents, self.at)
+        self._pass_on((1 - self.a) * grad_u if recipe.decay_input else grad_u)
         self._keep(grad_u, code.whole(kernel._FADING))
+
+    def _pass_on(self, grad: Value) -> None:
+        """To the currents, and to the norm, the gradient of what the neurons took in."""
+        code, call, line = self.code, self.call, self.recipe.line
+        if line is not None:
+            if line.learned:
+                places = self.kernel.line_at(self.t, self.column, self.lanes)
+                for place, part in zip(places, (grad * self._current(), grad), strict=True):
+                    code.store(code.load(call.d_line, place, self.lanes) + part, call.d_line, place)
+            grad = grad * self._line(call.gain)
+        if self.recipe.held:
+            grad = grad + code.load(call.d_currents, self.source, self.lanes)
+        code.store(grad, call.d_currents, self.source)
+
+    def _current(self) -> Value:
+        return self.code.load(self.call.currents, self.source, self.lanes)
+
+    def _normed(self, current: Value) -> Value:
+        if self.recipe.line is None:
+            return current
+        return current * self._line(self.call.gain) + self._line(self.call.offset)
+
+    def _line(self, array: Array) -> Value:
+        row, line = self.t * self.call.line_step, self.recipe.line
+        if line is not None and line.shared:
+            return self._spread(self.code.load(array, row + self.kernel.block, 1))
+        return self.code.load(array, row + self.kernel.first + self.column, self.lanes)
 
     def _spread(self, number: Value) -> Value:
         return self.code.spread(number, self.lanes)
@@ -265,3 +395,96 @@ class _Step:
         if one:
             return self._spread(self.code.load(array, self.code.whole(0), 1))
         return self.code.load(array, self.kernel.first + self.column, self.lanes)
+
+
+class _Windows:
+    """Writes the pooling of a plane of spikes at one time step."""
+
+    def __init__(self, kernel: _Kernel, pooling: Pooling, row: Value, t: Value) -> None:
+        self.kernel, self.pooling, self.code, self.call = kernel, pooling, kernel.code, kernel.call
+        size = kernel.code.whole(pooling.size)
+        self.height, self.width = self.call.height // size, self.call.width // size
+        plane = self.height * self.width
+        self.start = ((t * self.call.rows + row) * self.call.blocks + kernel.block) * plane
+        self.spikes = self.call.scratch.skip(kernel.unpooled * self.call.columns_per_block)
+        self.membranes = self.call.scratch.skip((t + kernel._KEPT) * self.call.columns_per_block)
+
+    def pool(self) -> None:
+        """From spikes of the plane to those of the windows."""
+        for window, first, lanes in self._windows():
+            values = [value for row in self._rows(first) for value in self._values(self.spikes, row, lanes)]
+            pooled = values[0]
+            for value in values[1:]:
+                pooled = (value > pooled).choose(value, pooled) if self.pooling.kind == "max" else pooled + value
+            if self.pooling.kind == "average":
+                pooled = pooled / self.pooling.size**2
+            self.code.store(pooled, self.call.spikes, window)
+
+    def hand_back(self) -> None:
+        """From the gradients of windows to those of the plane's spikes."""
+        for window, first, lanes in self._windows():
+            grad, rows = self.code.load(self.call.grad, window, lanes), list(self._rows(first))
+            if self.pooling.kind == "average":
+                parts = [[grad / self.pooling.size**2] * self.pooling.size] * self.pooling.size
+            else:
+                parts = self._to_the_first(grad, [self._firing(row, lanes) for row in rows])
+            for row, part in zip(rows, parts, strict=True):
+                self._store(part, row, lanes)
+
+    def _to_the_first(self, grad: Value, firing: list[list[Value]]) -> list[list[Value]]:
+        """A maximum's gradient for each neuron of a window: what the spikes before it have left."""
+        left, none, parts = grad, grad.like(0), []
+        for row in firing:
+            parts.append([])
+            for fires in row:
+                parts[-1].append(fires.choose(left, none))
+                left = fires.choose(none, left)
+        parts[0][0] = parts[0][0] + left
+        return parts
+
+    def _firing(self, row: Value, lanes: int) -> list[Value]:
+        recipe, code, call = self.kernel.recipe, self.code, self.call
+        membranes = self._values(self.membranes, row, lanes)
+        if recipe.one_threshold:
+            thresholds = [code.spread(code.load(call.threshold, code.whole(0), 1), lanes)] * self.pooling.size
+        else:
+            thresholds = self._values(call.threshold, self.kernel.first + row, lanes)
+        pairs = zip(membranes, thresholds, strict=True)
+        return [u >= theta if recipe.fires_at_threshold else u > theta for u, theta in pairs]
+
+    def _windows(self) -> Iterator[tuple[Value, Value, int]]:
+        """Loops over neighbouring windows: where they are, where the first begins in the plane, and how many."""
+        code, size = self.code, self.pooling.size
+        with code.count(Variable(code.whole(0)), self.height) as i:
+            column, lanes = Variable(code.whole(0)), _VECTOR // code.itemsize // size
+            for some in (2**n for n in reversed(range(max(lanes, 1).bit_length()))):
+                with code.count(column, self.width, some) as j:
+                    yield self.start + i * self.width + j, i * self.call.width * size + j * size, some
+
+    def _rows(self, first: Value) -> Iterator[Value]:
+        """Where each row of a window begins."""
+        return (first + self.call.width * n for n in range(self.pooling.size))
+
+    def _values(self, array: Array, row: Value, lanes: int) -> list[Value]:
+        """A row of some windows: the first values of all, the second ones, and so on."""
+        size, load = self.pooling.size, self.code.load
+        if lanes == 1:
+            return [load(array, row + n, 1) for n in range(size)]
+        side_by_side = load(array, row, lanes * size)
+        return [side_by_side.arranged(range(n, lanes * size, size)) for n in range(size)]
+
+    def _store(self, values: list[Value], row: Value, lanes: int) -> None:
+        """The reverse of `_values`, to the row `unpooled`."""
+        size, store = self.pooling.size, self.code.store
+        if lanes == 1:
+            for n, value in enumerate(values):
+                store(value, self.spikes, row + n)
+            return
+        every = range(lanes * size)
+        wide = [value.arranged([place // size for place in every]) for value in values]
+        side_by_side = wide[0]
+        for n, value in enumerate(wide[1:], 1):
+            side_by_side = side_by_side.arranged(
+                [place + (lanes * size if place % size == n else 0) for place in every], value
+            )
+        store(side_by_side, self.spikes, row)

@@ -49,7 +49,7 @@ def fused_spikes(currents: Tensor, threshold: Tensor, decay: Tensor, spec: str) 
     Raises:
         Unsupported: the currents are on a GPU and Triton is missing.
     """
-    run: Any = _Differentiable.apply if _unobserved(currents) else _spikes_op
+    run: Any = _Differentiable.apply if unobserved(currents) else _spikes_op
     spikes: Tensor = run(currents, threshold, decay, spec)
     return spikes
 
@@ -137,7 +137,7 @@ def _gradients(
     return d_currents, d_threshold.to(threshold.dtype), d_decay.to(decay.dtype)
 
 
-def _unobserved(tensor: Tensor) -> bool:
+def unobserved(tensor: Tensor) -> bool:
     """Whether nothing but autograd has to see an operator: no subclass, compiler, dispatch mode or transform.
 
     Then the dispatcher is passed by, which takes as long as the rest of Python's part.
@@ -158,7 +158,7 @@ class _Differentiable(torch.autograd.Function):
     def forward(ctx: Any, currents: Tensor, threshold: Tensor, decay: Tensor, spec: str) -> Tensor:
         ctx.save_for_backward(currents, threshold, decay)
         ctx.spec = spec
-        if _unobserved(currents):
+        if unobserved(currents):
             return _spikes(currents, threshold, decay, spec)
         with torch._C._AutoDispatchBelowAutograd():
             spikes: Tensor = _spikes_op(currents, threshold, decay, spec)
@@ -168,7 +168,7 @@ class _Differentiable(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         _, learn_threshold, learn_decay, _ = ctx.needs_input_grad
         currents, threshold, decay = ctx.saved_tensors
-        run = _gradients if _unobserved(grad) and not torch.is_grad_enabled() else fused_gradients
+        run = _gradients if unobserved(grad) and not torch.is_grad_enabled() else fused_gradients
         gradients = run(grad, currents, threshold, decay, ctx.spec, learn_threshold, learn_decay)
         return *(g if wanted else None for g, wanted in zip(gradients, ctx.needs_input_grad[:3], strict=True)), None
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from spikemark.core.frameworks import framework_version
 from spikemark.core.neuron_class import NeuronClass
 from spikemark.core.neurons import FrameworkNeuron, Learnable, NeuronSpec, ParameterName, Reset
+from spikemark.core.stages import StageForm
 from spikemark.core.surrogates import spike_function
 from spikemark.errors import InputError
 
@@ -422,6 +423,10 @@ class Adapter(ABC):
         knows only some of its classes.
         """
         return
+
+    def stage(self, norm: nn.Module, neurons: nn.Module, pool: nn.Module | None) -> StageForm | None:
+        """A form that computes a stage of these modules as one; None where there is none, as in most frameworks."""
+        return None
 
     @abstractmethod
     def native(self, shape: tuple[int, ...]) -> nn.Module:

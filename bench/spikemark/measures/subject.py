@@ -123,6 +123,18 @@ class Subject:
         return _dataset(self.dataset_name, self.data_dir, Sizes(**self.settings["sizes"]), binning)
 
     @cached_property
+    def fused(self) -> dict[str, list[str]]:
+        """What the framework computes as one, see `spikemark.networks.stages.fused_stages`."""
+        from spikemark.networks.stages import fused_stages
+        from spikemark.training.build import build_system
+
+        if type(self.adapter).stage is Adapter.stage:
+            return {}
+        shape, classes, steps = self.card.shape, self.card.classes, self.protocol.steps
+        model = build_system(self.trained_system, self.adapter, shape, classes, self.seed, steps=steps, meta=True)
+        return fused_stages(model, self.device)
+
+    @cached_property
     def model(self) -> SpikingNetwork:
         """The trained network in evaluation mode, with the weights of the best-validation epoch."""
         model = self._untrained

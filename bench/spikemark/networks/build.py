@@ -16,7 +16,7 @@ from spikemark.core.streams import generator, stream_seed
 from spikemark.errors import InputError
 from spikemark.networks.dropout import Masked
 from spikemark.networks.normalization import NORMALIZATIONS, Surroundings
-from spikemark.networks.stages import Foreign, SpikingNetwork
+from spikemark.networks.stages import Foreign, SpikingNetwork, Stage
 from spikemark.registry import Registry, registry
 
 NETWORKS: Registry[Callable[..., SpikingNetwork]] = registry("network")
@@ -79,6 +79,8 @@ def build_network(
         parts.check(normalization)
         if not meta:
             _name_streams(model, seed)
+    for stage in (module for module in model.modules() if isinstance(module, Stage)):
+        stage.form = adapter.stage(stage.norm, stage.neurons, stage.pool)
     return model
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from spikemark.core.stages import ChannelNorm, Moments
 from spikemark.errors import InputError
 from spikemark.networks.stages import is_constant
 from spikemark.registry import Registry, registry
@@ -48,7 +49,7 @@ MakeNormalization = Callable[[int, Surroundings], nn.Module]
 NORMALIZATIONS: Registry[MakeNormalization] = registry("normalization")
 
 
-class JointBatchNorm(_BatchNorm):
+class JointBatchNorm(_BatchNorm, ChannelNorm):
     """One mean and variance per channel, over batch, steps and space together.
 
     Constant currents are normalised once: their statistics are those of one step. Only the unbiased variance, which is
@@ -65,6 +66,32 @@ class JointBatchNorm(_BatchNorm):
             return once.expand(x.shape)
         normalised: Tensor = super().forward(x.flatten(0, 1)).unflatten(0, x.shape[:2])
         return normalised
+
+    def moments(self) -> Moments | None:
+        """See `ChannelNorm.moments`."""
+        return "joint" if self.training or self.running_mean is None else None
+
+    def line(self, mean: Tensor | None, variance: Tensor | None, count: int, steps: int) -> tuple[Tensor, Tensor]:
+        """See `ChannelNorm.line`; every operation rounds as torch's batch norm does."""
+        if mean is None or variance is None:
+            assert self.running_mean is not None and self.running_var is not None
+            mean, inverse = self.running_mean[None], 1 / (self.running_var[None] + self.eps).sqrt()
+        else:
+            inverse = (1 / (variance.double() + self.eps).sqrt()).to(variance.dtype)
+            if self.training and self.running_mean is not None:
+                self._follow(mean.detach(), variance.detach() * (count / (count - 1)))
+        gain = inverse if self.weight is None else inverse * self.weight
+        offset = -mean * gain if self.bias is None else self.bias - mean * gain
+        return gain, offset
+
+    @torch.no_grad()
+    def _follow(self, mean: Tensor, unbiased: Tensor) -> None:
+        """Bring the running statistics up to date, a row after the other."""
+        assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
+        for new_mean, new_variance in zip(mean, unbiased, strict=True):
+            self.num_batches_tracked.add_(1)
+            for running, new in ((self.running_mean, new_mean), (self.running_var, new_variance)):
+                running.mul_(1 - self._momentum).add_(new, alpha=self._momentum)
 
     def _seen_once(self, x: Tensor) -> bool:
         """Whether one step tells all: for a single value per channel torch has no statistics."""
@@ -100,6 +127,10 @@ class StepBatchNorm(JointBatchNorm):
 
     This is what plain batch norm does in a network that is run step by step.
     """
+
+    def moments(self) -> Moments | None:
+        """See `ChannelNorm.moments`."""
+        return "step" if self.training else None
 
     def forward(self, x: Tensor) -> Tensor:
         """``[T, B, C, ...]`` to the same shape."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook
 
 from spikemark.core.adapter import SpikingNeurons
+from spikemark.core.stages import StageForm
 
 MakeNeurons = Callable[[tuple[int, ...]], SpikingNeurons]
 """From a feature shape to a layer of the system's neurons."""
@@ -25,12 +27,28 @@ def over_time(module: nn.Module, x: Tensor) -> Tensor:
     Synapses see a constant input once: their currents are the same at every step, and their gradient is the sum over
     the steps, which is what the view's own backward pass gives.
     """
-    if is_constant(x) and next(module.parameters(), None) is not None:
+    if _seen_once(module, x):
         once: Tensor = module(x[0])
         return once.expand(len(x), *once.shape)
     folded: Tensor = module(x.flatten(0, 1))
     unfolded: Tensor = folded.unflatten(0, x.shape[:2])
     return unfolded
+
+
+def _seen_once(module: nn.Module, x: Tensor) -> bool:
+    return is_constant(x) and next(module.parameters(), None) is not None
+
+
+def _watched(module: nn.Module) -> bool:
+    """Whether somebody has hooked or replaced a module, or one within, and so has to see it called."""
+    return any(
+        part._forward_hooks
+        or part._forward_pre_hooks
+        or part._backward_hooks
+        or part._backward_pre_hooks
+        or "forward" in vars(part)
+        for part in module.modules()
+    )
 
 
 class OverTime(nn.Sequential):
@@ -53,6 +71,9 @@ class Stage(nn.Module):
         neurons: the spiking layer, on ``[T, B, *shape]``; an identity where there are no neurons.
         pool: pooling of the spikes, on ``[T * B, ...]``.
         out_shape: of what it gives for one sample and step.
+
+    Attributes:
+        form: computes norm, neurons and pooling as one while nobody watches them; None where the framework has none.
     """
 
     def __init__(
@@ -70,11 +91,24 @@ class Stage(nn.Module):
         self.norm = norm
         self.neurons = neurons
         self.pool = pool
+        self.form: StageForm | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """``[T, B, *in_shape]`` to spikes ``[T, B, *out_shape]``."""
-        spikes: Tensor = self.neurons(self.norm(over_time(self.synapses, x)))
+        if self.form is None or self._is_watched():
+            return self._one_by_one(over_time(self.synapses, x))
+        frames = x[:1] if _seen_once(self.synapses, x) else x
+        currents = over_time(self.synapses, frames)
+        spikes = self.form(currents, len(x), self.norm, self.neurons, self.pool)
+        return self._one_by_one(currents.expand(len(x), *currents.shape[1:])) if spikes is None else spikes
+
+    def _one_by_one(self, currents: Tensor) -> Tensor:
+        spikes: Tensor = self.neurons(self.norm(currents))
         return spikes if self.pool is None else over_time(self.pool, spikes)
+
+    def _is_watched(self) -> bool:
+        parts = (self.norm, self.neurons) if self.pool is None else (self.norm, self.neurons, self.pool)
+        return _has_any_global_hook() or any(map(_watched, parts))
 
 
 class PopulationReadout(nn.Module):
@@ -110,3 +144,9 @@ class SpikingNetwork(nn.Sequential):
     def spiking_layers(self) -> list[SpikingNeurons]:
         """Its spiking layers, from input to output."""
         return [module for module in self.modules() if isinstance(module, SpikingNeurons)]
+
+
+def fused_stages(model: nn.Module, device: str) -> dict[str, list[str]]:
+    """What a network computes as one on a type of device, by the names of its stages."""
+    stages = ((name, module) for name, module in model.named_modules() if isinstance(module, Stage))
+    return {name: list(s.form.parts) for name, s in stages if s.form is not None and device in s.form.devices}

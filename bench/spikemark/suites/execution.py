@@ -117,6 +117,8 @@ def _fill(record: Record, job: Job, subject: Subject) -> None:
         if reason is not None:
             record["status"], record["error"] = "degenerate", reason
     record["measurements"] = measure.run(subject)
+    if job.subject == "system" and (fused := subject.fused):
+        record["fused"] = fused
     if measure.name == "accuracy":
         if not subject.given:
             record["trained"] = _training(subject)

@@ -132,6 +132,7 @@ class Record(TypedDict):
         started: UTC.
         seconds: that the job took.
         trained: what training did; of the measure accuracy.
+        fused: norms, neurons and poolings that the framework computes as one, by stage; only where there are any.
         correct: packed correctness of each test sample, see `spikemark.core.measurement.unpack_correct`.
     """
 
@@ -150,6 +151,7 @@ class Record(TypedDict):
     started: str
     seconds: float
     trained: NotRequired[TrainingRecord]
+    fused: NotRequired[dict[str, list[str]]]
     correct: NotRequired[Packed]
 
 

@@ -1,7 +1,8 @@
 """Conformance: does an adapter compute the oracle's spikes, every one, and its gradients?
 
 The oracle is `spikemark.core.oracle` in float64; a layer is checked in float32 and in float64, on the inputs of
-`spikemark.measures.semantics.dyadic`. What cannot be expressed (`Unsupported`) is reported, never skipped.
+`spikemark.measures.semantics.dyadic`. An adapter that computes whole stages as one is held to its own modules as well
+(`spikemark.measures.semantics.stages`). What cannot be expressed (`Unsupported`) is reported, never skipped.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from spikemark.core.neurons import (
     SurrogateName,
 )
 from spikemark.measures.semantics.dyadic import Case, make_case
+from spikemark.measures.semantics.stages import compare_stage, stage_cases
 
 LIMITS: Mapping[str, float] = MappingProxyType({"float32": 1e-5, "float64": 1e-10})
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -45,7 +47,8 @@ class ConformanceResult:
         compared_spikes: outputs compared, over shapes, steps and both types.
         differing_spikes: those that differ from the oracle's.
         spikes_at_threshold: how many of the compared had a membrane exactly at its threshold.
-        gradient_errors: by tensor ("currents" and the learned parameters) and type, the largest over all inputs of
+        gradient_errors: by tensor ("currents" and the learned parameters; of stages also "norm" and its running
+            "statistics") and type, the largest over all inputs of
             ``max|g - g*| / scale``. For the currents the scale is ``max|g*|``. The gradient of a shared parameter is a
             sum over the samples and neurons that share it, and may cancel to nearly nothing, where an error relative
             to it says nothing of the computation; its scale is the largest *sum of the terms' absolute values*. (With
@@ -91,7 +94,7 @@ def conformance(
     batch: int = 4,
     device: str = "cpu",
 ) -> ConformanceResult:
-    """Compare the adapter's layers with the oracle on every shape and number of steps.
+    """Compare the adapter's layers with the oracle on every shape and number of steps, and its stages with their modules.
 
     Args:
         adapter: whose layers.
@@ -117,6 +120,12 @@ def conformance(
             compared += case.spikes.numel()
             at_threshold += case.at_threshold
             differing += _compare(layer.to(device, _DTYPES[dtype]), case, dtype, errors)
+    for stage, dtype in itertools.product(stage_cases(spec), _DTYPES):
+        found = compare_stage(adapter, spec, stage, _DTYPES[dtype], seed=seed) if device == "cpu" else None
+        if found is not None:
+            compared, differing = compared + found.compared_spikes, differing + found.differing_spikes
+            for name, error in found.errors.items():
+                errors[name, dtype] = max(errors[name, dtype], error)
     return ConformanceResult(compared, differing, at_threshold, MappingProxyType(dict(errors)))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from spikemark.core.stages import ChannelNorm, Moments
 from spikemark.errors import InputError
 from spikemark.networks.normalization import JointBatchNorm, Surroundings
 
@@ -49,11 +50,17 @@ class TemporalEffectiveBatchNorm(JointBatchNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[T, B, C, ...]`` to the same shape."""
-        _require_steps(x, len(self.p))
+        _require_steps(len(x), len(self.p))
         return super().forward(x) * self.p.view(-1, *(1 for _ in x.shape[1:]))
 
+    def line(self, mean: Tensor | None, variance: Tensor | None, count: int, steps: int) -> tuple[Tensor, Tensor]:
+        """See `ChannelNorm.line`."""
+        _require_steps(steps, len(self.p))
+        gain, offset = super().line(mean, variance, count, steps)
+        return gain * self.p[:, None], offset * self.p[:, None]
 
-class BatchNormThroughTime(nn.ModuleList):
+
+class BatchNormThroughTime(nn.ModuleList, ChannelNorm):
     """BNTT (Kim and Panda 2021, arXiv 2010.01729): a batch norm of its own for every step."""
 
     def __init__(self, channels: int, steps: int) -> None:
@@ -61,13 +68,28 @@ class BatchNormThroughTime(nn.ModuleList):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[T, B, C, ...]`` to the same shape."""
-        _require_steps(x, len(self))
+        _require_steps(len(x), len(self))
         return torch.cat([norm(step[None]) for norm, step in zip(self, x, strict=True)])
 
+    def moments(self) -> Moments | None:
+        """See `ChannelNorm.moments`."""
+        return "step" if self.training else None
 
-def _require_steps(x: Tensor, steps: int) -> None:
-    if len(x) != steps:
-        raise InputError(f"this normalisation was made for {steps} steps; the currents have {len(x)}")
+    def line(self, mean: Tensor | None, variance: Tensor | None, count: int, steps: int) -> tuple[Tensor, Tensor]:
+        """See `ChannelNorm.line`."""
+        _require_steps(steps, len(self))
+        norms = [norm for norm in self if isinstance(norm, JointBatchNorm)]
+        if mean is None or variance is None:
+            rows = [norm.line(None, None, count, 1) for norm in norms]
+        else:
+            rows = [norm.line(m[None], v[None], count, 1) for norm, m, v in zip(norms, mean, variance, strict=True)]
+        gains, offsets = zip(*rows, strict=True)
+        return torch.cat(gains), torch.cat(offsets)
+
+
+def _require_steps(steps: int, made_for: int) -> None:
+    if steps != made_for:
+        raise InputError(f"this normalisation was made for {made_for} steps; the currents have {steps}")
 
 
 def tdbn(channels: int, around: Surroundings) -> nn.Module:
