@@ -30,3 +30,10 @@ def test_a_training_that_failed_fails_for_every_measure_and_is_not_gone_on_with(
         with pytest.raises(DivergedError, match="epoch 2"):
             subject.model  # noqa: B018
     assert len(started) == 2
+
+
+def test_records_of_a_framework_that_computes_stages_as_one_name_them():
+    subject = Subject("fused", "stl", SYSTEMS["convnet-stl"], "digits", 0, SETTINGS)
+    assert subject.fused == {name: ["norm", "neurons", "max pooling"] for name in ("conv1", "conv2")}
+    assert Subject("fused", "stl", SYSTEMS["mlp-stl"], "digits", 0, SETTINGS).fused == {}
+    assert Subject("reference", "stl", SYSTEMS["convnet-stl"], "digits", 0, SETTINGS).fused == {}

@@ -57,11 +57,11 @@ class FusedAdapter(Adapter):
         return FusedLayer(spec, shape, generator=generator)
 
     def stage(self, norm: nn.Module, neurons: nn.Module, pool: nn.Module | None) -> StageForm | None:
-        """See `Adapter.stage`."""
+        """See `Adapter.stage`; of layers whose channels are planes. Flat ones gain nothing (docs/performance.md)."""
         pooling = pooling_of(pool)
         normed = has_line(norm)
-        known = type(neurons) is FusedLayer and (normed or type(norm) is nn.Identity) and (pool is None or pooling)
-        if not known or not (normed or pooling):
+        known = (normed or type(norm) is nn.Identity) and (pool is None or pooling)
+        if not known or type(neurons) is not FusedLayer or len(neurons.shape) == 1 or not (normed or pooling):
             return None
         kinds = (type(norm), type(neurons), type(pool))
         pooled = (f"{pooling.kind} pooling",) if pooling else ()

@@ -56,13 +56,13 @@ class Around:
 _ALONE = Around()
 
 
-def _grid(shape: torch.Size, planes: bool, alone: bool) -> _Grid:
+def _grid(shape: torch.Size, alone: bool) -> _Grid:
     steps, batch, *features = shape
     neurons = math.prod(features)
     fold = folded(batch, neurons, _ROW) if alone else 1
     rows, columns = batch // fold, fold * neurons
     rows_per_group = -(-rows // GROUPS)
-    block = math.prod(features[1:]) if planes else max(_ROW, _BLOCK // steps // _ROW * _ROW)
+    block = max(_ROW, _BLOCK // steps // _ROW * _ROW) if alone else math.prod(features[1:])
     return _Grid(fold, rows, columns, block, -(-columns // block), rows_per_group, groups=-(-rows // rows_per_group))
 
 
@@ -124,8 +124,7 @@ def plan(
 ) -> Plan:
     """The plan of a pass ("forward" or "backward") on a CPU; for the other arguments see `ops.fused_gradients`."""
     alone, features = around == _ALONE, shape[2:]
-    planes = not alone and len(features) > 1
-    grid, neuron = _grid(shape, planes, alone), neuron_of(spec)
+    grid, neuron = _grid(shape, alone), neuron_of(spec)
     surrogate = neuron.surrogate
     gradients = kernels.Gradients(surrogate.name, surrogate.relative, neuron.detach_reset, learn_threshold, learn_decay)
     recipe = kernels.Recipe(
@@ -137,7 +136,7 @@ def plan(
         one_decay=one_decay,
         gradients=gradients if direction == "backward" else None,
         held=around.held,
-        line=kernels.Line(planes, around.learn_norm) if around.normed else None,
+        line=kernels.Line(around.learn_norm) if around.normed else None,
         pooling=around.pooling,
     )
     scratch = kernels.scratch_size(shape[0], grid.columns_per_block, recipe)
@@ -156,7 +155,7 @@ def plan(
         columns=grid.columns,
         sums=tuple(shape[2:]) if grid.fold == 1 else (grid.fold, *shape[2:]),
         sums_dtype=sums_dtype(dtype),
-        line=(2, grid.groups, shape[0], *features[:1], kernels.line_parts(recipe)),
+        line=(2, grid.groups, shape[0], *features[:1], kernels.line_parts(dtype.itemsize)),
         partial=grid.groups * grid.columns * (len(gradients.learned()) if recipe.gradients else 0),
         scratch=scratch,
         workers=max(1, min(call.tasks, math.prod(shape) // GRAIN)),

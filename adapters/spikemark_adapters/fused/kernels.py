@@ -7,8 +7,8 @@ memory is read and written in runs of a block. (A few neurons through all time, 
 but lines of memory 256 KiB apart cost more than that saves.) The backward pass needs nothing of the forward
 pass but its currents: it integrates again, and keeps the membranes in its scratch.
 
-What stands around the neurons may join them: a norm before (`Line`) and a pooling behind (`Pooling`). Then a block is a
-plane, the neurons of one channel, so that one gain and one offset serve a block, and windows of a pooling lie within it.
+What stands around the neurons may join them: a norm before (`Line`) and a pooling behind (`Pooling`). Then a block is
+a plane, the neurons of one channel, so that one gain and one offset serve a block, and a pooling's windows lie within.
 
 Every choice of a spec is decided while the code is written: a `Recipe` names a kernel, and each kernel holds nothing
 but what its spec needs. Forward, each operation rounds as in the reference adapter; only gradients may fuse roundings.
@@ -56,14 +56,12 @@ class Gradients:
 
 @dataclass(frozen=True)
 class Line:
-    """A norm whose statistics are known: each step's currents times a gain, plus an offset.
+    """A norm whose statistics are known: currents times the gain of a step and block, plus an offset.
 
     Attributes:
-        shared: whether a block has one gain and one offset, rather than each of its columns.
         learned: whether, backward, gradients of both are wanted.
     """
 
-    shared: bool
     learned: bool
 
 
@@ -129,8 +127,8 @@ class Call(ctypes.Structure):
     and `top` are the surrogate's width and height. Numbers of the recipe's size are those of `_GIVEN`, others have 4
     or 8 bytes.
 
-    With a `Line`, `gain` and `offset` hold a number for each block or column, and those of the next step lie `line_step`
-    numbers on. Their gradients are left in parts, ``d_line[2, groups, steps, line_parts]``, see `line_parts`. With a
+    With a `Line`, `gain` and `offset` hold a number for each block, those of the next step `line_step`
+    numbers on. Their gradients are left in parts, ``d_line[2, groups, steps, blocks, parts]``, see `line_parts`. With a
     `Pooling`, a block is a plane of `height` and `width`.
     """
 
@@ -157,9 +155,9 @@ def lanes_of(itemsize: int) -> tuple[int, ...]:
     return whole, whole // 4, 1
 
 
-def line_parts(recipe: Recipe) -> int:
-    """In how many parts each number of a `Line` has its gradient: one per lane where blocks share it."""
-    return sum(lanes_of(recipe.itemsize)) if recipe.line is not None and recipe.line.shared else 1
+def line_parts(itemsize: int) -> int:
+    """In how many parts each number of a `Line` has its gradient: one per lane."""
+    return sum(lanes_of(itemsize))
 
 
 @cache
@@ -190,7 +188,7 @@ class _Kernel:
         self.before = code.whole(0) if wanted is None else call.steps + self._KEPT
         self.before_per_step = code.whole(1 if wanted is not None and wanted.learn_decay else 0)
         self.unpooled = self.before + self.before_per_step * call.steps + 1
-        self.line_parts = line_parts(recipe)
+        self.line_parts = line_parts(recipe.itemsize)
         self.partial = {
             name: call.partial.skip(call.groups * call.columns * number)
             for number, name in enumerate(wanted.learned() if wanted is not None else ())
@@ -257,29 +255,18 @@ class _Kernel:
         for column, lanes in self._columns():
             self.code.store(self.code.zero(lanes), place, start + column)
 
-    def line_at(self, t: Value, column: Value, lanes: int) -> tuple[Value, Value]:
-        """Where the gradient of a step's gain and that of its offset are summed for some columns."""
+    def line_at(self, t: Value, lanes: int) -> tuple[Value, Value]:
+        """Where the gradient of a step's gain and that of its offset are summed for so many columns at a time."""
         call, widths = self.call, lanes_of(self.recipe.itemsize)
-        row = (self.group * call.steps + t) * self._line_row()
-        if self.line_parts > 1:
-            place = row + self.block * self.line_parts + sum(widths[: widths.index(lanes)])
-        else:
-            place = row + self.first + column
-        return place, place + call.groups * call.steps * self._line_row()
-
-    def _line_row(self) -> Value:
-        return self.call.blocks * self.line_parts if self.line_parts > 1 else self.call.columns
+        row, before = self.group * call.steps + t, sum(widths[: widths.index(lanes)])
+        gain = (row * call.blocks + self.block) * self.line_parts + before
+        return gain, gain + call.groups * call.steps * call.blocks * self.line_parts
 
     def _clear_line(self) -> None:
         with self.code.count(Variable(self.code.whole(0)), self.call.steps) as t:
-            if self.line_parts > 1:
-                for lanes in lanes_of(self.recipe.itemsize):
-                    for place in self.line_at(t, self.code.whole(0), lanes):
-                        self.code.store(self.code.zero(lanes), self.call.d_line, place)
-            else:
-                for column, lanes in self._columns():
-                    for place in self.line_at(t, column, lanes):
-                        self.code.store(self.code.zero(lanes), self.call.d_line, place)
+            for lanes in lanes_of(self.recipe.itemsize):
+                for place in self.line_at(t, lanes):
+                    self.code.store(self.code.zero(lanes), self.call.d_line, place)
 
 
 class _Step:
@@ -348,7 +335,7 @@ class _Step:
         code, call, line = self.code, self.call, self.recipe.line
         if line is not None:
             if line.learned:
-                places = self.kernel.line_at(self.t, self.column, self.lanes)
+                places = self.kernel.line_at(self.t, self.lanes)
                 for place, part in zip(places, (grad * self._current(), grad), strict=True):
                     code.store(code.load(call.d_line, place, self.lanes) + part, call.d_line, place)
             grad = grad * self._line(call.gain)
@@ -365,10 +352,7 @@ class _Step:
         return current * self._line(self.call.gain) + self._line(self.call.offset)
 
     def _line(self, array: Array) -> Value:
-        row, line = self.t * self.call.line_step, self.recipe.line
-        if line is not None and line.shared:
-            return self._spread(self.code.load(array, row + self.kernel.block, 1))
-        return self.code.load(array, row + self.kernel.first + self.column, self.lanes)
+        return self._spread(self.code.load(array, self.t * self.call.line_step + self.kernel.block, 1))
 
     def _spread(self, number: Value) -> Value:
         return self.code.spread(number, self.lanes)
@@ -433,7 +417,8 @@ class _Windows:
 
     def _to_the_first(self, grad: Value, firing: list[list[Value]]) -> list[list[Value]]:
         """A maximum's gradient for each neuron of a window: what the spikes before it have left."""
-        left, none, parts = grad, grad.like(0), []
+        left, none = grad, grad.like(0)
+        parts: list[list[Value]] = []
         for row in firing:
             parts.append([])
             for fires in row:

@@ -73,13 +73,15 @@ class FusedStage(StageForm):
             if wanted is not None:
                 if count == 1:
                     return None  # there is no variance of one value
-                currents, mean, variance = _Moments.apply(currents, wanted == "step")
+                take: Any = _Moments.apply
+                currents, mean, variance = take(currents, wanted == "step")
                 if wanted == "step":
                     mean, variance = (row.expand(steps, -1) for row in (mean, variance))
                 elif len(currents) < steps:
                     count *= steps
             gain, offset = norm.line(mean, variance, count, steps)
-        spikes: Tensor = _Stage.apply(
+        run: Any = _Stage.apply
+        spikes: Tensor = run(
             currents, gain, offset, neurons.threshold, neurons.decay, _text(neurons.spec), steps, self.pooling
         )
         return spikes
@@ -107,12 +109,12 @@ class _Moments(torch.autograd.Function):
         return currents.view_as(currents), mean, variance
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor, d_mean: Tensor, d_variance: Tensor) -> tuple[Tensor, None]:
         currents, mean = ctx.saved_tensors
         count = currents.numel() // mean.numel()
         slope = d_variance * (2 / count)
-        level = d_mean / count - slope * mean
+        level = (d_mean / count).addcmul_(slope, mean, value=-1)
         slope, level = (row.view(len(row), 1, -1, *(1 for _ in currents.shape[3:])) for row in (slope, level))
         # `grad` is what `_Stage.backward` has just made, and nobody else's.
         return grad.addcmul_(currents, slope).add_(level), None
@@ -144,7 +146,7 @@ class _Stage(torch.autograd.Function):
         return spikes
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         currents, gain, offset, threshold, decay = ctx.saved_tensors
         _, learn_gain, learn_offset, learn_threshold, learn_decay, *_ = ctx.needs_input_grad

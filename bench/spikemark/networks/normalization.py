@@ -74,24 +74,28 @@ class JointBatchNorm(_BatchNorm, ChannelNorm):
     def line(self, mean: Tensor | None, variance: Tensor | None, count: int, steps: int) -> tuple[Tensor, Tensor]:
         """See `ChannelNorm.line`; every operation rounds as torch's batch norm does."""
         if mean is None or variance is None:
-            assert self.running_mean is not None and self.running_var is not None
+            assert self.running_mean is not None
+            assert self.running_var is not None
             mean, inverse = self.running_mean[None], 1 / (self.running_var[None] + self.eps).sqrt()
         else:
-            inverse = (1 / (variance.double() + self.eps).sqrt()).to(variance.dtype)
+            inverse = (variance.double() + self.eps).rsqrt().to(variance.dtype)
             if self.training and self.running_mean is not None:
                 self._follow(mean.detach(), variance.detach() * (count / (count - 1)))
         gain = inverse if self.weight is None else inverse * self.weight
-        offset = -mean * gain if self.bias is None else self.bias - mean * gain
+        offset = -mean * gain if self.bias is None else torch.addcmul(self.bias, mean, gain, value=-1)
         return gain, offset
 
     @torch.no_grad()
     def _follow(self, mean: Tensor, unbiased: Tensor) -> None:
         """Bring the running statistics up to date, a row after the other."""
-        assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
         for new_mean, new_variance in zip(mean, unbiased, strict=True):
             self.num_batches_tracked.add_(1)
-            for running, new in ((self.running_mean, new_mean), (self.running_var, new_variance)):
-                running.mul_(1 - self._momentum).add_(new, alpha=self._momentum)
+            momentum = self._momentum
+            self.running_mean.lerp_(new_mean, momentum)
+            self.running_var.lerp_(new_variance, momentum)
 
     def _seen_once(self, x: Tensor) -> bool:
         """Whether one step tells all: for a single value per channel torch has no statistics."""

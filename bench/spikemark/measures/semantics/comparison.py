@@ -94,7 +94,7 @@ def conformance(
     batch: int = 4,
     device: str = "cpu",
 ) -> ConformanceResult:
-    """Compare the adapter's layers with the oracle on every shape and number of steps, and its stages with their modules.
+    """Compare the adapter's layers with the oracle on every shape and number of steps, its stages with their modules.
 
     Args:
         adapter: whose layers.
