@@ -11,7 +11,7 @@ import numpy as np
 
 from spikemark.core.measurement import pack_correct
 from spikemark.core.statistics import median_ratio_interval
-from spikemark.measures.energy import PROFILES
+from spikemark.measures.energy import PROFILES, Energy
 from spikemark.suites.reading import Remarks
 from spikemark.suites.records import SCHEMA, Record, key_of, parse_record
 
@@ -126,7 +126,8 @@ def _priced(level: float, rng: np.random.Generator) -> list[dict[str, Any]]:
     for layer, kind, layer_macs, layer_acs in (("fc1", "analog", macs, 0.0), ("fc2", "binary", 0.0, acs)):
         place = {"unit": "1/sample", "layer": layer, "input_kind": kind}
         rows += [{"metric": "macs", "value": layer_macs} | place, {"metric": "acs", "value": layer_acs} | place]
-    for name, profile in PROFILES.items():
+    for name in Energy().profiles:
+        profile = PROFILES[name]
         price = profile.mac * macs + profile.ac * acs + profile.weight_read * (macs + acs)
         rows.append({"metric": "energy", "value": price, "unit": "pJ/sample", "profile": name})
     return rows
