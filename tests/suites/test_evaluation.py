@@ -372,6 +372,34 @@ def test_weights_from_files(file, tmp_path):
     assert torch.equal(own[1].weight, before)
 
 
+class Remembers(nn.Module):
+    """A neuron of one's own, which keeps its membrane between calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.v = nn.Linear(64, 10), 0.0
+
+    def forward(self, x):
+        out = []
+        for step in x.flatten(2):
+            self.v = 0.9 * self.v + self.fc(step)
+            out.append(self.v)
+        return torch.stack(out)
+
+
+def test_a_model_that_remembers_needs_a_reset():
+    def forget(model):
+        model.v = 0.0
+
+    model = Remembers()
+    request = {"steps": T, "samples": N, "measures": ("accuracy",)}
+    with pytest.raises(InputError, match="remembers earlier calls; give reset=, a function of the model"):
+        spikemark.evaluate(model, "digits", **request)
+    found = [numbers(spikemark.evaluate(model, "digits", reset=forget, batch_size=b, **request)) for b in (N, 9)]
+    assert found[0] == found[1]
+    assert model.v == 0.0
+
+
 def test_a_nir_file_in_a_framework_and_by_its_equations(tmp_path):
     nir = pytest.importorskip("nir")
     ones = np.ones(3)

@@ -275,7 +275,7 @@ def _trial(
     encoded = encode(encoder, few, steps, generator("encoding", card.name, "trial")).to(device)
     try:
         with torch.no_grad():
-            scores = network(encoded)
+            scores, again = (_seeded(network, encoded) for _ in range(2))
     except InputError:
         raise
     except Exception as error:  # whatever a stranger's model raises is one line that names it
@@ -290,8 +290,19 @@ def _trial(
         raise InputError(f"model {network.name!r}: gave scores of width {classes}; {labels}")
     if not bool(torch.isfinite(scores).all()):
         raise InputError(f"model {network.name!r}: gave scores that are not finite (NaN or infinity)")
+    if not torch.equal(scores, again):
+        raise InputError(
+            f"model {network.name!r}: gave other scores when it was asked the same again, so it remembers earlier "
+            "calls; give reset=, a function of the model that makes it forget"
+        )
     network.classes = classes
     return replace(card, classes=classes), replace(dataset, classes=classes)
+
+
+def _seeded(network: BuiltModel, encoded: Tensor) -> Tensor:
+    torch.manual_seed(0)  # what a model draws is no memory
+    scores: Tensor = network(encoded)
+    return scores
 
 
 def _first_line(error: Exception) -> str:
