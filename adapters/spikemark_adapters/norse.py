@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from spikemark.core.adapter import Adapter, Firing, Route, SpikingLayer
 from spikemark.core.neuron_class import NeuronClass
-from spikemark.core.neurons import NeuronSpec
+from spikemark.core.neurons import FrameworkNeuron, NeuronSpec
 from spikemark.core.nir import ImportedGraph, with_batch
 from spikemark_adapters.known import norse as known
+from spikemark_adapters.native import variants
 from spikemark_adapters.native.norse import lif
 
 with warnings.catch_warnings():
@@ -90,6 +91,10 @@ class NorseAdapter(Adapter):
     ) -> SpikingLayer:
         """See `Adapter.neuron`."""
         return NorseLayer(spec, shape, generator=generator)
+
+    def variants(self) -> Mapping[str, FrameworkNeuron]:
+        """See `Adapter.variants`."""
+        return variants(self.name)
 
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """See `Adapter.native`; `norse.torch.LIF`, dt = 1 ms."""

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from spikemark.core.adapter import Adapter, Firing, Route, SpikingLayer
 from spikemark.core.neuron_class import NeuronClass
-from spikemark.core.neurons import NeuronSpec
+from spikemark.core.neurons import FrameworkNeuron, NeuronSpec
 from spikemark.core.nir import ImportedGraph, with_batch
 from spikemark.core.surrogates import spike_function
 from spikemark_adapters.known import snntorch as known
+from spikemark_adapters.native import variants
 from spikemark_adapters.native.snntorch import leaky, unlisted
 
 
@@ -117,6 +118,10 @@ class SnnTorchAdapter(Adapter):
     ) -> SpikingLayer:
         """See `Adapter.neuron`."""
         return SnnTorchLayer(spec, shape, generator=generator)
+
+    def variants(self) -> Mapping[str, FrameworkNeuron]:
+        """See `Adapter.variants`."""
+        return variants(self.name)
 
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """See `Adapter.native`; `snn.Leaky` has no default beta: 0.95 as in its tutorials (tutorial 5)."""

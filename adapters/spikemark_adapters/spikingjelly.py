@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from spikemark.core.adapter import Adapter, Firing, Route, SpikingLayer
 from spikemark.core.neuron_class import NeuronClass
-from spikemark.core.neurons import Learnable, NeuronSpec
+from spikemark.core.neurons import FrameworkNeuron, Learnable, NeuronSpec
 from spikemark.core.nir import ImportedGraph
 from spikemark.core.surrogates import spike_function
 from spikemark_adapters.known import spikingjelly as known
+from spikemark_adapters.native import variants
 from spikemark_adapters.native.spikingjelly import lif
 
 
@@ -147,6 +148,10 @@ class SpikingJellyAdapter(Adapter):
         """See `Adapter.neuron`."""
         layer = _NodeLayer if _step_function(spec) is None else _FunctionLayer
         return layer(spec, shape, generator=generator)
+
+    def variants(self) -> Mapping[str, FrameworkNeuron]:
+        """See `Adapter.variants`."""
+        return variants(self.name)
 
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """See `Adapter.native`; `LIFNode` in multi-step mode."""

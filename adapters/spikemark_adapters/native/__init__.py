@@ -147,5 +147,43 @@ def _norse() -> dict[str, FrameworkNeuron]:
     }
 
 
+_SNNTORCH_SURROGATES = (
+    "straight_through_estimator", "triangular", "fast_sigmoid", "heaviside", "sigmoid", "spike_rate_escape",
+    "SFS", "LSO",
+)  # fmt: skip
+_SPIKINGJELLY_SURROGATES = (
+    "ATan", "PiecewiseQuadratic", "PiecewiseExp", "SoftSign", "SuperSpike", "NonzeroSignLogAbs", "Erf",
+    "PiecewiseLeakyReLU", "S2NN", "QPseudoSpike", "LeakyKReLU", "FakeNumericalGradient", "LogTailedReLU", "Rect",
+)  # fmt: skip
+_NORSE_SURROGATES = ("heaviside", "triangle", "tanh", "circ", "heavi_erfc")
+
+
+def variants(framework: str) -> dict[str, FrameworkNeuron]:
+    """See `Adapter.variants`; surrogates that draw random numbers are left out."""
+    own = partial(_own, framework, about="", source="")
+    match framework:
+        case "snntorch":
+            surrogates = {f"leaky-{name}": own("leaky_with", gradient=name) for name in _SNNTORCH_SURROGATES}
+            return surrogates | {
+                "leaky-zero": own("leaky", reset_mechanism="zero"),
+                "leaky-none": own("leaky", reset_mechanism="none"),
+                "leaky-subtract-at-once": own("leaky", reset_delay=False),
+                "leaky-zero-at-once": own("leaky", reset_mechanism="zero", reset_delay=False),
+                "leaky-graded": own("leaky", graded_spikes_factor=2.0),
+                "synaptic-zero": own("synaptic", alpha=0.9, beta=0.5, reset_mechanism="zero"),
+                "lapicque-zero": own("lapicque", beta=0.5, reset_mechanism="zero"),
+            }
+        case "spikingjelly":
+            surrogates = {f"lif-{name}": own("lif_with", gradient=name) for name in _SPIKINGJELLY_SURROGATES}
+            return surrogates | {
+                "lif-subtract": own("lif_with", v_reset=None),
+                "lif-subtract-detached": own("lif_with", v_reset=None, detach_reset=True),
+                "lif-not-decayed": own("lif_with", decay_input=False),
+                "if-subtract": own("integrate_and_fire", v_reset=None),
+            }
+        case _:
+            return {f"lif-{name}": own("lif_with", method=name) for name in _NORSE_SURROGATES}
+
+
 for _framework, _neurons in {"snntorch": _snntorch(), "spikingjelly": _spikingjelly(), "norse": _norse()}.items():
     register_all("neuron", {f"{_framework}:{_name}": _neuron for _name, _neuron in _neurons.items()})

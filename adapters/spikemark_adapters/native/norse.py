@@ -14,7 +14,7 @@ with warnings.catch_warnings():
     # Norse scripts functions while it is imported, and recent torch warns about every one.
     warnings.simplefilter("ignore", FutureWarning)
     warnings.simplefilter("ignore", DeprecationWarning)
-    from norse.torch import LIF, LSNN, LIFBoxCell
+    from norse.torch import LIF, LSNN, LIFBoxCell, LIFParameters
 
 _DT = 1e-3
 
@@ -80,6 +80,11 @@ class _Parametrised(OwnNeurons):
 def lif(shape: tuple[int, ...], *, learn: tuple[str, ...] = ()) -> OwnNeurons:
     """`LIF`, which also has a synaptic current."""
     return _Parametrised(LIF(), learn)
+
+
+def lif_with(shape: tuple[int, ...], *, method: str) -> OwnNeurons:
+    """`LIF` with the surrogate of that name, its alpha as it is by default."""
+    return _Parametrised(LIF(LIFParameters(method=method)), ())
 
 
 def lif_box(shape: tuple[int, ...], *, learn: tuple[str, ...] = ()) -> OwnNeurons:

@@ -80,6 +80,11 @@ def leaky(shape: tuple[int, ...], *, beta: float = 0.95, slope: float | None = N
     return _Loop(snntorch.Leaky(beta, spike_grad=gradient, **options), decay=_BETA)
 
 
+def leaky_with(shape: tuple[int, ...], *, gradient: str) -> OwnNeurons:
+    """`Leaky` with the surrogate of that name, as it is by default."""
+    return _Loop(snntorch.Leaky(0.5, spike_grad=getattr(surrogate, gradient)()), decay=_BETA)
+
+
 def synaptic(shape: tuple[int, ...], **options: Any) -> OwnNeurons:
     """`Synaptic`, which also has a synaptic current."""
     return _Loop(snntorch.Synaptic(**options), 2, decay=_BETA, synaptic_decay=_ALPHA)

@@ -49,6 +49,26 @@ class _MultiStep(OwnNeurons):
                 self.neuron.reset()
         return spikes
 
+    def traced(self, currents: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `OwnNeurons.traced`: memories after the last step, and every membrane where the node keeps them."""
+        states: dict[str, Tensor] = {}
+
+        def keep(node: Any, given: Any, output: Any) -> None:
+            held = {**getattr(node, "_memories", {}), "v_seq": getattr(node, "v_seq", None)}
+            states.update({name: value.detach() for name, value in held.items() if isinstance(value, Tensor)})
+
+        stores = hasattr(self.neuron, "store_v_seq")
+        if stores:
+            self.neuron.store_v_seq = True
+        hook = self.neuron.register_forward_hook(keep)
+        try:
+            spikes = self(currents)
+        finally:
+            hook.remove()
+            if stores:
+                self.neuron.store_v_seq = False
+        return spikes, states
+
 
 class _Scaled(_MultiStep):
     """A node whose membrane is proportional to its currents between resets to 0.
@@ -107,6 +127,11 @@ def integrate_and_fire(shape: tuple[int, ...], **options: Any) -> OwnNeurons:
 def lif(shape: tuple[int, ...], *, tutorial: bool = True, **options: Any) -> OwnNeurons:
     """`LIFNode`, as the tutorials have it or with the defaults of the class."""
     return _Scaled(neuron.LIFNode(**(_tutorial(options) if tutorial else options)), decay=_TAU)
+
+
+def lif_with(shape: tuple[int, ...], *, gradient: str = "Sigmoid", **options: Any) -> OwnNeurons:
+    """`LIFNode` with the surrogate of that name, as it is by default, and with other options."""
+    return _Scaled(neuron.LIFNode(surrogate_function=getattr(surrogate, gradient)(), **options), decay=_TAU)
 
 
 def plif(shape: tuple[int, ...], **options: Any) -> OwnNeurons:

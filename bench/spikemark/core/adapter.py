@@ -114,6 +114,22 @@ class OwnNeurons(nn.Module):
         constant = self.constants[name]
         return constant.effective(torch.as_tensor(self._held(constant.place)))
 
+    def traced(self, currents: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Spikes of every step, and by name the states that the framework's class gives beside them."""
+        calls: list[list[Tensor]] = []
+
+        def keep(module: nn.Module, given: Any, output: Any) -> None:
+            calls.append(_states(output[1:]) if isinstance(output, tuple) else [])
+
+        hooks = [child.register_forward_hook(keep) for child in self.children()]
+        try:
+            spikes: Tensor = self(currents)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        states = [torch.stack(states).detach() for states in zip(*calls, strict=True)]
+        return spikes, {f"state {number}": state for number, state in enumerate(states, 1)}
+
     def each(self, name: str, shape: tuple[int, ...]) -> Tensor:
         """The effective values of a constant, one for every neuron, ``[*shape]``.
 
@@ -150,6 +166,13 @@ class OwnNeurons(nn.Module):
 
     def _class(self) -> str:
         return type(next(self.children(), self)).__name__
+
+
+def _states(output: Any) -> list[Tensor]:
+    """The tensors in what a class gives beside its spikes, of which some hold tuples of tuples."""
+    if isinstance(output, Tensor):
+        return [output]
+    return [state for part in output for state in _states(part)] if isinstance(output, tuple) else []
 
 
 class FrameworkLayer(SpikingNeurons):
@@ -427,6 +450,10 @@ class Adapter(ABC):
     def stage(self, norm: nn.Module, neurons: nn.Module, pool: nn.Module | None) -> StageForm | None:
         """A form that computes a stage of these modules as one; None where there is none, as in most frameworks."""
         return None
+
+    def variants(self) -> Mapping[str, FrameworkNeuron]:
+        """Its classes with every other surrogate and reset: layers for golden traces beside the registered neurons."""
+        return {}
 
     @abstractmethod
     def native(self, shape: tuple[int, ...]) -> nn.Module:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from spikemark.regression.verdicts import Limits
 
 history_app = typer.Typer(help="How numbers of one branch moved, commit by commit.", no_args_is_help=True)
+golden_app = typer.Typer(help="What the frameworks' own layers do, before and after a change.", no_args_is_help=True)
 
 
 class Format(StrEnum):
@@ -47,6 +48,7 @@ def register(app: typer.Typer) -> None:
     app.command("compare")(compare_command)
     app.command("ab")(ab_command)
     app.add_typer(history_app, name="history")
+    app.add_typer(golden_app, name="golden")
 
 
 def compare_command(
@@ -140,6 +142,43 @@ def history_show(
     if out is not None:
         write_files({out: trend_page(series)})
         typer.echo(str(out))
+
+
+GoldenFile = Annotated[Path, typer.Argument(help="File of golden traces.", show_default=False)]
+Frameworks = Annotated[list[str] | None, typer.Option("--framework", help="One framework; may be repeated.")]
+
+
+@golden_app.command("record")
+def golden_record(file: GoldenFile, framework: Frameworks = None) -> None:
+    """Keep spikes, states and gradients of the frameworks' own layers."""
+    from spikemark.regression.golden import record
+
+    header = record(file, framework or ())
+    failed = [
+        f"{name} ({setting}): {said}" for name, layer in header.layers.items() for setting, said in layer.raised.items()
+    ]
+    for line in failed:
+        typer.echo(f"raises, which is recorded: {line}", err=True)
+    of = ", ".join(f"{name} {number}" for name, number in header.versions.items())
+    typer.echo(f"{len(header.layers)} layers in {file} ({of})")
+
+
+@golden_app.command("check")
+def golden_check(file: GoldenFile, framework: Frameworks = None) -> None:
+    """Replay a golden file: exit status 1 when a layer is not what it was."""
+    from spikemark.regression.golden import check
+
+    found = check(file, framework or ())
+    for package, then, now in found.versions:
+        typer.echo(f"recorded with {package} {then}, now {now}")
+    for name in found.new:
+        typer.echo(f"not in the file: {name}")
+    for difference in found.differences:
+        typer.echo(str(difference))
+    differing = {difference.layer for difference in found.differences}
+    typer.echo(f"{len(differing)} of {found.layers} layers differ")
+    if differing:
+        raise typer.Exit(1)
 
 
 def show(comparison: Comparison, format_: Format, markdown: Path | None = None) -> None:
