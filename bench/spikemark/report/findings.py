@@ -189,7 +189,7 @@ def _robustness(cells: Cells) -> Iterator[Finding]:
     for (family, system), lost in sorted(apart.items(), key=lambda item: -abs(item[1])):
         by_system.setdefault(system, []).append(f"{number(abs(lost), 1)} {'more' if lost > 0 else 'fewer'} to {family}")
     if by_system:
-        told = "; ".join(f"{system} {_listed(families)}" for system, families in by_system.items())
+        told = "; ".join(f"{system} {_listed(families, 2)}" for system, families in list(by_system.items())[:_MOST])
         said = f"points of accuracy lost, compared with {base}: {told}"
     else:
         said = f"no system is told apart from {base} under any family of noise"
@@ -289,10 +289,10 @@ def _matters(test: PairedTest) -> bool:
     return abs(100 * test.difference.value) >= MATTERS
 
 
-def _listed(names: Iterable[str]) -> str:
+def _listed(names: Iterable[str], most: int = _MOST) -> str:
     every = list(names)
-    more = f" and {len(every) - _MOST} more" if len(every) > _MOST else ""
-    return ", ".join(every[:_MOST]) + more
+    more = f" and {len(every) - most} more" if len(every) > most else ""
+    return ", ".join(every[:most]) + more
 
 
 def _ratio(log: Interval) -> str:
