@@ -65,7 +65,7 @@ def test_json_has_no_nan(spikemark, pair):
 def test_github_annotates_and_adds_to_the_summary(spikemark, pair, tmp_path, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     _, out, _ = spikemark("compare", *pair, "--format", "github")
-    assert out.startswith("::error title=Spikemark")
+    assert out.startswith("::error title=Spikemark%3A test_a|x::time is slower: +")
     assert "time is slower" in out
     assert (tmp_path / "summary.md").read_text().startswith(MARK)
 

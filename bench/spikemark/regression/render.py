@@ -74,16 +74,12 @@ def as_json(comparison: Comparison) -> str:
 def as_github(comparison: Comparison) -> str:
     """Workflow commands, which GitHub shows as annotations of the run, and the verdict."""
     lines = [
-        f"::error title=Spikemark: {_escape(f.benchmark)}::"
-        f"{_escape(f'{f.label} is {f.verdict}: {_change(f)} {_interval(f)}')}"
+        _annotation("error", f.benchmark, f"{f.label} is {f.verdict}: {_change(f)} {_interval(f)}")
         for f in comparison.regressions
     ]
-    lines += [
-        f"::error title=Spikemark: {_escape(name)}::{_escape(f'fails now: {why}')}"
-        for name, why in comparison.newly_failed.items()
-    ]
-    lines += [f"::warning title=Spikemark: missing::{_escape(name)}" for name in comparison.missing]
-    lines += [f"::notice title=Spikemark::{_escape(line)}" for line in comparison.warnings]
+    lines += [_annotation("error", name, f"fails now: {why}") for name, why in comparison.newly_failed.items()]
+    lines += [_annotation("warning", "missing", name) for name in comparison.missing]
+    lines += [_annotation("notice", "", line) for line in comparison.warnings]
     return "\n".join([*lines, verdict_line(comparison)])
 
 
@@ -138,11 +134,14 @@ def _markdown_table(findings: list[Finding]) -> str:
     return table
 
 
+def _annotation(level: str, about: str, message: str) -> str:
+    """A workflow command. GitHub decodes colons and commas in its title alone, the other characters everywhere."""
+    title = _escape(f"Spikemark: {about}" if about else "Spikemark").replace(":", "%3A").replace(",", "%2C")
+    return f"::{level} title={title}::{_escape(message)}"
+
+
 def _escape(text: str) -> str:
-    """As GitHub asks for it in workflow commands."""
-    for character, code in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"), (":", "%3A"), (",", "%2C")):
-        text = text.replace(character, code)
-    return text
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _finite(data: object) -> object:
