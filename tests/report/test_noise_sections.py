@@ -145,10 +145,11 @@ def test_the_worst_attack_stands_for_all_in_sums():
 
 def test_attacks_are_shown_one_by_one_with_the_worst_first():
     left, steps = attacks_section(Cells.of([attacked(seed) for seed in range(3)])).tables
-    assert left.columns == ("framework", "system", "attack", "clean", "1 (0.1)", "n")
+    assert left.columns == ("framework", "system", "attack", "clean", "1 (0.1)", "alone", "n")
     assert [row[2].text for row in left.rows] == ["worst-linf", "apgd-linf", "square-linf"]
     assert [row[4].sort for row in left.rows] == pytest.approx([50, 75, 75])
     assert [row[4].strong for row in left.rows] == [True, False, False]
+    assert [row[5].text for row in left.rows] == [DASH, "25.0", "25.0"]  # of four samples each fools another one
     assert steps.columns == (
         *("framework", "system", "attack", "1", "10", "50", "100", "500", "1000", "converged", "zero gradient (%)"),
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
+
 from spikemark.core.statistics import mean_interval
 from spikemark.noise.case import WORST
 from spikemark.report.cells import Cells
-from spikemark.report.curves import attacks_of, sampled_curves
+from spikemark.report.curves import SampledCurve, attacks_of, sampled_curves, threat_of
 from spikemark.report.model import ABSENT, DASH, Entry, Section, Table, alike, number, percent, titled
 
 CONVERGED = 0.01
@@ -15,8 +17,9 @@ READING = f"""\
 Robust accuracy in percent, that is accuracy on samples which an attack changed within a radius: mean [95 % interval]
 over seeds (and test samples, where records keep them). Every attack gives an upper bound. The number to quote is the
 worst of all attacks of one threat: a sample counts as read correctly only if none of them fooled the network at that
-radius or a smaller one. A search that asks for scores alone (square), or draws by chance (random), should leave more
-than those by gradient; where it leaves less, a gradient was masked. Against steps: accuracy after so many steps of a
+radius or a smaller one. Alone: share of samples that at the largest radius this attack fooled and no other of its
+threat did. A search that asks for scores alone (square), or draws by chance (random), should leave more than those by
+gradient and fool next to nothing alone; where it does otherwise, a gradient was masked. Against steps: accuracy after so many steps of a
 search, those through several derivatives counted one after the other, at the largest radius. An attack whose last
 doubling of steps took more than {100 * CONVERGED:g} point has not converged: more steps would take more. Zero gradient:
 share of the samples whose first gradient was zero throughout, so that a search by gradient begins blind."""
@@ -50,10 +53,26 @@ def _left(where: str, group: Cells, attacks: list[str]) -> Table:
                 for s in severities
             ]
             seeds = max((len(runs) for runs in curve.values()), default=0)
-            rows.append((Entry(framework), Entry(system), Entry(attack), *entries, Entry(str(seeds), float(seeds))))
+            named = (Entry(framework), Entry(system), Entry(attack))
+            rows.append((*named, *entries, _alone(attack, own, severities[-1]), Entry(str(seeds), float(seeds))))
     headings = [_heading(group, attacks, severity) for severity in severities]
-    columns = ("framework", "system", "attack", *headings, "n")
+    columns = ("framework", "system", "attack", *headings, "alone", "n")
     return Table(titled("What attacks leave", where), columns, alike(rows), 3, "n: seeds.")
+
+
+def _alone(attack: str, curves: Mapping[str, SampledCurve], severity: int) -> Entry:
+    """How many samples nothing but this attack fooled; absent where records do not keep samples."""
+    others = [name for name in curves if name != attack and threat_of(name) == threat_of(attack)]
+    right = [curves[name].get(severity, {}) for name in (attack, *others)]
+    seeds = set.intersection(*map(set, right))
+    if attack.startswith(WORST) or not others or not seeds or any(len(right[0][seed]) < 2 for seed in seeds):
+        return ABSENT
+    shares = [
+        np.mean((right[0][seed] == 0) & np.all([runs[seed] > 0 for runs in right[1:]], axis=0))
+        for seed in sorted(seeds)
+    ]
+    share = 100 * float(np.mean(shares))
+    return Entry(number(share, 1), share)
 
 
 def _heading(group: Cells, attacks: list[str], severity: int) -> str:

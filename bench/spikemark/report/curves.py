@@ -26,7 +26,7 @@ Result = TypeVar("Result", float, Floats)
 def noises_of(cells: Cells) -> list[str]:
     """The noises that any record holds, in order of appearance; of several attacks of one threat their worst alone."""
     every = all_noises_of(cells)
-    return [noise for noise in every if f"{WORST}{_threat(noise)}" not in every]
+    return [noise for noise in every if f"{WORST}{threat_of(noise)}" not in every]
 
 
 def all_noises_of(cells: Cells) -> list[str]:
@@ -36,7 +36,7 @@ def all_noises_of(cells: Cells) -> list[str]:
 
 def attacks_of(cells: Cells) -> list[str]:
     """The attacks that any record holds, the worst of several after them."""
-    return [noise for noise in all_noises_of(cells) if _threat(noise) is not None or noise.startswith(WORST)]
+    return [noise for noise in all_noises_of(cells) if threat_of(noise) is not None or noise.startswith(WORST)]
 
 
 def family_of(noise: str, cells: Cells) -> str:
@@ -49,7 +49,8 @@ def family_of(noise: str, cells: Cells) -> str:
     return FAMILIES.get(next(domains, ""), "other")
 
 
-def _threat(noise: str) -> str | None:
+def threat_of(noise: str) -> str | None:
+    """What bounds an attack; None for noises that are none, and for the worst of several."""
     return NOISES[noise].threat if noise in NOISES else None
 
 
