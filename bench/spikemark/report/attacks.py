@@ -19,10 +19,11 @@ over seeds (and test samples, where records keep them). Every attack gives an up
 worst of all attacks of one threat: a sample counts as read correctly only if none of them fooled the network at that
 radius or a smaller one. Alone: share of samples that at the largest radius this attack fooled and no other of its
 threat did. A search that asks for scores alone (square), or draws by chance (random), should leave more than those by
-gradient and fool next to nothing alone; where it does otherwise, a gradient was masked. Against steps: accuracy after so many steps of a
-search, those through several derivatives counted one after the other, at the largest radius. An attack whose last
-doubling of steps took more than {100 * CONVERGED:g} point has not converged: more steps would take more. Zero gradient:
-share of the samples whose first gradient was zero throughout, so that a search by gradient begins blind."""
+gradient and fool next to nothing alone; where it does otherwise, a gradient was masked. Against steps: accuracy after
+so many steps of a search, those through several derivatives counted one after the other, at the largest radius. An
+attack whose last doubling of steps took more than {100 * CONVERGED:g} point has not converged: more steps would take
+more. Zero gradient: share of the samples whose first gradient was zero throughout, so that a search by gradient
+begins blind."""
 
 
 def attacks_section(cells: Cells) -> Section:
@@ -67,11 +68,8 @@ def _alone(attack: str, curves: Mapping[str, SampledCurve], severity: int) -> En
     seeds = set.intersection(*map(set, right))
     if attack.startswith(WORST) or not others or not seeds or any(len(right[0][seed]) < 2 for seed in seeds):
         return ABSENT
-    shares = [
-        np.mean((right[0][seed] == 0) & np.all([runs[seed] > 0 for runs in right[1:]], axis=0))
-        for seed in sorted(seeds)
-    ]
-    share = 100 * float(np.mean(shares))
+    alone = [(right[0][seed] == 0) & np.all([runs[seed] > 0 for runs in right[1:]], axis=0) for seed in sorted(seeds)]
+    share = 100 * float(np.mean(alone))
     return Entry(number(share, 1), share)
 
 
