@@ -57,7 +57,7 @@ class CostlyAdapter(ReferenceAdapter):
 
 @pytest.fixture(autouse=True)
 def _small_copy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spikemark.measures.speed.networks._COPY_BYTES", 1 << 12)
+    monkeypatch.setattr("spikemark.measures.speed.networks.COPY_BYTES", 1 << 12)
 
 
 @pytest.fixture
