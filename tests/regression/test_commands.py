@@ -10,8 +10,17 @@ from spikemark.regression.render import MARK
 
 @pytest.fixture
 def pair(benchmark_json):
-    base = benchmark_json("base.json", {"test_a|x": 1e-3, "test_b": 1e-3})
-    return base, benchmark_json("head.json", {"test_a|x": 1.3e-3, "test_b": 1e-3}, seed=1)
+    for run in range(6):
+        benchmark_json(f"base/{run}.json", {"test_a|x": 1e-3, "test_b": 1e-3}, seed=run)
+        head = benchmark_json(f"head/{run}.json", {"test_a|x": 1.3e-3, "test_b": 1e-3}, seed=10 + run)
+    return head.parent.with_name("base"), head.parent
+
+
+def test_one_run_on_a_side_is_never_red_without_a_noise_floor(spikemark, benchmark_json):
+    base, head = (benchmark_json(f"{name}.json", {"a": seconds}) for name, seconds in (("base", 1.0), ("head", 2.0)))
+    code, out, _ = spikemark("compare", base, head)
+    assert code == 0
+    assert "measure it with --same-code" in out
 
 
 def test_exit_status(spikemark, pair):
@@ -84,8 +93,9 @@ def test_github_annotates_and_adds_to_the_summary(spikemark, pair, tmp_path, mon
         (["ab", "HEAD", "HEAD", "--suite", "smok"], "did you mean 'smoke'"),
     ],
 )
-def test_wrong_requests_are_one_line_and_exit_with_2(spikemark, pair, arguments, message):
-    code, out, err = spikemark(*[pair[0] if part == "BASE" else part for part in arguments])
+def test_wrong_requests_are_one_line_and_exit_with_2(spikemark, benchmark_json, arguments, message):
+    base = benchmark_json("base.json", {"test_a": 1e-3})
+    code, out, err = spikemark(*[base if part == "BASE" else part for part in arguments])
     assert (code, out) == (2, "")
     assert message in err
     assert err.count("\n") == 1
@@ -106,10 +116,11 @@ def test_records_and_history(spikemark, folder, tmp_path):
     assert page.exists()
 
 
-def test_same_code_stores_a_noise_floor(spikemark, benchmark_json, pair):
+def test_same_code_stores_a_noise_floor(spikemark, benchmark_json):
+    base = benchmark_json("base.json", {"test_a|x": 1e-3, "test_b": 1e-3})
     for run in range(3):
         benchmark_json(f"aa/{run}.json", {"test_a|x": 1e-3, "test_b": 1e-3}, seed=run)
-    code, out, _ = spikemark("compare", pair[0], pair[0].parent / "aa", "--same-code")
+    code, out, _ = spikemark("compare", base, base.parent / "aa", "--same-code")
     assert code == 0
     assert "noise floors of 2 series" in out
-    assert (pair[0].parent / "base.noise.jsonl").exists()
+    assert (base.parent / "base.noise.jsonl").exists()

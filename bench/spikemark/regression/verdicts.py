@@ -198,9 +198,9 @@ def weigh_cost(
     """Time or memory: the ratio of medians with its interval.
 
     With enough runs on both sides a run's median is one value; otherwise all repeats of all runs are the values, which
-    do not show how runs differ: that is what `floor` adds.
+    do not show how runs differ: that is what `floor` adds. Without it such evidence counts for nothing.
     """
-    samples, between, note = [head.runs, base.runs], 0.0, ""
+    samples, between, note, known = [head.runs, base.runs], 0.0, "", True
     if min(len(side) for side in samples) >= FEWEST_VALUES:
         values = [[float(np.median(run)) for run in side] for side in samples]
     else:
@@ -209,7 +209,8 @@ def weigh_cost(
         if floor is not None:
             between = floor.deviation * math.sqrt(sum(1 / len(side) for side in samples))
         else:
-            note = "runs may differ by more: no noise floor is known"
+            known = False
+            note = f"no noise floor is known: compare {FEWEST_VALUES} runs on each side, or measure it with --same-code"
     if min(map(min, values)) <= 0:
         return _without_ratio(base, *(float(np.median(side)) for side in reversed(values)))
     ratio = median_ratio(*values, paired=paired, between=between, degrees=floor.runs - 1 if floor else 0)
@@ -217,7 +218,7 @@ def weigh_cost(
     if not ratio.draws.size:
         note = f"fewer than {FEWEST_VALUES} values on a side, and no noise floor is known"
     limit = 1 + limits.threshold
-    p_more, p_less = ratio.p_beyond(limit), ratio.p_beyond(1 / limit)
+    p_more, p_less = (ratio.p_beyond(limit), ratio.p_beyond(1 / limit)) if known else (1.0, 1.0)
     more_is_better = base.metric.more
     finding = Finding(
         base.benchmark, base.label, base.unit, "cost", "undecided", False, before, after,
@@ -226,7 +227,7 @@ def weigh_cost(
     worse, better = _words(base)
     return Evidence(
         finding, p_less if more_is_better else p_more, p_more if more_is_better else p_less,
-        1 / limit < ratio.low and ratio.high < limit, worse, better,
+        known and 1 / limit < ratio.low and ratio.high < limit, worse, better,
     )  # fmt: skip
 
 
