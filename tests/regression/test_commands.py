@@ -66,6 +66,7 @@ def test_markdown_is_marked_and_escapes_bars(spikemark, pair):
 def test_json_has_no_nan(spikemark, pair):
     _, out, _ = spikemark("compare", *pair, "--format", "json")
     data = json.loads(out, parse_constant=lambda name: pytest.fail(name))
+    assert data["schema_version"] == 1
     assert data["passed"] is False
     assert data["findings"][0]["verdict"] == "slower"
     assert data["findings"][0]["detectable"] is None

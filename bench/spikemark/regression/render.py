@@ -16,6 +16,7 @@ from spikemark.regression.verdicts import Finding
 MARK = "<!-- spikemark-compare -->"
 """First line of the Markdown: a workflow finds its own comment by it and updates that one."""
 
+JSON_SCHEMA = 1
 _COLUMNS = ("verdict", "benchmark", "metric", "change", "95 % interval", "base", "head", "note")
 
 
@@ -66,7 +67,11 @@ def as_markdown(comparison: Comparison) -> str:
 
 def as_json(comparison: Comparison) -> str:
     """For programs; numbers that do not exist are null."""
-    data = asdict(comparison) | {"passed": comparison.passed, "verdict": verdict_line(comparison)}
+    data = (
+        {"schema_version": JSON_SCHEMA}
+        | asdict(comparison)
+        | {"passed": comparison.passed, "verdict": verdict_line(comparison)}
+    )
     data["newly_failed"] = comparison.newly_failed
     return json.dumps(_finite(data), indent=1) + "\n"
 
