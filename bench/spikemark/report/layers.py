@@ -139,17 +139,17 @@ def _price(point: Point, cells: Cells, where: str) -> Table:
 
 def _far_ends(first: Measurement | None, second: Measurement | None) -> Entry:
     a, b = _interval(first), _interval(second)
-    if a is None or b is None:
+    if a is None or b is None or min(b.value, b.low, b.high) <= 0:
         return ABSENT
     ratio = Interval(a.value / b.value, a.low / b.high, a.high / b.low, min(a.n, b.n))
     return Entry(estimate(ratio), ratio.value)
 
 
 def _round_by_round(first: Measurement | None, second: Measurement | None) -> Entry:
-    if first is None or second is None:
+    rounds = [row.get("values", []) if row is not None else [] for row in (first, second)]
+    if not rounds[0] or len(rounds[0]) != len(rounds[1]) or min(map(min, rounds)) <= 0:
         return ABSENT
-    pairs = zip(first.get("values", []), second.get("values", []), strict=True)
-    ratio = median_ratio_interval([[a / b for a, b in pairs]])
+    ratio = median_ratio_interval([[a / b for a, b in zip(*rounds, strict=True)]])
     return Entry(estimate(ratio), ratio.value)
 
 
