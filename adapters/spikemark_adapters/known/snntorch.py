@@ -10,20 +10,24 @@ from torch import Tensor, nn
 
 from spikemark.core.neuron_class import NeuronClass
 
-NEURONS: Mapping[type[nn.Module], NeuronClass] = {
-    snn.SpikingNeuron: NeuronClass(),
-    snn.Synaptic: NeuronClass(words=2),
-    snn.Alpha: NeuronClass(words=3),
-    snn.DeltaLeaky: NeuronClass(words=2),
+_CLASSES = {
+    "SpikingNeuron": NeuronClass(),
+    "Synaptic": NeuronClass(words=2),
+    "Alpha": NeuronClass(words=3),
+    "DeltaLeaky": NeuronClass(words=2),
     # The spikes that are fed back are a state as well.
-    snn.RLeaky: NeuronClass(words=2, weights=True),
-    snn.RSynaptic: NeuronClass(words=3, weights=True),
-    snn.SLSTM: NeuronClass(words=2, weights=True),
-    snn.SConv2dLSTM: NeuronClass(words=2, weights=True),
-    snn.LeakyParallel: NeuronClass(form="TB", weights=True),
-    snn.StateLeaky: NeuronClass(form="TB"),
-    snn.LinearLeaky: NeuronClass(form="TB", weights=True),
-    snn.AssociativeLeaky: NeuronClass(form="TB", weights=True, binary=False),
+    "RLeaky": NeuronClass(words=2, weights=True),
+    "RSynaptic": NeuronClass(words=3, weights=True),
+    "SLSTM": NeuronClass(words=2, weights=True),
+    "SConv2dLSTM": NeuronClass(words=2, weights=True),
+    "LeakyParallel": NeuronClass(form="TB", weights=True),
+    "StateLeaky": NeuronClass(form="TB"),
+    "LinearLeaky": NeuronClass(form="TB", weights=True),
+    "AssociativeLeaky": NeuronClass(form="TB", weights=True, binary=False),
+}
+# Versions differ in the classes that they have.
+NEURONS: Mapping[type[nn.Module], NeuronClass] = {
+    getattr(snn, name): known for name, known in _CLASSES.items() if hasattr(snn, name)
 }
 _STATES = ("spk", "mem", "mem_prev", "syn", "syn_exc", "syn_inh")
 

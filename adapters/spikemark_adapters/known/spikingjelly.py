@@ -24,31 +24,35 @@ _NODE = NeuronClass(_memories, _form)
 _GRADED = replace(_NODE, binary=False)
 _OVER_TIME = NeuronClass(0, _form, weights=True)
 
-NEURONS: Mapping[type[nn.Module], NeuronClass] = {
-    neuron.BaseNode: _NODE,
-    neuron.SimpleBaseNode: _NODE,
-    neuron.GatedLIFNode: _NODE,
-    neuron.ActivationAwareIFNode: _NODE,
-    neuron.FlexSN: _NODE,
-    neuron.ILIFNode: _GRADED,
-    neuron.TernaryIFNode: _GRADED,
-    neuron.TernaryLIFNode: _GRADED,
-    neuron.LIAFNode: _GRADED,
-    neuron.STBIFNode: _GRADED,
+_CLASSES = {
+    (neuron, "BaseNode"): _NODE,
+    (neuron, "SimpleBaseNode"): _NODE,
+    (neuron, "GatedLIFNode"): _NODE,
+    (neuron, "ActivationAwareIFNode"): _NODE,
+    (neuron, "FlexSN"): _NODE,
+    (neuron, "ILIFNode"): _GRADED,
+    (neuron, "TernaryIFNode"): _GRADED,
+    (neuron, "TernaryLIFNode"): _GRADED,
+    (neuron, "LIAFNode"): _GRADED,
+    (neuron, "STBIFNode"): _GRADED,
     # They keep nothing between calls, but integrate over the steps of one.
-    neuron.DSRIFNode: NeuronClass(1, _form, binary=False),
-    neuron.DSRLIFNode: NeuronClass(1, _form, binary=False),
-    neuron.FewSpikeNode: NeuronClass(1, _form, binary=False),
-    neuron.ILCBaseNode: NeuronClass(1, _form),
-    neuron.NoisyBaseNode: NeuronClass(2, _form),
+    (neuron, "DSRIFNode"): NeuronClass(1, _form, binary=False),
+    (neuron, "DSRLIFNode"): NeuronClass(1, _form, binary=False),
+    (neuron, "FewSpikeNode"): NeuronClass(1, _form, binary=False),
+    (neuron, "ILCBaseNode"): NeuronClass(1, _form),
+    (neuron, "NoisyBaseNode"): NeuronClass(2, _form),
     # A weighted sum over time stands in for the membrane.
-    neuron.PSN: _OVER_TIME,
-    neuron.MaskedPSN: _OVER_TIME,
-    neuron.SlidingPSN: _OVER_TIME,
-    neuron.NonSpikingBaseNode: NeuronClass(1, _form, spiking=False),
-    neuron.NoisyNonSpikingBaseNode: NeuronClass(1, _form, spiking=False),
-    encoding.StatelessEncoder: NeuronClass(0, None, counted=False),
-    encoding.StatefulEncoder: NeuronClass(0, None, counted=False),
+    (neuron, "PSN"): _OVER_TIME,
+    (neuron, "MaskedPSN"): _OVER_TIME,
+    (neuron, "SlidingPSN"): _OVER_TIME,
+    (neuron, "NonSpikingBaseNode"): NeuronClass(1, _form, spiking=False),
+    (neuron, "NoisyNonSpikingBaseNode"): NeuronClass(1, _form, spiking=False),
+    (encoding, "StatelessEncoder"): NeuronClass(0, None, counted=False),
+    (encoding, "StatefulEncoder"): NeuronClass(0, None, counted=False),
+}
+# Versions differ in the classes that they have.
+NEURONS: Mapping[type[nn.Module], NeuronClass] = {
+    getattr(module, name): known for (module, name), known in _CLASSES.items() if hasattr(module, name)
 }
 
 
