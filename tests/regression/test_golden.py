@@ -96,6 +96,8 @@ def test_mutations_are_found_with_their_causes(found):
         causes = [one["cause"] for one in differences[name] if one["layer"] == layer]
         assert causes, f"{name}: {layer} was not found"
         assert any(cause in said for said in causes), f"{name}: {causes}"
+        if cause.startswith("clamp"):
+            assert all(said.startswith("clamp") for said in causes), causes
 
 
 @pytest.mark.parametrize("fires", [lambda u: u > 1.25, lambda u: u >= 1.25])
