@@ -8,7 +8,7 @@ from synthetic_records import accuracy_record, make_record
 from spikemark.core.measurement import Metric
 from spikemark.errors import InputError
 from spikemark.measures.measure import MEASURES, Measure
-from spikemark.report import _sections, write_report
+from spikemark.report import sections_of, write_report
 from spikemark.report.cells import Cells
 from spikemark.report.model import Section, Table
 
@@ -53,7 +53,7 @@ def registered(monkeypatch):
 
 
 def section_of(made, title):
-    return next(section for section in _sections(Cells.of(made)) if section.title == title)
+    return next(section for section in sections_of(Cells.of(made)) if section.title == title)
 
 
 def test_a_measure_without_a_section_gets_a_table_of_its_metrics(registered):
@@ -90,7 +90,7 @@ def two_sections(cells):
 @pytest.mark.parametrize("section", [two_sections, f"{__name__}:two_sections"])
 def test_a_measure_brings_sections_of_its_own(registered, section):
     registered(staticmethod(section) if callable(section) else section)
-    titles = [section.title for section in _sections(Cells.of(records()))]
+    titles = [section.title for section in sections_of(Cells.of(records()))]
     assert titles[:3] == ["Accuracy", "One of 5", "Two of 5"]
 
 

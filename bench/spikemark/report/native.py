@@ -56,11 +56,11 @@ def own_results(cells: Cells) -> Iterator[tuple[str, list[OwnResult]]]:
     """By group, the own neurons whose accuracy and operations are both known."""
     for where, group in _groups(cells):
         results = []
-        for (neuron,) in group.names("neuron"):
-            accuracy, spent = _accuracy(group.where(neuron=neuron)), group.where(neuron=neuron).runs("acs")
+        for _, name, own in _contenders(group):
+            accuracy, spent = _accuracy(own), own.runs("acs")
             if accuracy and spent:
                 mean = mean_interval(accuracy, bounds=(0, 1)).value
-                results.append(OwnResult(neuron, mean, fmean(spent.values())))
+                results.append(OwnResult(name, mean, fmean(spent.values())))
         yield where, results
 
 
@@ -69,10 +69,19 @@ def _groups(cells: Cells) -> Iterator[tuple[str, Cells]]:
         yield where.replace(", native", ""), group
 
 
+def _contenders(group: Cells) -> list[tuple[str, str, Cells]]:
+    """Framework, name and records: named by the neuron, or by the system where several systems have that neuron."""
+    found = []
+    for framework, neuron, system in group.names("framework", "neuron", "system"):
+        alone = len(group.where(framework=framework, neuron=neuron).names("system")) == 1
+        own = group.where(framework=framework, system=system)
+        found.append((framework, neuron if alone else system, own))
+    return found
+
+
 def _table(where: str, cells: Cells, group: Cells) -> Table:
-    matched = _matched(cells, group)
-    rows = [(framework, neuron, group.where(neuron=neuron)) for framework, neuron in group.names("framework", "neuron")]
-    rows += [(REFERENCE, f"{neuron}, matched", matched.where(neuron=neuron)) for (neuron,) in matched.names("neuron")]
+    rows = _contenders(group)
+    rows += [(framework, f"{name}, matched", own) for framework, name, own in _contenders(_matched(cells, group))]
     accuracies = {neuron: _accuracy(own) for _, neuron, own in rows}
     ranking = rank(accuracies)
     reached = [mean_interval(runs, bounds=(0, 1)) if runs else None for runs in accuracies.values()]
@@ -136,7 +145,7 @@ def _speed(cells: Cells, group: Cells, row: tuple[str, str, Cells], metric: str)
     """The newest timing of the neuron in the network; the reference itself is 1 by construction, and is not timed."""
     cell = group.records[0]["cell"]
     axes = {name: str(cell.get(name, DASH)) for name in ("dataset", "network", "variant")}
-    timed = cells.where(measure="throughput", track="native", neuron=row[1], **axes).ok.groups()
+    timed = cells.where(measure="throughput", track="native", neuron=row[2].names("neuron")[0][0], **axes).ok.groups()
     ratio = next((typical(one, f"{metric}_per_second_ratio", "native") for _, one in timed), None)
     return ABSENT if ratio is None else Entry(estimate(ratio), ratio.value)
 
