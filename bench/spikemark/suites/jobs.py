@@ -64,7 +64,7 @@ class Point:
             "subject": self.measure.subject,
             "framework": self.framework,
             "neuron": self.neuron,
-            "track": "native" if isinstance(NEURONS[self.neuron], FrameworkNeuron) else None,
+            "track": "native" if _is_native(self.neuron) else None,
             "network": self.system and self.system.network,
             "system": self.system_name,
             "dataset": self.dataset,
@@ -139,6 +139,12 @@ class Job:
 
     def __str__(self) -> str:
         return self.point_name
+
+
+def _is_native(name: str) -> bool:
+    """Whether the neuron is a framework's own; a user's module in plain PyTorch stands beside the matched ones."""
+    neuron = NEURONS[name]
+    return isinstance(neuron, FrameworkNeuron) and neuron.framework in FRAMEWORKS
 
 
 def resolve(points: Iterable[Point]) -> list[Job]:
