@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from spikemark.core.statistics import Interval, Runs, mean_interval
-from spikemark.report.cells import BASELINE, REFERENCE, Cells
+from spikemark.report.cells import Cells
 from spikemark.report.comparisons import PairedTest, Ranking, paired_tests, rank
 from spikemark.report.learned import learned_section
 from spikemark.report.model import ABSENT, TIE, Entry, Section, Table, alike, number, percent
@@ -34,7 +34,7 @@ def accuracy_section(cells: Cells) -> Section:
     section = Section("Accuracy", READING)
     for where, group in cells.where(measure="accuracy").groups():
         results, last = _results(group)
-        baseline = next((system for system, neuron in group.names("system", "neuron") if neuron == BASELINE), None)
+        baseline = group.baseline
         rankings = {
             framework: rank({s: runs for (f, s), runs in results.items() if f == framework}, baseline)
             for (framework,) in group.names("framework")
@@ -50,8 +50,7 @@ def accuracy_section(cells: Cells) -> Section:
 def ranked(group: Cells) -> tuple[str, Ranking, dict[str, Runs]]:
     """The systems of one group against each other: in the reference, or the first framework; with their results."""
     results, _ = _results(group)
-    names = [name for (name,) in group.names("framework")]
-    framework = REFERENCE if REFERENCE in names else names[0]
+    framework = group.leading
     own = {system: runs for (f, system), runs in results.items() if f == framework and runs}
     return framework, rank(own), own
 
@@ -125,7 +124,7 @@ def _frameworks(where: str, group: Cells, results: Results) -> list[Table]:
     names = [name for (name,) in group.names("framework")]
     if len(names) < 2:
         return []
-    base = REFERENCE if REFERENCE in names else names[0]
+    base = group.leading
     others = [name for name in names if name != base]
     rows, differences = [], []
     for (system,) in group.names("system"):

@@ -23,6 +23,8 @@ REFERENCE = "reference"
 """The framework that others are compared with, where it took part."""
 BASELINE = "lif"
 """The neuron that others are compared with, where it took part."""
+PROFILE = "45nm-fp32"
+"""The prices of energy where one number has to stand for all: those that most publications use."""
 
 _FEW = 3
 _AXES = (
@@ -101,6 +103,17 @@ class Cells:
     def names(self, *axes: str) -> list[tuple[str, ...]]:
         """The places on these axes where there is a record, each once, in order."""
         return list(dict.fromkeys(tuple(axis(record, name) for name in axes) for record in self))
+
+    @property
+    def leading(self) -> str:
+        """The reference, or the first framework where it did not take part."""
+        names = [name for (name,) in self.names("framework")]
+        return REFERENCE if REFERENCE in names else names[0]
+
+    @property
+    def baseline(self) -> str | None:
+        """The first system of the baseline neuron; None where there is none."""
+        return next((system for system, neuron in self.names("system", "neuron") if neuron == BASELINE), None)
 
     def groups(self) -> Iterator[tuple[str, Self]]:
         """Those of one data set, network, variant, track and edition, which may be compared; and what to call them."""

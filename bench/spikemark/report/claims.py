@@ -9,8 +9,8 @@ from statistics import fmean
 
 from spikemark.core.claims import CLAIMS, Arm, Claim, Contrast, Quantity
 from spikemark.core.statistics import Difference, Runs, paired_difference
-from spikemark.report.cells import Cells
-from spikemark.report.curves import curve_of, mean_over_severities, means, noises_of
+from spikemark.report.cells import PROFILE, Cells
+from spikemark.report.curves import mean_under_noise
 from spikemark.report.effects import POINTS, RATIOS, Effect, Plot, effects_chart, effects_figure
 from spikemark.report.model import DASH, TIMES, Entry, Section, Table, Tone, number
 from spikemark.report.plots import PALETTE
@@ -62,7 +62,7 @@ _MEASURES: Mapping[Quantity, str] = {
 _METRICS: Mapping[Quantity, dict[str, str]] = {
     "firing rate": {"metric": "firing_rate"},
     "additions": {"metric": "acs"},
-    "energy": {"metric": "energy", "profile": "45nm-fp32"},
+    "energy": {"metric": "energy", "profile": PROFILE},
     "seconds per epoch": {"metric": "epoch_seconds"},
     "bytes saved for backward": {"metric": "saved_bytes"},
 }
@@ -231,7 +231,7 @@ def _runs(cells: Cells, quantity: Quantity) -> Runs:
     if quantity == "accuracy":
         return cells.accuracy()
     if quantity == "noisy accuracy":
-        return means([mean_over_severities(curve_of(cells, noise)) for noise in noises_of(cells)])
+        return mean_under_noise(cells)
     values = cells.runs(**_METRICS[quantity])
     return {seed: math.log(value) for seed, value in values.items() if value > 0}
 

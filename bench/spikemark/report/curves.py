@@ -96,6 +96,12 @@ def _unpacked(contender: Cells, noise: str) -> SampledCurve:
     return found
 
 
+def mean_under_noise(cells: Cells, noises: Sequence[str] | None = None) -> dict[int, float]:
+    """By seed, accuracy over the severities of each noise and then over the noises; all in the records when None."""
+    wanted = noises_of(cells) if noises is None else noises
+    return means([mean_over_severities(curve_of(cells, noise)) for noise in wanted])
+
+
 def mean_over_severities(curve: Mapping[int, dict[int, Result]]) -> dict[int, Result]:
     """By seed, over the noisy severities; seeds that lack one are left out."""
     return means([runs for severity, runs in curve.items() if severity > 0])

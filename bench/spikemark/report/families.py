@@ -43,7 +43,7 @@ def told_apart(group: Cells, framework: str) -> dict[tuple[str, str], float]:
     """Points lost beyond the baseline's, by family and system, wherever the corrected test tells them apart."""
     own, families = group.where(framework=framework), _families(group)
     curves = _of(framework, sampled_curves(own, [noise for noises in families.values() for noise in noises]))
-    base = next((system for system, neuron in own.names("system", "neuron") if neuron == BASELINE), None)
+    base = own.baseline
     tests = _tests(_lost(curves, families), base)
     return {place: -100 * test.difference.value for place, test in tests.items() if test.verdict != "undecided"}
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from spikemark.core.statistics import Interval, mean_interval
 from spikemark.report.accuracy import ranked
-from spikemark.report.cells import BASELINE, REFERENCE, Cells
+from spikemark.report.cells import PROFILE, REFERENCE, Cells
 from spikemark.report.claims import judged_claims
 from spikemark.report.comparisons import PairedTest, paired_tests
-from spikemark.report.curves import curve_of, mean_over_severities, means, noises_of
+from spikemark.report.curves import mean_under_noise, noises_of
 from spikemark.report.families import told_apart
 from spikemark.report.model import DASH, TIMES, number, slug
 from spikemark.report.native import TITLE, own_results
@@ -23,7 +23,6 @@ from spikemark.report.verdicts import Verdict
 
 MATTERS = 0.5
 """Percentage points of accuracy, and percent of a cost, below which a difference is not worth a sentence."""
-_PROFILE = "45nm-fp32"
 _MOST = 4
 """Names that a sentence lists before it counts the rest."""
 
@@ -179,9 +178,9 @@ def _robustness(cells: Cells) -> Iterator[Finding]:
     if group is None:
         return
     where, every = group
-    framework = _first(every)
+    framework = every.leading
     own = every.where(framework=framework)
-    base = next((system for system, neuron in own.names("system", "neuron") if neuron == BASELINE), None)
+    base = own.baseline
     if base is None or len(own.names("system")) < 2:
         return
     apart = {place: lost for place, lost in told_apart(every, framework).items() if abs(lost) >= MATTERS}
@@ -196,7 +195,7 @@ def _robustness(cells: Cells) -> Iterator[Finding]:
     shown = {
         system: 100 * mean_interval(runs).value
         for (system,) in own.names("system")
-        if (runs := means([mean_over_severities(curve_of(own.where(system=system), n)) for n in noises_of(own)]))
+        if (runs := mean_under_noise(own.where(system=system), noises_of(own)))
     }
     section = "Robustness by family of noise"
     yield Finding("Robustness", f"On {where} ({framework}): {said}.", section, _bars(shown, 1, " %"))
@@ -208,16 +207,16 @@ def _energy(cells: Cells) -> Iterator[Finding]:
     if group is None:
         return
     where, every = group
-    own = every.where(framework=_first(every))
+    own = every.where(framework=every.leading)
     costs = {
         system: {
             seed: math.log(value)
-            for seed, value in own.where(system=system).runs("energy", profile=_PROFILE).items()
+            for seed, value in own.where(system=system).runs("energy", profile=PROFILE).items()
             if value > 0
         }
         for (system,) in own.names("system")
     }
-    base = next((system for system, neuron in own.names("system", "neuron") if neuron == BASELINE), None)
+    base = own.baseline
     if base is None or not costs.get(base):
         return
     tests = paired_tests({name: (runs, costs[base]) for name, runs in costs.items() if name != base and runs})
@@ -229,9 +228,9 @@ def _energy(cells: Cells) -> Iterator[Finding]:
     if changed:
         order = sorted(changed, key=lambda name: -abs(math.log(changed[name])))
         said = _listed([f"{name} {number(changed[name], 2)} {TIMES}" for name in order])
-        sentence = f"Energy per sample on {where} ({_PROFILE}), relative to {base}: {said}"
+        sentence = f"Energy per sample on {where} ({PROFILE}), relative to {base}: {said}"
     elif tests:
-        sentence = f"Energy per sample on {where} ({_PROFILE}): no system is told apart from {base}"
+        sentence = f"Energy per sample on {where} ({PROFILE}): no system is told apart from {base}"
     else:
         return
     shown = {base: 1.0} | {name: math.exp(test.difference.value) for name, test in tests.items()}
@@ -278,11 +277,6 @@ def _largest(cells: Cells) -> tuple[str, Cells] | None:
     """The group of matched neurons that compares most systems; the first of equal ones."""
     groups = list(cells.where(track=DASH).ok.groups())
     return max(groups, key=lambda group: len(group[1].names("system")), default=None)
-
-
-def _first(cells: Cells) -> str:
-    names = [name for (name,) in cells.names("framework")]
-    return REFERENCE if REFERENCE in names else names[0]
 
 
 def _matters(test: PairedTest) -> bool:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from spikemark.core.statistics import Interval, Runs, mean_interval
 from spikemark.report.accuracy import ranked
-from spikemark.report.cells import BASELINE, Cells
+from spikemark.report.cells import PROFILE, Cells
 from spikemark.report.comparisons import rank
-from spikemark.report.curves import curve_of, mean_over_severities, means, noises_of
+from spikemark.report.curves import mean_under_noise
 from spikemark.report.model import ABSENT, TIMES, Entry, Table, decimals, estimate, number, slug
 from spikemark.report.throughput import typical
 
@@ -28,7 +28,6 @@ MEANINGS: Mapping[str, str] = {
     "seeds": "independent trainings",
 }
 """What each column means, by its heading."""
-_PROFILE = "45nm-fp32"
 
 
 @dataclass(frozen=True)
@@ -108,10 +107,10 @@ def _ranks(results: Mapping[str, Runs]) -> dict[str, int]:
 
 def _energies(own: Cells) -> dict[str, Interval]:
     """Energy relative to the baseline neuron, by system."""
-    base = next((system for system, neuron in own.names("system", "neuron") if neuron == BASELINE), None)
+    base = own.baseline
     if base is None:
         return {}
-    costs = {system: own.where(system=system).runs("energy", profile=_PROFILE) for (system,) in own.names("system")}
+    costs = {system: own.where(system=system).runs("energy", profile=PROFILE) for (system,) in own.names("system")}
     found = {}
     for system, runs in costs.items():
         shared = [seed for seed in runs if costs[base].get(seed, 0) > 0 and runs[seed] > 0]
@@ -122,7 +121,7 @@ def _energies(own: Cells) -> dict[str, Interval]:
 
 
 def _noisy(own: Cells) -> Entry:
-    runs = means([mean_over_severities(curve_of(own, noise)) for noise in noises_of(own)])
+    runs = mean_under_noise(own)
     if not runs:
         return ABSENT
     interval = mean_interval(runs, bounds=(0, 1))

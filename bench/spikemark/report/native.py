@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from spikemark.core.statistics import Interval, Runs, mean_interval
-from spikemark.report.cells import REFERENCE, Cells
+from spikemark.report.cells import PROFILE, REFERENCE, Cells
 from spikemark.report.comparisons import rank
-from spikemark.report.curves import curve_of, mean_over_severities, means, noises_of
+from spikemark.report.curves import mean_under_noise, noises_of
 from spikemark.report.energy import entries, positive
 from spikemark.report.model import ABSENT, DASH, TIE, TIMES, Entry, Section, Table, estimate, n_entry, number, percent
 from spikemark.report.throughput import typical
@@ -26,7 +26,6 @@ seeds and test samples; the best is bold, and {TIE} marks what a paired test (Ho
 accuracy over the noises. Additions, firing rate and energy are counted per sample. Training and inference: speed
 relative to the reference's LIF in the same network. Learns: parameters of the neuron that training may move, and the
 share of their values that it moved by more than 10 %. The routes below say what each neuron is."""
-_PROFILE = "45nm-fp32"
 _MOST = 2
 _TRAINED = ("accuracy", "robustness", "energy")
 
@@ -88,7 +87,7 @@ def _table(where: str, cells: Cells, group: Cells) -> Table:
     noisy = [_noisy(own, group) for *_, own in rows]
     spent = [positive(own.runs("acs")) for *_, own in rows]
     rates = [positive(own.runs("firing_rate")) for *_, own in rows]
-    energies = [positive(own.runs("energy", profile=_PROFILE)) for *_, own in rows]
+    energies = [positive(own.runs("energy", profile=PROFILE)) for *_, own in rows]
     columns: list[list[Entry]] = [
         [_reached(i, ranking.mark(row[1]), row[2]) for i, row in zip(reached, rows, strict=True)],
         [percent(interval) for interval in noisy],
@@ -101,7 +100,7 @@ def _table(where: str, cells: Cells, group: Cells) -> Table:
         [n_entry([interval]) for interval in reached],
     ]
     headings = (
-        "framework", "neuron", "accuracy (%)", "noisy (%)", "additions (k)", "firing rate (%)", f"{_PROFILE} (nJ)",
+        "framework", "neuron", "accuracy (%)", "noisy (%)", "additions (k)", "firing rate (%)", f"{PROFILE} (nJ)",
         f"training, {TIMES} reference", f"inference, {TIMES} reference", "learns (moved)", "gain", "learning rate", "n",
     )  # fmt: skip
     shown = tuple(
@@ -137,7 +136,7 @@ def _reached(interval: Interval | None, mark: str, own: Cells) -> Entry:
 
 
 def _noisy(own: Cells, group: Cells) -> Interval | None:
-    runs = means([mean_over_severities(curve_of(own, noise)) for noise in noises_of(group)])
+    runs = mean_under_noise(own, noises_of(group))
     return mean_interval(runs, bounds=(0, 1)) if runs else None
 
 
