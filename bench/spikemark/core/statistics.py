@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -244,8 +244,16 @@ def _bootstrap(columns: Floats, bounds: tuple[float, float]) -> tuple[Floats, fl
         return spread / math.sqrt(columns.size) * _normal(), spread
     if all(map(math.isfinite, bounds)):
         levels, counts = np.append(levels, bounds), np.append(counts.astype(float), [0.5, 0.5])
-    draws = np.random.default_rng(0).multinomial(columns.size, counts / counts.sum(), size=DRAWS)
-    return draws @ levels / columns.size - columns.mean(), spread
+    return _drawn_anew(tuple(levels), tuple(counts), columns.size) - columns.mean(), spread
+
+
+@lru_cache(maxsize=256)
+def _drawn_anew(levels: tuple[float, ...], counts: tuple[float, ...], size: int) -> Floats:
+    """Means of `size` samples drawn from a histogram; kept, since the sections of a report ask for the same runs."""
+    weights = np.array(counts)
+    draws = np.random.default_rng(0).multinomial(size, weights / weights.sum(), size=DRAWS)
+    means: Floats = draws @ np.array(levels) / size
+    return means
 
 
 def _sign_flips(columns: Floats) -> tuple[Floats, float]:
