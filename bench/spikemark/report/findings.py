@@ -6,7 +6,7 @@ A sentence names a winner only where the corrected test does, and an effect only
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from spikemark.core.statistics import Interval, mean_interval
@@ -90,16 +90,16 @@ QUESTIONS: Mapping[str, str] = {
 """By topic."""
 
 
-def cards(suites: Mapping[str, Cells]) -> list[Card]:
-    """For each question the answer of the suite with the most records that has one."""
-    found = {suite: findings(cells) for suite, cells in suites.items()}
-    order = sorted(found, key=lambda suite: -len(suites[suite]))
-    answers = {finding.topic: Card("", finding, slug(suite)) for suite in reversed(order) for finding in found[suite]}
-    return [
-        Card(question, answers[topic].finding, answers[topic].page)
-        for topic, question in QUESTIONS.items()
-        if topic in answers
-    ]
+def cards(found: Mapping[str, Sequence[Finding]]) -> list[Card]:
+    """For each question its first answer, by suite in the order given."""
+    cards = []
+    for topic, question in QUESTIONS.items():
+        answers = ((suite, finding) for suite, told in found.items() for finding in told if finding.topic == topic)
+        first = next(answers, None)
+        if first is not None:
+            suite, finding = first
+            cards.append(Card(question, finding, slug(suite)))
+    return cards
 
 
 def findings(cells: Cells) -> list[Finding]:

@@ -9,7 +9,7 @@ from statistics import fmean
 
 from spikemark.report.cells import Cells
 from spikemark.report.effects import Effect, Plot, Scale, effects_chart, effects_figure
-from spikemark.report.model import ABSENT, Entry, Section, Table, number, slug, titled
+from spikemark.report.model import ABSENT, Entry, Section, Table, number, share_entry, slug, titled
 from spikemark.report.plots import PALETTE
 from spikemark.suites.records import ParameterChange
 
@@ -95,7 +95,7 @@ def _table(where: str, layers: list[_Layer]) -> Table:
             _spread(layer, "first"),
             Entry("fixed", tone="muted") if layer.fixed else _spread(layer, "last"),
             *([ABSENT] * 3 if layer.fixed else _moves(layer)),
-            _percent(layer.rate),
+            share_entry(layer.rate),
             Entry(str(len(layer.changes))),
         )
         for layer in layers
@@ -116,11 +116,7 @@ def _moves(layer: _Layer) -> list[Entry]:
     low = layer.mean("share_not_positive")
     bad = layer.changes[0]["parameter"] == "threshold" and low > 0
     late = layer.mean("late") if any("late" in change for change in layer.changes) else math.nan
-    return [_percent(layer.mean("share_moved")), _percent(low, bad=bad), _percent(late)]
-
-
-def _percent(share: float, *, bad: bool = False) -> Entry:
-    return ABSENT if math.isnan(share) else Entry(number(100 * share, 1), 100 * share, tone="bad" if bad else "")
+    return [share_entry(layer.mean("share_moved")), share_entry(low, bad=bad), share_entry(late)]
 
 
 def _ranges(layers: list[_Layer]) -> Iterator[Effect]:

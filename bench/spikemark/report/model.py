@@ -195,6 +195,11 @@ def n_entry(intervals: Sequence[Interval | None], problems: str = "") -> Entry:
     return Entry(text, float(fewest), tone="bad" if problems else "")
 
 
+def share_entry(value: float, *, bad: bool = False) -> Entry:
+    """A fraction as percent; a dash where it is not known."""
+    return ABSENT if math.isnan(value) else Entry(number(100 * value, 1), 100 * value, tone="bad" if bad else "")
+
+
 def percent(interval: Interval | None, mark: str = "") -> Entry:
     """A fraction as percent, with its mark ("best", "tie" or none)."""
     if interval is None:

@@ -37,12 +37,14 @@ def write_site(results: Path | list[Record], out: Path) -> list[Path]:
     """
     suites = {suite: Cells.of(records) for suite, records in suites_of(results).items()}
     texts: dict[str, str] = {f"assets/{name}": asset(name) for name in ASSETS}
+    # The suites that were measured most answer first.
+    found = {suite: findings(suites[suite]) for suite in sorted(suites, key=lambda suite: -len(suites[suite]))}
     for suite, cells in suites.items():
         title, name = f"Spikemark: {suite}", slug(suite)
-        texts[f"{name}.html"] = page(title, abstract_of(cells), findings(cells), sections_of(cells), linked=True)
+        texts[f"{name}.html"] = page(title, abstract_of(cells), found[suite], sections_of(cells), linked=True)
         texts[f"{name}.csv"] = csv(summary(suite, cells))
     every = [board for suite, cells in suites.items() for board in boards(suite, cells)]
-    texts["index.html"] = landing(cards(suites), every, [_about(suite, cells) for suite, cells in suites.items()])
+    texts["index.html"] = landing(cards(found), every, [_about(suite, cells) for suite, cells in suites.items()])
     files = {out / name: text for name, text in texts.items()}
     sweep(out)
     write_files(files)

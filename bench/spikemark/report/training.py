@@ -9,7 +9,7 @@ from statistics import fmean
 from spikemark.core.statistics import Interval, mean_interval
 from spikemark.report.cells import Cells
 from spikemark.report.charts import curve_chart
-from spikemark.report.model import ABSENT, Chart, Entry, Table, number
+from spikemark.report.model import ABSENT, Chart, Entry, Table, share_entry
 from spikemark.report.plots import Curves
 from spikemark.suites.records import TrainingRecord
 
@@ -23,7 +23,7 @@ _FEWEST_EPOCHS = 3
 def training_table(where: str, group: Cells) -> list[Table]:
     """Every system in the first framework that trained it."""
     rows = tuple(
-        (Entry(system), Entry(framework), _percent(_silent(trained)), _missed(trained), _best(trained),
+        (Entry(system), Entry(framework), share_entry(_silent(trained)), _missed(trained), _best(trained),
          Entry(str(len(trained))))
         for framework, system, trained in _told(group)
     )  # fmt: skip
@@ -77,7 +77,3 @@ def _best(trained: list[TrainingRecord]) -> Entry:
     best, last = [one["best_epoch"] for one in trained], max(len(one["curve"]) for one in trained)
     ends = str(best[0]) if min(best) == max(best) else f"{min(best)} to {max(best)}"
     return Entry(f"{ends} of {last}", fmean(best))
-
-
-def _percent(share: float) -> Entry:
-    return ABSENT if math.isnan(share) else Entry(number(100 * share, 1), 100 * share)
