@@ -107,6 +107,20 @@ def test_runs_without_a_result_are_said():
     assert (row.verdict, row.problems) == ("not run", "5 diverged")
 
 
+def test_degenerate_runs_count_where_the_claim_is_that_they_are_prevented():
+    made = records(lif=0.1, stl=0.6)
+    for record in made:
+        if record["cell"]["neuron"] == "lif":
+            record |= {"status": "degenerate", "error": "9 of 10 classes are never predicted"}
+    assert outcome(made) == "not testable here"
+    (row,) = judge(claim(collapse=True), Cells.of(made))
+    assert (row.verdict, row.problems) == ("holds", "5 degenerate")
+    for record in made:
+        record |= {"status": "degenerate", "error": "9 of 10 classes are never predicted"}
+    (row,) = judge(claim(collapse=True), Cells.of(made))
+    assert (row.verdict, row.untestable) == ("not testable here", "5 of 5 runs of mlp-stl are degenerate")
+
+
 def test_one_side_elsewhere_makes_no_row():
     made = records(lif=0.8, stl=0.9)
     elsewhere = [accuracy_record("norse", "lif", seed, np.ones(2000), suite="claims") for seed in SEEDS]

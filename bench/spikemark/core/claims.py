@@ -51,6 +51,8 @@ class Contrast:
             where no figure could be found.
         learned: what the contrast is about by side, such as ``{"first": "threshold"}``. Where training did not move
             it, nothing is tested.
+        collapse: whether the first is said to prevent that the second degenerates. Then degenerate runs count as they
+            are, unless most of the first's are degenerate too: two dead networks tell nothing.
     """
 
     first: Arm
@@ -60,6 +62,7 @@ class Contrast:
     margin: float = 0.5
     published: float | None = None
     learned: Mapping[Side, Learned] = field(default_factory=dict, hash=False)
+    collapse: bool = False
 
     def __post_init__(self) -> None:
         if not self.margin > 0:
@@ -118,7 +121,8 @@ def contrast(
     *,
     published: float | None = None,
     learned: Mapping[Side, Learned] | None = None,
+    collapse: bool = False,
 ) -> Contrast:
     """A contrast of two systems, both of one variant of the suite, or of one each."""
     one, other = (variant, variant) if isinstance(variant, str) else variant
-    return Contrast(Arm(first, one), Arm(second, other), expects, quantity, margin, published, learned or {})
+    return Contrast(Arm(first, one), Arm(second, other), expects, quantity, margin, published, learned or {}, collapse)

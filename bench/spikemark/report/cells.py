@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from spikemark.core.measurement import FEATURES, Measurement, unpack_correct
 from spikemark.core.statistics import Runs
@@ -99,6 +99,12 @@ class Cells:
     def ok(self) -> Self:
         """Those whose numbers are used."""
         return self._those(lambda r: problem(r) is None)
+
+    @property
+    def with_degenerate(self) -> Self:
+        """All, with the numbers of degenerate runs in use: for questions that are about degeneration."""
+        used = (cast("Record", {**r, "status": "ok"}) if r["status"] == "degenerate" else r for r in self)
+        return type(self)(tuple(used))
 
     def names(self, *axes: str) -> list[tuple[str, ...]]:
         """The places on these axes where there is a record, each once, in order."""

@@ -28,7 +28,8 @@ finds what the claim says; each contrast at 5 %, since all have to. "Opposite fo
 corrected over the rows of the claim (Holm), since any of them can refute it. "Smaller than margin": two one-sided
 tests, corrected likewise, show that the difference does not reach the margin in either direction. The margin was
 written down before the runs and is at most the published effect. "Not testable here": what the contrast is about did
-not happen, such as a learned threshold that did not move, or runs that are degenerate. All else is undecided; MDE is
+not happen, such as a learned threshold that did not move, or runs that are degenerate; these count where the claim is
+that its first side prevents them. All else is undecided; MDE is
 the smallest true difference that the test would find in about 80 of 100 repetitions. Frameworks that compute the same
 are one row."""
 
@@ -174,9 +175,13 @@ def _collapsed(rows: list[Row]) -> list[Row]:
 
 def _untestable(row: Row, cells: Cells, dataset: str, framework: str) -> str:
     """Why the contrast tests nothing here; "" where it does."""
+    trained = cells.where(measure="accuracy", dataset=dataset, framework=framework)
+    if row.contrast.collapse:
+        first = [record["status"] for record in trained.where(**_axes(row.contrast.first))]
+        dead = first.count("degenerate")
+        return f"{dead} of {len(first)} runs of {row.contrast.first} are degenerate" if 2 * dead > len(first) else ""
     if "degenerate" in row.problems and (row.difference is None or row.difference.n < FEWEST):
         return row.problems
-    trained = cells.where(measure="accuracy", dataset=dataset, framework=framework)
     for side, parameter in row.contrast.learned.items():
         arm = row.contrast.first if side == "first" else row.contrast.second
         moved = _moved([r["trained"] for r in trained.where(**_axes(arm)).ok if "trained" in r], parameter)
@@ -210,7 +215,8 @@ def _alike(dataset: str, contrast: Contrast, first: Cells, second: Cells) -> Ite
 
 def _row(contrast: Contrast, dataset: str, framework: str, first: Cells, second: Cells) -> Row:
     """Not judged yet: the correction needs all rows."""
-    runs = [_runs(side, contrast.quantity) for side in (first, second)]
+    used = [side.with_degenerate if contrast.collapse else side for side in (first, second)]
+    runs = [_runs(side, contrast.quantity) for side in used]
     shared = set(runs[0]) & set(runs[1])
     problems = ", ".join(words for side in (first, second) if (words := side.problems()))
     bounds = bounds_of(contrast)

@@ -18,7 +18,7 @@ CLAIMS = (
         _SLEEP,
         "means of 5 seeds at sleep 0, 10, 20 %: MNIST 42.5, 71.5, 73.3; Fashion-MNIST 25.6, 56.5, 55.3",
         tuple(
-            contrast(f"sleep-reversed-{p}", "sleep-reversed-0", margin=5, published=28, variant="sleep")
+            contrast(f"sleep-reversed-{p}", "sleep-reversed-0", margin=5, published=28, variant="sleep", collapse=True)
             for p in ("0.1", "0.2")
         ),
         "as published in length (6,000 images of 1,000 steps, 171 sleeps); the differences of docs/sleep.md remain",
