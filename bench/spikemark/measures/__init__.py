@@ -5,4 +5,5 @@ from spikemark.registry import register, register_all
 
 for _name in ("accuracy", "robustness", "energy", "throughput", "layers", "conformance"):
     register("measure", _name, f"spikemark.measures.{_name}:{_name.capitalize()}")
+register("measure", "threshold-modulation", "spikemark.measures.threshold_modulation:ThresholdModulation")
 register_all("profile", OUR_PROFILES)

@@ -97,8 +97,7 @@ class Robustness(Measure):
 
     def determines(self) -> dict[str, Any]:
         """The domain and the levels of every noise."""
-        found = {name: within(NOISES[name], self.budgets) for name in self.noises}
-        return {"noises": {n: {"domain": noise.domain, "levels": list(noise.levels)} for n, noise in found.items()}}
+        return {"noises": {name: within(NOISES[name], self.budgets).definition for name in self.noises}}
 
     def to_dict(self) -> Mapping[str, Any]:
         """See `Measure.to_dict`; without options that came later and are not used, so that keys stay what they were."""

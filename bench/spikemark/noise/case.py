@@ -139,6 +139,11 @@ class Noise:
         """Whether the noisy samples follow from samples and draws alone, the same for every network."""
         return self.on in ("inputs", "events")
 
+    @property
+    def definition(self) -> dict[str, Any]:
+        """What of it determines results, as plain data."""
+        return {"domain": self.domain, "levels": list(self.levels)}
+
     def check(self, card: Card) -> None:
         """That the noise makes sense for a data set.
 
