@@ -10,8 +10,9 @@ import pytest
 from spikemark import api, registry
 from spikemark.errors import InputError, UnknownNameError
 from spikemark.registry import PluginError, load_plugin, register
-from spikemark.suites.execution import Place, run_jobs
+from spikemark.suites.execution import run_jobs
 from spikemark.suites.jobs import resolve
+from spikemark.suites.place import Place
 from spikemark.suites.records import ResultsError, load_results
 from spikemark.suites.suite import load_suite
 
@@ -307,6 +308,18 @@ def test_importing_spikemark_imports_nothing_heavy():
 def test_planning_the_ledger_imports_neither_torch_nor_a_framework():
     program = "from spikemark.api import plan; from spikemark.suites.jobs import resolve; resolve(plan('claims'))"
     heavy = ("torch", "spikingjelly", "snntorch", "norse", "numba", "tonic", "kornia", "matplotlib", "distributed")
+    assert imported(program, *heavy) == []
+
+
+def test_who_schedules_imports_neither_torch_nor_a_framework():
+    program = "import spikemark.api, spikemark.suites.runner, spikemark.suites.workers, spikemark.suites.progress"
+    assert imported(program, "torch", "spikingjelly", "snntorch", "norse", "pandas", "scipy") == []
+
+
+def test_training_and_counting_import_no_compiler_and_no_framework_but_their_own(tmp_path):
+    only = ["system=mlp-lif", "measure=accuracy,energy"]
+    program = f"import spikemark; spikemark.run('smoke', out={str(tmp_path)!r}, only={only})"
+    heavy = ("torch._dynamo", "numba", "sklearn", "scipy", "pandas", "spikingjelly", "snntorch", "norse")
     assert imported(program, *heavy) == []
 
 

@@ -224,15 +224,17 @@ def run(
         InputError: the request is wrong, or a framework or data set is missing.
     """
     from spikemark.core.files import locked, sweep
+    from spikemark.data.files import data_folder
     from spikemark.suites import runner
-    from spikemark.suites.execution import Place
     from spikemark.suites.jobs import resolve
+    from spikemark.suites.place import Place, needs_of
     from spikemark.suites.workers import make_pool
 
     jobs = resolve(plan(suite, plugins=plugins, only=only))
     folder, data = Path(out), Path(data_dir) if data_dir is not None else None
     weights = (folder / "weights").resolve() if keep_weights else None
-    runner.check_runnable(jobs, device, data)
+    if scheduler is None:
+        data_folder(data)
     runner.check_writable(folder)
     with locked(folder, lambda: log.warning("another run writes into %s; this one goes on when it has ended", folder)):
         for written in (folder, *([weights] if weights is not None else [])):
@@ -243,6 +245,7 @@ def run(
         if todo:
             pool = make_pool(workers, scheduler, Place(device, data, weights), on_epoch)
             try:
+                pool.check(needs_of(todo))
                 summary = runner.run(jobs, folder, pool, device, fail_fast=fail_fast, on_record=on_record)
             finally:
                 pool.close()

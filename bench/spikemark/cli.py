@@ -198,7 +198,7 @@ def _run(
     with RunDisplay(Console(stderr=True)) as display:
 
         def start(jobs: list[Job], done: int) -> None:
-            display.start(len(jobs))
+            display.start(jobs)
 
         try:
             return api.run(

@@ -18,8 +18,9 @@ from typing import Any
 import psutil
 import pytest
 
-from spikemark.suites.execution import Place, lost_record
+from spikemark.suites.execution import lost_record
 from spikemark.suites.jobs import Job, Point, resolve
+from spikemark.suites.place import Place
 from spikemark.suites.records import Record, load_results, record_name
 from spikemark.suites.runner import run
 from spikemark.suites.suite import load_suite

@@ -220,6 +220,9 @@ def test_median_of_one_cell_is_enclosed_by_order_statistics():
     interval = median_ratio_interval([ratios])  # n = 10: the second and the ninth (97.9 %), as in any table
     assert (interval.value, interval.low, interval.high, interval.n) == (5.5, 2.0, 9.0, 10)
     assert median_ratio_interval([[1, 2, 3, 4, 5, 6]]).low == 1  # 1 - 2 / 2^6 = 96.9 %
+    for n in (6, 10, 33, 500, 1501):
+        rank = stats.binom.ppf(0.025, n, 0.5)
+        assert median_ratio_interval([range(1, n + 1)]).low == rank
     assert math.isnan(median_ratio_interval([[1, 2, 3, 4, 5]]).low)  # 1 - 2 / 2^5 = 93.8 %: too few
 
 

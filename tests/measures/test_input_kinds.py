@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+from unittest.mock import patch
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -110,20 +113,24 @@ arrays = hnp.arrays(
 )
 
 
-@given(arrays, st.sampled_from([torch.float32, torch.float64, torch.float16]), st.booleans())
+@given(arrays, st.sampled_from([torch.float32, torch.float64, torch.float16]), st.booleans(), st.booleans())
 @settings(deadline=None, derandomize=True)
-def test_census_is_exact_for_every_type_and_layout(array: object, dtype: torch.dtype, mirrored: bool) -> None:
+def test_census_is_exact_for_every_type_and_layout(
+    array: object, dtype: torch.dtype, mirrored: bool, much: bool
+) -> None:
     values = torch.as_tensor(array).to(dtype)
     if mirrored:
         values = values.transpose(0, -1)
-    result = census(values)
+    with patch("spikemark.measures.counting.census._PAYS_FROM", -1 if much else math.inf):
+        result = census(values)
     assert torch.equal(result.nonzero, (values != 0).sum(0).double())
     assert result.total == int((values != 0).sum())
     assert result.only_ones == bool(((values == 0) | (values == 1)).all())
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_census_of_many_rows(dtype: torch.dtype) -> None:
-    values = torch.ones(1023, 3, dtype=dtype)
+@pytest.mark.parametrize("much", [False, True])
+def test_census_of_many_rows(much: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spikemark.measures.counting.census._PAYS_FROM", -1 if much else math.inf)
+    values = torch.ones(1023, 3)
     values[700:, 1] = 0
     assert census(values).nonzero.tolist() == [1023, 700, 1023]

@@ -13,9 +13,10 @@ from spikemark.core.adapter import Unsupported
 from spikemark.errors import InputError
 from spikemark.measures.energy import Energy
 from spikemark.registry import PluginError
-from spikemark.suites import runner
-from spikemark.suites.execution import Place, failed_record, lost_record, run_jobs
+from spikemark.suites import place, runner
+from spikemark.suites.execution import failed_record, lost_record, run_jobs
 from spikemark.suites.jobs import resolve, select
+from spikemark.suites.place import Place
 from spikemark.suites.records import load_records
 from spikemark.suites.suite import load_suite
 from spikemark.suites.workers import DaskPool, InProcessPool
@@ -168,7 +169,7 @@ def test_unwritable_folder_is_an_input_error(tmp_path):
 def test_no_gpu_is_an_input_error(jobs, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(InputError, match="--device cuda"):
-        runner.check_runnable(jobs, "cuda", None)
+        place.check(place.needs_of(jobs), Place("cuda"))
 
 
 def test_the_smoke_suite_for_real(tmp_path, jobs):

@@ -153,6 +153,25 @@ def test_schedules_after_half_of_four_epochs(schedule, expected):
     assert optimizer.param_groups[0]["lr"] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD])
+def test_optimisers_step_bit_for_bit_as_torch_does(kind):
+    ours, theirs = (torch.nn.Parameter(torch.linspace(-1, 1, 7)) for _ in range(2))
+    options = Optimizer(name=kind.__name__.lower(), learning_rate=0.03, weight_decay=0.1, schedule="constant")
+    made, schedule = make_optimizer(options, [{"params": [ours], "lr": 0.2}], 3)
+    momentum = {"momentum": options.momentum} if kind is torch.optim.SGD else {}
+    expected = kind([{"params": [theirs], "lr": 0.2}], lr=0.03, weight_decay=0.1, **momentum)
+    falling = torch.optim.lr_scheduler.ConstantLR(expected, factor=1.0)
+    for parameter, optimizer, steps in ((ours, made, schedule), (theirs, expected, falling)):
+        for _ in range(3):
+            optimizer.zero_grad()
+            (parameter**3).sum().backward()
+            optimizer.step()
+            steps.step()
+    assert torch.equal(ours, theirs)
+    assert not torch.equal(ours, torch.linspace(-1, 1, 7))
+    assert torch.is_grad_enabled()
+
+
 def test_sgd_is_there_too():
     optimizer, _ = make_optimizer(Optimizer(name="sgd", learning_rate=0.1), [torch.nn.Parameter(torch.zeros(1))], 1)
     assert isinstance(optimizer, torch.optim.SGD)

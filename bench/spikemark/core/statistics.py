@@ -18,8 +18,8 @@ from functools import cache, lru_cache, partial
 from typing import Any, Literal
 
 import numpy as np
+import scipy  # imports its parts when they are asked for; stats takes half a second
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 Runs = Mapping[int, ArrayLike]
 Verdict = Literal["better", "worse", "undecided"]
@@ -147,10 +147,21 @@ def median_ratio_interval(groups: Sequence[ArrayLike]) -> Interval:
         return Interval(math.exp(log.value), math.exp(log.low), math.exp(log.high), log.n)
     ordered = np.sort(ratios[0])
     n = ordered.size
-    rank = int(stats.binom.ppf(ALPHA / 2, n, 0.5))  # the largest with P(fewer than `rank` lie below) <= alpha / 2
+    rank = _sign_rank(n)
     if rank == 0:
         return Interval(float(np.median(ordered)), math.nan, math.nan, n)
     return Interval(float(np.median(ordered)), float(ordered[rank - 1]), float(ordered[n - rank]), n)
+
+
+@cache
+def _sign_rank(n: int) -> int:
+    """The largest number with P(fewer than it of `n` fair coins fall on heads) below alpha / 2."""
+    rank, ways, below = 0, 1, 1  # ways: to have `rank` heads; below: to have at most so many
+    while below * round(2 / ALPHA) < 2**n:
+        rank += 1
+        ways = ways * (n - rank + 1) // rank
+        below += ways
+    return rank
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -182,8 +193,8 @@ def minimum_detectable_effect(difference: Difference, comparisons: int = 1) -> f
     if not difference.error > 0:
         return math.nan
     levels = [1 - ALPHA / 2 / comparisons, POWER]
-    of_seeds = stats.t.ppf(levels, difference.n - 1) * difference.seed_error
-    of_samples = stats.norm.ppf(levels) * math.sqrt(max(0.0, difference.error**2 - difference.seed_error**2))
+    of_seeds = scipy.stats.t.ppf(levels, difference.n - 1) * difference.seed_error
+    of_samples = scipy.stats.norm.ppf(levels) * math.sqrt(max(0.0, difference.error**2 - difference.seed_error**2))
     return float(np.hypot(of_seeds, of_samples).sum())
 
 
@@ -222,14 +233,14 @@ def _spread_of(values: Floats) -> float:
 @cache
 def _student(degrees: int) -> Floats:
     """Student's t as `DRAWS` equally likely values, in an order that has nothing to do with the samples' draws."""
-    quantiles: Floats = stats.t.ppf((np.arange(DRAWS) + 0.5) / DRAWS, degrees)
+    quantiles: Floats = scipy.stats.t.ppf((np.arange(DRAWS) + 0.5) / DRAWS, degrees)
     return np.random.default_rng(1).permutation(quantiles)
 
 
 @cache
 def _normal() -> Floats:
     """The standard normal likewise, in another order."""
-    quantiles: Floats = stats.norm.ppf((np.arange(DRAWS) + 0.5) / DRAWS)
+    quantiles: Floats = scipy.stats.norm.ppf((np.arange(DRAWS) + 0.5) / DRAWS)
     return np.random.default_rng(2).permutation(quantiles)
 
 
@@ -298,14 +309,14 @@ class _Spread:
 
     def interval(self) -> tuple[float, float]:
         if self.views is None:
-            half = float(stats.t.ppf(1 - ALPHA / 2, self.seeds - 1)) * self.seed_error
+            half = float(scipy.stats.t.ppf(1 - ALPHA / 2, self.seeds - 1)) * self.seed_error
             return self.value - half, self.value + half
         low, high = np.quantile(self.views, [ALPHA / 2, 1 - ALPHA / 2], axis=1)
         return float(low.min()), float(high.max())
 
     def p(self) -> float:
         if self.views is None:
-            return float(2 * stats.t.sf(abs(self.value) / self.seed_error, self.seeds - 1))
+            return float(2 * scipy.stats.t.sf(abs(self.value) / self.seed_error, self.seeds - 1))
         rounding = 1e-12 * abs(self.value)
         tails = np.minimum((self.views <= rounding).mean(axis=1), (self.views >= -rounding).mean(axis=1))
         return min(1.0, 2 * float(tails.max()) + 1 / DRAWS)
@@ -313,7 +324,7 @@ class _Spread:
     def tails(self, bound: float) -> tuple[float, float]:
         if self.views is None:
             place = (self.value - bound) / self.seed_error
-            return float(stats.t.sf(place, self.seeds - 1)), float(stats.t.cdf(place, self.seeds - 1))
+            return float(scipy.stats.t.sf(place, self.seeds - 1)), float(scipy.stats.t.cdf(place, self.seeds - 1))
         below, above = ((side.mean(axis=1)).max() for side in (self.views <= bound, self.views >= bound))
         return min(1.0, float(below) + 1 / DRAWS), min(1.0, float(above) + 1 / DRAWS)
 

@@ -118,9 +118,7 @@ class Subject:
     def dataset(self) -> Dataset:
         """The data set, cut to the suite's sizes and binned as it says."""
         assert self.dataset_name is not None
-        events = self.settings.get("events")
-        binning = None if events is None else Binning(**_with_tuples(events))
-        return _dataset(self.dataset_name, self.data_dir, Sizes(**self.settings["sizes"]), binning)
+        return loaded(self.dataset_name, self.data_dir, self.settings)
 
     @cached_property
     def fused(self) -> dict[str, list[str]]:
@@ -292,9 +290,24 @@ class GivenSubject(Subject):
         return weights_of(self.model, few.to(self.device))
 
 
+def loaded(name: str, data_dir: Path | None, settings: Mapping[str, Any]) -> Dataset:
+    """A data set, cut and binned; read once for all jobs that a process runs one after the other.
+
+    Args:
+        name: in `DATASETS`.
+        data_dir: folder of the data sets; None for the default places.
+        settings: a suite's tables, of which "sizes" and "events" say what is read.
+
+    Raises:
+        InputError: see `load_dataset`.
+    """
+    events = settings.get("events")
+    binning = None if events is None else Binning(**_with_tuples(events))
+    return _loaded(name, data_dir, Sizes(**settings["sizes"]), binning)
+
+
 @lru_cache(maxsize=2)
-def _dataset(name: str, data_dir: Path | None, sizes: Sizes, binning: Binning | None) -> Dataset:
-    """Loaded once for all jobs that a process runs one after the other."""
+def _loaded(name: str, data_dir: Path | None, sizes: Sizes, binning: Binning | None) -> Dataset:
     return load_dataset(name, data_dir, sizes, binning)
 
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -25,27 +22,11 @@ from spikemark.measures.subject import Subject
 from spikemark.registry import PluginError, digests, load_plugin
 from spikemark.suites.environment import environment
 from spikemark.suites.jobs import Job
+from spikemark.suites.place import Listener, Place
 from spikemark.suites.records import SCHEMA, Record, Status, TrainingRecord, check_record
 from spikemark.suites.settings import OF_TRAINING
 from spikemark.training.loop import DivergedError, JobTimeoutError, Watch
 from spikemark.training.weights import WeightStore
-
-Listener = Callable[[dict[str, Any]], None]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where jobs run.
-
-    Attributes:
-        device: "cpu" or "cuda".
-        data_dir: folder of the data sets, as the process sees it; None for the default places.
-        weights: folder of trained weights; None to keep none.
-    """
-
-    device: str = "cpu"
-    data_dir: Path | None = None
-    weights: Path | None = None
 
 
 def run_jobs(jobs: Sequence[Job], place: Place, listener: Listener) -> list[Record]:

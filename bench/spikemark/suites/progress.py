@@ -5,6 +5,7 @@ Where the output is no terminal (a log, a pipe), every finished job is one plain
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from spikemark.suites.jobs import Job
 from spikemark.suites.records import Record
 
 
@@ -56,10 +58,13 @@ class RunDisplay:
     ) -> None:
         self._progress.stop()
 
-    def start(self, total: int) -> None:
-        """So many jobs will run."""
-        self._total = total
-        self._progress.update(self._overall, total=total)
+    def start(self, jobs: Sequence[Job]) -> None:
+        """These jobs will run: how many, and which comes first."""
+        self._total = len(jobs)
+        self._progress.update(self._overall, total=len(jobs))
+        if jobs:
+            more = f" and {len(jobs) - 1} more" if len(jobs) > 1 else ""
+            self._console.print(f"running {jobs[0]}{more}", markup=False, highlight=False)
 
     def on_epoch(self, event: dict[str, Any]) -> None:
         """Show epoch, loss and validation accuracy."""

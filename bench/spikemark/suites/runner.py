@@ -78,29 +78,6 @@ def own_records(jobs: Iterable[Job], results: Path) -> dict[str, Record]:
     return found
 
 
-def check_runnable(jobs: Iterable[Job], device: str, data_dir: Path | None) -> None:
-    """Find out before the first job runs what no job could do without.
-
-    Raises:
-        InputError: a framework is not installed, a data set is missing, damaged or too small, or there is no GPU.
-    """
-    import torch
-
-    from spikemark.core.frameworks import FRAMEWORKS, get_adapter
-    from spikemark.data.card import Sizes
-    from spikemark.data.files import data_folder
-    from spikemark.data.loading import load_dataset
-
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: this machine has no CUDA GPU that torch can use; try --device cpu")
-    data_folder(data_dir)
-    for framework in sorted({job.axes["framework"] for job in jobs} & set(FRAMEWORKS)):
-        get_adapter(framework)
-    wanted = {(j.axes["dataset"], tuple(j.content["settings"]["sizes"].items())) for j in jobs if j.training}
-    for dataset, sizes in sorted(wanted, key=str):
-        load_dataset(dataset, data_dir, Sizes(**dict(sizes)))
-
-
 def check_writable(folder: Path) -> None:
     """Create the results folder.
 

@@ -1,7 +1,11 @@
-"""Where jobs are executed: in this process, in local worker processes, or on a dask cluster. One interface."""
+"""Where jobs are executed: in this process, in local worker processes, or on a dask cluster. One interface.
+
+Only a process that runs jobs imports torch and frameworks.
+"""
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from concurrent.futures import Future
@@ -12,8 +16,9 @@ from typing import Any, Protocol
 import psutil
 
 from spikemark.errors import InputError, needs
-from spikemark.suites.execution import Listener, Place, run_jobs
+from spikemark.suites import place as places
 from spikemark.suites.jobs import Job
+from spikemark.suites.place import Listener, Needs, Place
 from spikemark.suites.records import Record
 
 _TOPIC = "spikemark"
@@ -29,6 +34,9 @@ class Pool(Protocol):
     """
 
     size: int
+
+    def check(self, needs: Needs) -> None:
+        """See `spikemark.suites.place.check`: wherever jobs will run."""
 
     def submit(self, group: Group) -> Future[list[Record]]:
         """Start a group; at most `size` may be under way."""
@@ -46,13 +54,20 @@ class InProcessPool:
     size = 1
 
     def __init__(self, place: Place, listener: Listener) -> None:
-        self._run = partial(run_jobs, place=place, listener=listener)
+        self._place = place
+        self._listener = listener
+
+    def check(self, needs: Needs) -> None:
+        """See `Pool.check`."""
+        places.check(needs, self._place)
 
     def submit(self, group: Group) -> Future[list[Record]]:
         """See `Pool.submit`; the group has ended when this returns."""
+        from spikemark.suites.execution import run_jobs
+
         future: Future[list[Record]] = Future()
         try:
-            future.set_result(self._run(group))
+            future.set_result(run_jobs(group, self._place, self._listener))
         except Exception as error:  # noqa: BLE001 (the future carries it, as those of other processes do)
             future.set_exception(error)
         return future
@@ -97,7 +112,7 @@ class DaskPool:
                 n_workers=workers,
                 threads_per_worker=1,
                 processes=True,
-                dashboard_address=None,
+                scheduler_kwargs={"dashboard": False, "dashboard_address": ":0"},
                 memory_limit=0,
                 preload=["spikemark.suites.worker_start"],
                 silence_logs=logging.CRITICAL,
@@ -108,16 +123,29 @@ class DaskPool:
             raise InputError(f"--scheduler {scheduler}: no dask scheduler answers there ({error})") from None
         # Nannies and their workers, to be killed if they do not end by themselves; a remote cluster's are not ours.
         self._processes = psutil.Process().children(recursive=True) if self._cluster is not None else []
-        self.size = len(self._client.scheduler_info(n_workers=-1)["workers"])
+        self.size = len(self._workers())
         if self.size == 0:
             raise InputError(f"--scheduler {scheduler}: the cluster has no workers")
         self._client.subscribe_topic(_TOPIC, lambda event: listener(event[1]))
-        self._run = partial(_run_on_worker, place=place)
+        self._place = place
         self._dask_futures: dict[Future[list[Record]], Any] = {}
 
+    def _workers(self) -> list[str]:
+        return sorted(self._client.scheduler_info(n_workers=-1)["workers"])
+
+    def check(self, needs: Needs) -> None:
+        """See `Pool.check`; every worker looks."""
+        self._client.gather(
+            [
+                self._client.submit(_check_on_worker, needs, self._place, workers=[worker], pure=False)
+                for worker in self._workers()
+            ]
+        )
+
     def submit(self, group: Group) -> Future[list[Record]]:
-        """See `Pool.submit`."""
-        dask_future = self._client.submit(self._run, group, pure=False)
+        """See `Pool.submit`. Groups that need the machine to themselves share one worker, so one machine times all."""
+        alone = self._workers()[:1] if group[0].exclusive else []
+        dask_future = self._client.submit(_run_on_worker, group, self._place, workers=alone or None, pure=False)
         future: Future[list[Record]] = Future()
         self._dask_futures[future] = dask_future
         dask_future.add_done_callback(partial(self._hand_over, future))
@@ -156,8 +184,16 @@ class DaskPool:
                     process.kill()
 
 
+def _check_on_worker(needs: Needs, place: Place) -> None:
+    places.check(needs, place)
+    gc.collect()
+    gc.freeze()  # what was imported stays; collections before every timing need not look at it again
+
+
 def _run_on_worker(group: Group, place: Place) -> list[Record]:
     from distributed import get_worker
+
+    from spikemark.suites.execution import run_jobs
 
     worker = get_worker()
     return run_jobs(group, place, lambda event: worker.log_event(_TOPIC, event))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -90,6 +92,17 @@ def parameter_groups(model: nn.Module, optimizer: Optimizer, trained: list[nn.Pa
     return [group for group in groups if group["params"]]
 
 
+@cache
+def _optimizer(name: str) -> type[Any]:
+    """Torch's optimiser without the wrappers around its methods, which import torch's compiler only to keep it away.
+
+    That import takes longer than many a training; the methods are the same.
+    """
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}[name]
+    methods = {method: inspect.unwrap(getattr(kind, method)) for method in ("add_param_group", "zero_grad", "step")}
+    return type(kind.__name__, (kind,), methods | {"step": torch.no_grad()(methods["step"])})
+
+
 def make_optimizer(
     optimizer: Optimizer, parameters: list[nn.Parameter] | list[dict[str, Any]], epochs: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
@@ -100,15 +113,10 @@ def make_optimizer(
         parameters: them, or groups of them with weight decays and learning rates of their own.
         epochs: length of the schedule.
     """
-    made: torch.optim.Optimizer
-    if optimizer.name == "adam":
-        made = torch.optim.Adam(parameters, lr=optimizer.learning_rate, weight_decay=optimizer.weight_decay)
-    elif optimizer.name == "adamw":
-        made = torch.optim.AdamW(parameters, lr=optimizer.learning_rate, weight_decay=optimizer.weight_decay)
-    else:
-        made = torch.optim.SGD(
-            parameters, lr=optimizer.learning_rate, momentum=optimizer.momentum, weight_decay=optimizer.weight_decay
-        )
+    options = {"lr": optimizer.learning_rate, "weight_decay": optimizer.weight_decay}
+    if optimizer.name == "sgd":
+        options["momentum"] = optimizer.momentum
+    made: torch.optim.Optimizer = _optimizer(optimizer.name)(parameters, **options)
     schedules: dict[str, Callable[[], torch.optim.lr_scheduler.LRScheduler]] = {
         "constant": lambda: torch.optim.lr_scheduler.ConstantLR(made, factor=1.0),
         "cosine": lambda: torch.optim.lr_scheduler.CosineAnnealingLR(made, T_max=epochs),

@@ -2,6 +2,8 @@
 
 Counting must cost little beside inference, and inference on spikes is bound by memory as much as counting is. On the
 CPU a compiled loop therefore reads 32-bit floats once; for everything else there is a slower equal in plain PyTorch.
+Loading the compiler takes as long as counting hundreds of millions of numbers in plain PyTorch, so a process does that
+only when it has counted so many.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from torch import Tensor
 from spikemark.core.compiling import compiled
 
 _UINT8_MAX = 255
+_PAYS_FROM = 1 << 28
+"""Numbers that a process has counted before it loads the compiler: about half a second's work in plain PyTorch."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,20 @@ class Census:
 def census(values: Tensor) -> Census:
     """Count the nonzero values of ``[N, *features]``, on any device and of any real type; NaN is not zero."""
     values = values.detach()
-    if values.device.type == "cpu" and values.dtype == torch.float32:
-        return _compiled(values)
-    return _plain(values)
+    if values.device.type != "cpu" or values.dtype != torch.float32:
+        return _plain(values)
+    _work.numbers += values.numel()
+    return _compiled(values) if _work.numbers > _PAYS_FROM else _plain(values)
+
+
+@dataclass
+class _Work:
+    """What this process has counted of what the compiled loop could count."""
+
+    numbers: int = 0
+
+
+_work = _Work()
 
 
 def _compiled(values: Tensor) -> Census:

@@ -289,6 +289,11 @@ class _Guard(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore]
         super().__init__()  # type: ignore[no-untyped-call,unused-ignore]
         self.trace = trace
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Compiled models are refused anyway, so torch need not import its compiler (seconds) to keep it away."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:

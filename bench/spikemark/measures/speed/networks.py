@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import count
 
 import torch
@@ -198,10 +199,16 @@ def throughput(
             found += _times("latency", latency, name)
             found += _footprint(works[name])
             rows += [row | {"track": name} for row in found]
-        bandwidth = copy_bandwidth(COPY_BYTES, device=device)
+        bandwidth = _memory_bandwidth(pinned, device)
     rows.append({"metric": "copy_bandwidth", "value": rounded(bandwidth), "unit": "bytes/s"})
     rows.append({"metric": "threads", "value": float(pinned), "unit": "threads"})
     return rows
+
+
+@cache
+def _memory_bandwidth(threads: int, device: str) -> float:
+    """Of the machine, so a process measures it once for all its jobs."""
+    return copy_bandwidth(COPY_BYTES, threads, device)
 
 
 def _holds(network: nn.Module) -> bool:

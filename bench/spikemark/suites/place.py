@@ -1,0 +1,90 @@
+"""Where jobs run, and whether it has what they need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spikemark.core.frameworks import FRAMEWORKS, get_adapter
+from spikemark.errors import InputError
+from spikemark.registry import load_plugin
+
+if TYPE_CHECKING:
+    from spikemark.suites.jobs import Job
+
+Listener = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where jobs run.
+
+    Attributes:
+        device: "cpu" or "cuda".
+        data_dir: folder of the data sets, as the process sees it; None for the default places.
+        weights: folder of trained weights; None to keep none.
+    """
+
+    device: str = "cpu"
+    data_dir: Path | None = None
+    weights: Path | None = None
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What jobs cannot do without. Plain data, sent to the processes that will run them.
+
+    Attributes:
+        plugins: files and modules to load first.
+        frameworks: adapters.
+        datasets: names, with the tables of the suite that say what is read of each.
+    """
+
+    plugins: tuple[str, ...]
+    frameworks: tuple[str, ...]
+    datasets: tuple[tuple[str, Mapping[str, Any]], ...]
+
+
+def needs_of(jobs: Iterable[Job]) -> Needs:
+    """What `jobs` cannot do without."""
+    jobs = list(jobs)
+    datasets: list[tuple[str, Mapping[str, Any]]] = []
+    for job in jobs:
+        if job.training and (read := (job.axes["dataset"], _tables(job.content["settings"]))) not in datasets:
+            datasets.append(read)
+    return Needs(
+        tuple(dict.fromkeys(plugin for job in jobs for plugin in job.plugins)),
+        tuple(sorted({job.axes["framework"] for job in jobs} & set(FRAMEWORKS))),
+        tuple(datasets),
+    )
+
+
+def _tables(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: settings[name] for name in ("sizes", "events") if settings.get(name) is not None}
+
+
+def check(needs: Needs, place: Place) -> None:
+    """Find out before the first job runs what none could do without; called by the process that will run them.
+
+    Data sets stay loaded for the jobs to come.
+
+    Raises:
+        InputError: a framework is not installed, a data set is missing, damaged or too small, or there is no GPU.
+        PluginError: a plug-in is missing.
+    """
+    import torch
+
+    from spikemark.data.files import data_folder
+    from spikemark.measures.subject import loaded
+
+    if place.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: this machine has no CUDA GPU that torch can use; try --device cpu")
+    for plugin in needs.plugins:
+        load_plugin(plugin)
+    data_folder(place.data_dir)
+    for framework in needs.frameworks:
+        get_adapter(framework)
+    for dataset, tables in needs.datasets:
+        loaded(dataset, place.data_dir, tables)
