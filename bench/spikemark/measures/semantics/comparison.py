@@ -7,6 +7,7 @@ The oracle is `spikemark.core.oracle` in float64; a layer is checked in float32 
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 import sys
@@ -17,9 +18,10 @@ from types import MappingProxyType
 from typing import get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from spikemark.core.adapter import Adapter, SpikingLayer, Unsupported
+from spikemark.core.foreign import first_tensor, reset_states
 from spikemark.core.frameworks import get_adapter
 from spikemark.core.measurement import Measurement
 from spikemark.core.neurons import (
@@ -32,6 +34,7 @@ from spikemark.core.neurons import (
     Surrogate,
     SurrogateName,
 )
+from spikemark.errors import InputError
 from spikemark.measures.semantics.dyadic import Case, make_case
 from spikemark.measures.semantics.stages import compare_stage, stage_cases
 
@@ -113,20 +116,95 @@ def conformance(
     for shape, step_count in itertools.product(shapes, steps):
         case = make_case(spec, shape, step_count, batch, seed)
         layer = adapter.neuron(spec, shape, generator=torch.Generator().manual_seed(case.stream))
-        with torch.no_grad():
-            for name, parameter in layer.learnables().items():
-                parameter.copy_(case.raw[name])
-        for dtype in _DTYPES:  # float32 first: its values are the same in float64, but not the other way round
-            compared += case.spikes.numel()
-            at_threshold += case.at_threshold
-            differing += _compare(layer.to(device, _DTYPES[dtype]), case, dtype, errors)
+        found = _compare_dtypes(layer.to(device), case, errors)
+        compared, differing, at_threshold = compared + found[0], differing + found[1], at_threshold + found[2]
     for stage, dtype in itertools.product(stage_cases(spec), _DTYPES):
-        found = compare_stage(adapter, spec, stage, _DTYPES[dtype], seed=seed) if device == "cpu" else None
-        if found is not None:
-            compared, differing = compared + found.compared_spikes, differing + found.differing_spikes
-            for name, error in found.errors.items():
+        whole = compare_stage(adapter, spec, stage, _DTYPES[dtype], seed=seed) if device == "cpu" else None
+        if whole is not None:
+            compared, differing = compared + whole.compared_spikes, differing + whole.differing_spikes
+            for name, error in whole.errors.items():
                 errors[name, dtype] = max(errors[name, dtype], error)
     return ConformanceResult(compared, differing, at_threshold, MappingProxyType(dict(errors)))
+
+
+def layer_conformance(
+    layer: SpikingLayer, *, seed: int = 0, steps: tuple[int, ...] = (1, 8, 64), batch: int = 4
+) -> ConformanceResult:
+    """Compare one layer with the oracle of its own spec, on every number of steps; the layer stays as it is.
+
+    Args:
+        layer: of any adapter, or a `GivenLayer`.
+        seed: of parameters, currents and upstream gradients.
+        steps: numbers of time steps.
+        batch: samples.
+
+    Raises:
+        InputError: the layer has random constants, which no other layer shares.
+    """
+    if any(learnable.jitter and not learnable.learned for learnable in layer.spec.parameters.values()):
+        raise InputError("the layer's constants are random, so no oracle has the same; check its spec instead")
+    compared = differing = at_threshold = 0
+    errors: dict[tuple[str, str], float] = defaultdict(float)
+    for step_count in steps:
+        case = make_case(layer.spec, layer.shape, step_count, batch, seed)
+        found = _compare_dtypes(copy.deepcopy(layer), case, errors)
+        compared, differing, at_threshold = compared + found[0], differing + found[1], at_threshold + found[2]
+    return ConformanceResult(compared, differing, at_threshold, MappingProxyType(dict(errors)))
+
+
+class GivenLayer(SpikingLayer):
+    """Somebody's module, held to a spec: it keeps its own constants, so those of the spec are taken as fixed.
+
+    Args:
+        module: currents ``[T, B, *shape]`` to spikes of that shape, alone or as the first of a tuple.
+        spec: what it is said to compute.
+        shape: of the features of one sample.
+        reset: forgets earlier calls, where neither the module nor its framework does.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        spec: NeuronSpec,
+        shape: tuple[int, ...],
+        reset: Callable[[nn.Module], object] | None = None,
+    ) -> None:
+        super().__init__(_with_constants(spec), shape)
+        self.module, self._reset = module, reset
+
+    def spikes(self, currents: Tensor) -> Tensor:
+        """What the module gives, from its first state.
+
+        Raises:
+            InputError: it gives no tensor.
+        """
+        reset_states(self.module, self._reset)
+        found = first_tensor(self.module(currents))
+        if found is None:
+            raise InputError(f"{type(self.module).__name__} gave no tensor of spikes")
+        return found
+
+
+def _with_constants(spec: NeuronSpec) -> NeuronSpec:
+    """The same neuron with nothing to learn."""
+
+    def constant(learnable: Learnable) -> Learnable:
+        return Learnable(learnable.init)
+
+    adaptation = spec.adaptation
+    if adaptation is not None:
+        adaptation = Adaptation(constant(adaptation.decay), constant(adaptation.strength))
+    return replace(spec, threshold=constant(spec.threshold), decay=constant(spec.decay), adaptation=adaptation)
+
+
+def _compare_dtypes(layer: SpikingLayer, case: Case, errors: dict[tuple[str, str], float]) -> tuple[int, int, int]:
+    """How many spikes were compared, differ, and were at their threshold; raises `errors` as `_compare` does."""
+    with torch.no_grad():
+        for name, parameter in layer.learnables().items():
+            parameter.copy_(case.raw[name])
+    # float32 first: its values are the same in float64, but not the other way round
+    differing = sum(_compare(layer.to(kind), case, dtype, errors) for dtype, kind in _DTYPES.items())
+    return len(_DTYPES) * case.spikes.numel(), differing, len(_DTYPES) * case.at_threshold
 
 
 def _compare(layer: SpikingLayer, case: Case, dtype: str, errors: dict[tuple[str, str], float]) -> int:
