@@ -1,11 +1,14 @@
 """`compare` and `history` on the command line: exit status, formats, one line for what is wrong."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from made_records import counted, record, row
 
+from spikemark.regression.history import add
 from spikemark.regression.render import MARK
+from spikemark.regression.sources import read_side
 
 
 @pytest.fixture
@@ -111,10 +114,19 @@ def test_records_and_history(spikemark, folder, tmp_path):
     for name, commit in ((base, "aaa"), (head, "bbb")):
         assert spikemark("history", "add", name, "--commit", commit, "--history", tmp_path / "h")[0] == 0
     page = tmp_path / "page.html"
-    code, out, _ = spikemark("history", "show", "--history", tmp_path / "h", "--out", page)
-    assert code == 0
+    where = ("--history", tmp_path / "h", "--out", page)
+    code, out, _ = spikemark("history", "show", *where, "--commits", "https://host/")
+    assert code == 1
     assert "+20.00 % at bbb" in out
-    assert page.exists()
+    assert "worse since bbb: " in out
+    assert "<a href='https://host/bbb'>" in page.read_text()
+    code, out, _ = spikemark("history", "add", head, "--commit", "bbb", "--history", tmp_path / "h")
+    assert (code, out) == (0, f"{tmp_path / 'h'} has all of bbb already\n")
+    assert spikemark("history", "show", *where, "--commits", "javascript:alert(1)")[0] == 2
+    later = datetime.now(UTC) + timedelta(hours=1)
+    add(tmp_path / "h", read_side(head), "ccc", later)
+    assert spikemark("history", "show", *where)[0] == 0
+    assert spikemark("history", "show", *where, "--since", "bb")[0] == 1
 
 
 def test_same_code_stores_a_noise_floor(spikemark, benchmark_json):

@@ -9,7 +9,8 @@ import pytest
 from spikemark.errors import InputError
 from spikemark.regression.history import Past, add, load
 from spikemark.regression.series import TIME, Side, metrics
-from spikemark.regression.trends import changes, summary, trend_page
+from spikemark.regression.trend_page import trend_page
+from spikemark.regression.trends import changes, regressions, summary
 
 
 def side(value, machine="a cpu"):
@@ -19,9 +20,10 @@ def side(value, machine="a cpu"):
     return made
 
 
-def past(values, metric="time"):
-    commits = tuple(f"commit-{i}" for i in range(len(values)))
-    return Past("b", metric, metric, "s", "a cpu", commits, tuple(values))
+def past(values, metric="time", machine="a cpu", first=0):
+    numbers = range(first, first + len(values))
+    commits, when = tuple(f"commit-{i}" for i in numbers), tuple(f"2026-01-01T{i:02}" for i in numbers)
+    return Past("b", metric, metric, "s", machine, commits, tuple(values), when)
 
 
 def contents(folder):
@@ -57,10 +59,15 @@ def test_a_torn_last_line_stops_it_and_nothing_is_written(tmp_path, tail):
     assert contents(tmp_path) == before
 
 
-def test_a_foreign_line_and_a_repeated_commit_are_refused(tmp_path):
+def test_adding_again_changes_nothing(tmp_path):
+    assert add(tmp_path, side(1.0), "aaa") == 2
+    before = contents(tmp_path)
+    assert add(tmp_path, side(2.0), "aaa") == 0
+    assert contents(tmp_path) == before
+
+
+def test_a_foreign_line_is_refused(tmp_path):
     add(tmp_path, side(1.0), "aaa")
-    with pytest.raises(InputError, match="has aaa already"):
-        add(tmp_path, side(1.0), "aaa")
     path = sorted(tmp_path.glob("*.jsonl"))[0]
     path.write_text("{}\n" + path.read_text())
     with pytest.raises(InputError, match="line 1: no line of a history"):
@@ -74,6 +81,31 @@ def test_a_commit_that_is_half_there_is_completed(tmp_path):
     path.write_text(path.read_text().splitlines(keepends=True)[0])
     assert add(tmp_path, side(2.0), "bbb") == 1
     assert [past.commits for past in load(tmp_path)] == [("aaa", "bbb")] * 2
+
+
+def test_a_commit_is_completed_where_it_stands(tmp_path):
+    for commit in ("aaa", "bbb", "ccc"):
+        add(tmp_path, side(1.0), commit)
+    path = sorted(tmp_path.glob("*.jsonl"))[0]
+    first, _, last = path.read_text().splitlines(keepends=True)
+    path.write_text(first + last)
+    assert add(tmp_path, side(2.0), "bbb") == 1
+    assert [past.commits for past in load(tmp_path)] == [("aaa", "bbb", "ccc")] * 2
+    lines = path.read_text().splitlines(keepends=True)
+    assert (lines[0], lines[2]) == (first, last)
+
+
+def test_a_torn_line_is_deleted_and_its_commit_added_again(tmp_path):
+    """The recovery that docs/regression.md gives, on files as a killed program left them."""
+    add(tmp_path, side(1.0), "aaa")
+    add(tmp_path, side(2.0), "bbb")
+    path = sorted(tmp_path.glob("*.jsonl"))[-1]
+    path.write_text(path.read_text()[:-20])
+    with pytest.raises(InputError, match=r"line 2: the last line is torn; delete it and add that commit again"):
+        add(tmp_path, side(2.0), "bbb")
+    path.write_text(path.read_text().splitlines(keepends=True)[0])
+    assert add(tmp_path, side(2.0), "bbb") == 1
+    assert {past.commits for past in load(tmp_path)} == {("aaa", "bbb")}
 
 
 def test_adding_fails_as_a_whole(tmp_path, monkeypatch):
@@ -138,9 +170,59 @@ def test_a_constant_series_with_one_step_is_found():
     assert [change.index for change in changes(past([1.0] * 10 + [1.2] * 10))] == [10]
 
 
-def test_page_and_summary_name_the_commit():
-    pasts = [past([1.0] * 10 + [1.2] * 10)]
-    assert "+20.00 % at commit-10" in summary(pasts)
-    page = trend_page(pasts)
-    assert "commit-10: +20.0 %" in page
-    assert page.count("plotly.js v") == 1
+def test_the_newest_value_is_judged_by_the_noise_before_it():
+    rng = np.random.default_rng(3)
+    quiet = np.exp(0.02 * rng.standard_normal(20))
+    assert regressions([past(quiet)]) == []
+    (found,) = regressions([past([*quiet, 1.2])])
+    assert (found.change.commit, found.change.after) == ("commit-20", 1.2)
+    assert regressions([past([*quiet, 0.8])]) == []
+    assert str(found).startswith("worse since commit-20: b: time: ")
+    assert regressions([past([1.0] * 5 + [2.0])]) == []  # too few to tell noise by
+    (found,) = regressions([past([0.9, 0.9, 0.91, 0.9, 0.9, 0.91, 0.9, 0.5], metric="accuracy")])
+    assert found.change.after == 0.5
+
+
+def test_quiet_series_raise_no_alarm_at_their_newest_commit():
+    """40 series a time; the chance of any false alarm among them is 1 %, and some more of short ones."""
+    rng = np.random.default_rng(2)
+    alarms = 0
+    for _ in range(20):
+        series = [past(np.exp(0.05 * rng.standard_normal(25)), machine=f"cpu {i}") for i in range(40)]
+        alarms += any(found.change.index == 24 for found in regressions(series))
+    assert alarms <= 2
+
+
+def test_only_what_happened_since_counts():
+    step, later = past([1.0] * 10 + [1.2] * 10), past([5.0] * 20 + [5.5], metric="macs")
+    assert [str(one.past.metric) for one in regressions([step, later])] == ["macs"]
+    assert [one.past.metric for one in regressions([step, later], "commit-10")] == ["time", "macs"]
+    assert [one.past.metric for one in regressions([step, later], "commit-11")] == ["macs"]
+    with pytest.raises(InputError, match="--since commit-1: 11 commits of the history begin with that"):
+        regressions([step], "commit-1")
+    with pytest.raises(InputError, match="--since fff: no commits"):
+        regressions([step], "fff")
+
+
+def test_the_newest_commit_is_that_of_all_machines():
+    """A machine that measured an older commit last does not raise its alarm for ever."""
+    older, newer = past([1.0, 2.0], "macs", "old cpu"), past([1.0, 1.0], "macs", "new cpu", first=2)
+    assert regressions([older, newer]) == []
+    assert len(regressions([older])) == 1
+
+
+def test_page_and_summary_name_the_commit_and_begin_with_what_moved_most():
+    pasts = [past([1.0] * 20), past([10264.0] * 5 + [10265.0], "macs"), past([1.0] * 10 + [1.2] * 10, machine="<cpu>")]
+    rows = summary(pasts).splitlines()[2:]
+    assert [row.split()[1] for row in rows] == ["time", "macs", "time"]
+    assert "+20.00 % at commit-10" in rows[0]
+    assert "+0.01 % at commit-5" in rows[1]
+    page = trend_page(pasts, regressions(pasts, "commit-5"), "https://host/o/r/commit/")
+    assert page.index("+20.00 % at <a href='https://host/o/r/commit/commit-10'>") < page.index("+0.01 % at")
+    assert "2 that changed" in page
+    assert "1 without a change" in page
+    assert "&lt;cpu&gt;" in page
+    assert "<cpu>" not in page
+    assert "<script" not in page
+    assert page.index("<h2>Worse") < page.index("<svg")
+    assert page.count("<svg") == 3

@@ -119,29 +119,50 @@ def history_add(
     commit: Annotated[str, typer.Option(help="The commit that was measured.")],
     history: Annotated[Path, typer.Option(help="Folder of the history.")] = Path("history"),
 ) -> None:
-    """Append one line to the file of every series."""
+    """Write one line into the file of every series; what is there already stays."""
     from spikemark.regression.history import add
     from spikemark.regression.sources import read_side
 
     count = add(history, read_side(results), commit)
-    typer.echo(f"{count} series of {commit} added to {history}")
+    typer.echo(f"{count} series of {commit} added to {history}" if count else f"{history} has all of {commit} already")
 
 
 @history_app.command("show")
 def history_show(
     history: Annotated[Path, typer.Option(help="Folder of the history.")] = Path("history"),
     out: Annotated[Path | None, typer.Option(help="Write an HTML page there.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Look for what became worse from this commit on.", show_default="the newest")
+    ] = None,
+    commits: Annotated[
+        str | None, typer.Option(help="Address of a commit's page, without its hash.", show_default="that on GitHub")
+    ] = None,
 ) -> None:
-    """List every series with its change points, and write the trend page."""
+    """List every series with its change points; exit status 1 when something is worse at the newest commit."""
     from spikemark.core.files import write_files
     from spikemark.regression.history import load
-    from spikemark.regression.trends import summary, trend_page
+    from spikemark.regression.trend_page import trend_page
+    from spikemark.regression.trends import regressions, summary
 
+    address = _commit_pages() if commits is None else commits
+    if address and not address.startswith(("https://", "http://")):
+        raise InputError(f"--commits {address}: expected an address that begins with https://")
     series = load(history)
+    found = regressions(series, since)
     typer.echo(summary(series))
     if out is not None:
-        write_files({out: trend_page(series)})
+        write_files({out: trend_page(series, found, address)})
         typer.echo(str(out))
+    for regression in found:
+        typer.echo(str(regression))
+    if found:
+        raise typer.Exit(1)
+
+
+def _commit_pages() -> str:
+    """Where commits are shown, in a job on GitHub."""
+    server, repository = os.environ.get("GITHUB_SERVER_URL"), os.environ.get("GITHUB_REPOSITORY")
+    return f"{server}/{repository}/commit/" if server and repository else ""
 
 
 GoldenFile = Annotated[Path, typer.Argument(help="File of golden traces.", show_default=False)]

@@ -1,4 +1,4 @@
-"""The past of every series of one branch: an append-only file each, JSON lines, one commit per line.
+"""The past of every series of one branch: a file each, JSON lines, one commit per line, none ever changed or removed.
 
 Series of different machines never share a file: a hash of the machine is part of the file's name, and the machine
 itself of every line. A torn last line, as other programs may leave it, is an error for `add`, which must not write
@@ -58,7 +58,8 @@ class Past:
         unit: of the values.
         machine: what all of it was measured on.
         commits: in the order in which they were added.
-        values: one a commit.
+        values: one for each commit.
+        when: each was added, in ISO format.
     """
 
     benchmark: str
@@ -68,15 +69,17 @@ class Past:
     machine: str
     commits: tuple[str, ...]
     values: tuple[float, ...]
+    when: tuple[str, ...]
 
 
 def add(folder: Path, side: Side, commit: str, when: datetime | None = None) -> int:
-    """Append one line for every watched series that does not have the commit yet; how many.
+    """Write one line for every watched series that does not have the commit yet; how many.
 
-    All files are written or none; one process at a time adds to a folder.
+    All files are written or none; one process at a time adds to a folder. Adding again changes nothing, and a commit
+    that only some series have is completed: the lines come where the commit stands in the others.
 
     Raises:
-        InputError: nothing to add, a file with a torn or foreign line, or every series has the commit already.
+        InputError: nothing to add, or a file with a torn or foreign line.
         OSError: the folder cannot be written.
     """
     stamp = (when or datetime.now(UTC)).isoformat(timespec="seconds")
@@ -84,12 +87,15 @@ def add(folder: Path, side: Side, commit: str, when: datetime | None = None) -> 
     if not watched:
         raise InputError(f"{side.label} holds no series to add to a history")
     folder.mkdir(parents=True, exist_ok=True)
-    texts: dict[Path, bytes] = {}
     with locked(folder, lambda: log.warning("another process adds to %s; waiting for it", folder)):
         sweep(folder, older_than=0)
-        for series in watched:
-            path = folder / _file_name(series, side.machine)
-            if path.exists() and any(entry["commit"] == commit for entry in _entries(path)):
+        paths = {folder / _file_name(series, side.machine): series for series in watched}
+        entries = {path: _entries(path) if path.exists() else [] for path in paths}
+        commits = {path: [entry["commit"] for entry in found] for path, found in entries.items()}
+        later = {name for order in commits.values() if commit in order for name in order[order.index(commit) + 1 :]}
+        texts: dict[Path, bytes] = {}
+        for path, series in paths.items():
+            if commit in commits[path]:
                 continue
             entry: _Entry = {
                 "benchmark": series.benchmark,
@@ -101,10 +107,9 @@ def add(folder: Path, side: Side, commit: str, when: datetime | None = None) -> 
                 "when": stamp,
                 "value": typical(series),
             }
-            before = content(path) if path.exists() else b""
-            texts[path] = before + (json.dumps(entry) + "\n").encode()
-        if not texts:
-            raise InputError(f"{folder} has {commit} already; a history is only ever appended to")
+            lines = content(path).splitlines(keepends=True) if path.exists() else []
+            at = next((number for number, name in enumerate(commits[path]) if name in later), len(lines))
+            texts[path] = b"".join([*lines[:at], (json.dumps(entry) + "\n").encode(), *lines[at:]])
         write_files(texts)
     return len(texts)
 
@@ -167,4 +172,5 @@ def _past(path: Path) -> Past:
     if metric not in metrics():
         raise InputError(f"{path}: {metric!r} is no metric of this version")
     commits = tuple(entry["commit"] for entry in entries)
-    return Past(benchmark, label, metric, unit, machine, commits, tuple(entry["value"] for entry in entries))
+    values, when = tuple(entry["value"] for entry in entries), tuple(entry["when"] for entry in entries)
+    return Past(benchmark, label, metric, unit, machine, commits, values, when)
