@@ -190,6 +190,8 @@ def run(
     plugins: Sequence[str] = (),
     workers: int | None = 0,
     scheduler: str | None = None,
+    tls: tuple[Path, Path, Path] | None = None,
+    patience: float = 600.0,
     device: str = "cpu",
     data_dir: str | Path | None = None,
     keep_weights: bool = True,
@@ -208,7 +210,9 @@ def run(
         only: ``KEY=VALUE[,VALUE...]``: run matching jobs only.
         plugins: files and modules to load first.
         workers: processes; 0 runs in this one, None takes all cores.
-        scheduler: address of a dask scheduler to run on instead.
+        scheduler: address of a dask scheduler to run on instead, with the workers that have the same software and data.
+        tls: for `scheduler`: files of the authority's certificate, the client's certificate, and its key.
+        patience: for `scheduler`: seconds to wait for a worker, and for a scheduler that was lost.
         device: "cpu" or "cuda".
         data_dir: folder of the data sets; None for ``SPIKEMARK_DATA`` or the download cache.
         keep_weights: whether trained weights are kept, so that further measures train nothing again.
@@ -228,7 +232,7 @@ def run(
     from spikemark.suites import runner
     from spikemark.suites.jobs import resolve
     from spikemark.suites.place import Place, needs_of
-    from spikemark.suites.workers import make_pool
+    from spikemark.suites.workers import Address, make_pool
 
     jobs = resolve(plan(suite, plugins=plugins, only=only))
     folder, data = Path(out), Path(data_dir) if data_dir is not None else None
@@ -243,7 +247,8 @@ def run(
         on_start(todo, done)
         summary = runner.Summary(skipped=done)
         if todo:
-            pool = make_pool(workers, scheduler, Place(device, data, weights), on_epoch)
+            cluster = Address(scheduler, tls, patience) if scheduler is not None else None
+            pool = make_pool(workers, cluster, Place(device, data, weights), on_epoch)
             try:
                 pool.check(needs_of(todo))
                 summary = runner.run(jobs, folder, pool, device, fail_fast=fail_fast, on_record=on_record)

@@ -40,7 +40,6 @@ DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", envvar="SPIKEMARK_DATA", help="Folder with data sets.", show_default=False),
 ]
-INTERRUPTED = 130
 Plugins = Annotated[list[str] | None, typer.Option("--plugin", help="File or module to load first; may be repeated.")]
 
 
@@ -56,7 +55,8 @@ Kind = StrEnum("Kind", {plural: plural for plural in KINDS.values()})  # type: i
 
 def main() -> None:
     """Entry point: a wrong request, and what the machine refuses, is one line on standard error and exit status 2."""
-    signal.signal(signal.SIGINT, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         try:
             app()
@@ -82,8 +82,14 @@ def _stop(message: str) -> NoReturn:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """The first time, whatever runs ends in order; the second time, at once."""
-    signal.signal(signal.SIGINT, _leave)
-    raise KeyboardInterrupt
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, _leave)
+    raise KeyboardInterrupt(number)
+
+
+def _status(stop: KeyboardInterrupt) -> int:
+    """The exit status of a process that a signal ended."""
+    return 128 + (stop.args[0] if stop.args else signal.SIGINT)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
@@ -92,7 +98,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    os._exit(INTERRUPTED)
+    os._exit(128 + number)
 
 
 def _show_version(asked: bool) -> None:
@@ -136,6 +142,13 @@ def run(
         int | None, typer.Option(min=0, help="Processes; 0 runs in this one. Default: all cores.")
     ] = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a dask scheduler to run on instead.")] = None,
+    tls_ca: Annotated[Path | None, typer.Option(help="With --scheduler: certificate of the authority.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="With --scheduler: certificate of this client.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="With --scheduler: the key of --tls-cert.")] = None,
+    patience: Annotated[
+        float | None,
+        typer.Option(min=0, help="With --scheduler: minutes to wait for workers, or a lost scheduler. Default: 10."),
+    ] = None,
     device: Annotated[Device, typer.Option(help="Where networks run.")] = Device.cpu,
     only: Annotated[list[str] | None, typer.Option(help="KEY=VALUE: run matching jobs only; may be repeated.")] = None,
     keep_weights: Annotated[
@@ -154,7 +167,18 @@ def run(
     if dry_run:
         _dry_run(suite, folder, plugins, only or [])
         return
-    results = _run(suite, folder, plugins, only or [], workers, scheduler, device, data_dir, keep_weights, fail_fast)
+    results = _run(
+        suite,
+        out=folder,
+        only=only or [],
+        plugins=plugins,
+        workers=workers,
+        device=device.value,
+        data_dir=data_dir,
+        keep_weights=keep_weights,
+        fail_fast=fail_fast,
+        **_cluster(scheduler, (tls_ca, tls_cert, tls_key), patience, workers),
+    )
     summary = results.summary
     assert summary is not None
     counts = ", ".join(f"{count} {status}" for status, count in sorted(summary.statuses.items())) or "nothing to run"
@@ -178,18 +202,28 @@ def _dry_run(suite: str, folder: Path, plugins: list[str], only: list[str]) -> N
     typer.echo(f"{len(todo)} jobs to run, {done} have a record in {folder}")
 
 
-def _run(
-    suite: str,
-    folder: Path,
-    plugins: list[str],
-    only: list[str],
-    workers: int | None,
-    scheduler: str | None,
-    device: Device,
-    data_dir: Path | None,
-    keep_weights: bool,
-    fail_fast: bool,
-) -> Any:
+def _cluster(
+    scheduler: str | None, tls: tuple[Path | None, ...], patience: float | None, workers: int | None
+) -> dict[str, Any]:
+    """The options of a cluster, which come with `--scheduler` alone."""
+    given = any(tls)
+    if scheduler is None:
+        if given or patience is not None:
+            raise InputError("--tls-ca, --tls-cert, --tls-key and --patience need --scheduler ADDRESS")
+        return {}
+    if workers is not None:
+        raise InputError("--workers starts processes here, --scheduler uses those of a cluster; give one of them")
+    if given and not all(tls):
+        raise InputError("TLS needs all of --tls-ca, --tls-cert and --tls-key")
+    for path in filter(None, tls):
+        if not path.is_file():
+            raise InputError(f"{path}: no such file")
+    return {"scheduler": scheduler, "tls": tls if given else None} | (
+        {} if patience is None else {"patience": 60 * patience}
+    )
+
+
+def _run(suite: str, **options: Any) -> Results:
     from rich.console import Console
 
     from spikemark import api
@@ -201,24 +235,10 @@ def _run(
             display.start(jobs)
 
         try:
-            return api.run(
-                suite,
-                out=folder,
-                only=only,
-                plugins=plugins,
-                workers=workers,
-                scheduler=scheduler,
-                device=device.value,
-                data_dir=data_dir,
-                keep_weights=keep_weights,
-                fail_fast=fail_fast,
-                on_start=start,
-                on_epoch=display.on_epoch,
-                on_record=display.on_record,
-            )
-        except KeyboardInterrupt:
+            return api.run(suite, on_start=start, on_epoch=display.on_epoch, on_record=display.on_record, **options)
+        except KeyboardInterrupt as stop:
             typer.echo("spikemark: interrupted; finished jobs are kept, run the same command to continue", err=True)
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(_status(stop)) from None
 
 
 def _listed(text: str | None) -> list[str] | None:

@@ -385,6 +385,11 @@ def _sources(module: str) -> list[Path]:
     return sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
 
 
+def source_digest(module: str) -> str:
+    """Of the Python files of a module's top-level package."""
+    return _digest(_sources(module))
+
+
 def _digest(files: Iterable[Path]) -> str:
     """Of the files' contents; what cannot be read is told by the import that follows."""
     digest = hashlib.sha256()

@@ -18,13 +18,14 @@ from typing import Any
 import psutil
 import pytest
 
+from spikemark.suites.cluster import LocalPool
 from spikemark.suites.execution import lost_record
 from spikemark.suites.jobs import Job, Point, resolve
-from spikemark.suites.place import Place
+from spikemark.suites.place import Needs, Place
 from spikemark.suites.records import Record, load_results, record_name
 from spikemark.suites.runner import run
 from spikemark.suites.suite import load_suite
-from spikemark.suites.workers import DaskPool, Pool
+from spikemark.suites.workers import Pool
 
 JOBS, SECONDS_PER_JOB = 1000, 5e-3
 RECORDS, ROWS, SECONDS_TO_LOAD = 10_000, 20, 2.0
@@ -44,15 +45,27 @@ epochs = 6
 class Instant:
     """A pool whose jobs take no time: what is left is the harness."""
 
-    size = 2
+    unlike = False
 
-    def submit(self, group: list[Job]) -> Future[list[Record]]:
+    def check(self, needs: Needs) -> None:
+        pass
+
+    def workers(self) -> tuple[str, ...]:
+        return ("a", "b")
+
+    def submit(self, group: list[Job], worker: str) -> Future[list[Record]]:
         future: Future[list[Record]] = Future()
         future.set_result([made_record(job) for job in group])
         return future
 
-    def kill(self, future: Future[list[Record]]) -> bool:
-        return False
+    def began(self, future: Future[list[Record]]) -> float | None:
+        return None
+
+    def stop(self, worker: str) -> None:
+        pass
+
+    def set_aside(self, worker: str, why: str) -> None:
+        pass
 
     def close(self) -> None:
         pass
@@ -107,7 +120,7 @@ def test_loading_records(benchmark: Any, tell: Callable[[str], None], tmp_path: 
 @contextmanager
 def workers(count: int) -> Iterator[Pool]:
     """So many worker processes."""
-    pool = DaskPool(count, None, Place(), lambda event: None)
+    pool = LocalPool(count, Place(), lambda event: None)
     try:
         yield pool
     finally:

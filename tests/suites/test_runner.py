@@ -1,36 +1,39 @@
 """The runner on a pool that executes nothing: what it schedules, skips, keeps and kills."""
 
 import json
-import subprocess
-import sys
+import time
 from concurrent.futures import Future
 from dataclasses import replace
 
-import psutil
 import pytest
 
 from spikemark.core.adapter import Unsupported
 from spikemark.errors import InputError
 from spikemark.measures.energy import Energy
 from spikemark.registry import PluginError
-from spikemark.suites import place, runner
+from spikemark.suites import dispatch, place, runner
 from spikemark.suites.execution import failed_record, lost_record, run_jobs
 from spikemark.suites.jobs import resolve, select
 from spikemark.suites.place import Place
 from spikemark.suites.records import load_records
 from spikemark.suites.suite import load_suite
-from spikemark.suites.workers import DaskPool, InProcessPool
+from spikemark.suites.workers import InProcessPool
 from spikemark.training import loop
 
 
 class FakePool:
     """Finishes groups at once, unless told otherwise; remembers the order."""
 
-    def __init__(self, size=2, errors=(), hang=()):
-        self.size, self.errors, self.hang = size, set(errors), set(hang)
-        self.submitted, self.killed = [], []
+    unlike = False
 
-    def submit(self, group):
+    def __init__(self, size=2, errors=(), hang=()):
+        self.names, self.errors, self.hang = [f"w{index}" for index in range(size)], set(errors), set(hang)
+        self.submitted, self.stopped = [], []
+
+    def workers(self):
+        return self.names
+
+    def submit(self, group, worker):
         self.submitted.append(group)
         future = Future()
         names = {str(job) for job in group}
@@ -42,9 +45,11 @@ class FakePool:
             future.set_result([lost_record(job, "cpu", "ok", None) for job in group])
         return future
 
-    def kill(self, future):
-        self.killed.append(future)
-        return True
+    def began(self, future):
+        return time.monotonic()
+
+    def stop(self, worker):
+        self.stopped.append(worker)
 
     def close(self):
         pass
@@ -104,11 +109,11 @@ def test_fail_fast_starts_nothing_more(jobs, tmp_path):
 
 
 def test_a_group_that_hangs_is_killed_and_recorded(jobs, tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "GRACE_SECONDS", -1e9)
+    monkeypatch.setattr(dispatch, "GRACE_SECONDS", -1e9)
     pool = FakePool(hang=[str(jobs[0])])
     summary = runner.run(jobs, tmp_path, pool, "cpu")
     assert summary.statuses == {"ok": len(jobs) - 3, "timeout": 3}
-    assert len(pool.killed) == 1
+    assert len(pool.stopped) == 1
 
 
 def test_an_interrupt_keeps_what_is_finished(jobs, tmp_path):
@@ -121,10 +126,10 @@ def test_an_interrupt_keeps_what_is_finished(jobs, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         runner.run(jobs, tmp_path, FakePool(size=1), "cpu", on_record=stop)
-    assert len(load_records(tmp_path)) == 2
+    assert len(load_records(tmp_path)) == 3, "all of the group that had ended"
     pool = FakePool()
     runner.run(jobs, tmp_path, pool, "cpu")
-    assert len(pool.jobs) == len(jobs) - 2
+    assert len(pool.jobs) == len(jobs) - 3
 
 
 def test_torn_record_runs_again(jobs, tmp_path):
@@ -136,27 +141,6 @@ def test_torn_record_runs_again(jobs, tmp_path):
     assert path.exists()
     runner.run(jobs[:1], tmp_path, FakePool(), "cpu")
     assert len(load_records(tmp_path)) == 1
-
-
-class SlowToEnd:
-    """A cluster or a client whose `close` runs out of time, as on a busy machine."""
-
-    workers = ()
-
-    def cancel(self, futures):
-        pass
-
-    def close(self, timeout):
-        raise TimeoutError
-
-
-def test_workers_that_do_not_end_are_killed_and_the_run_does_not_fail():
-    pool = object.__new__(DaskPool)
-    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    pool._client, pool._cluster, pool._dask_futures = SlowToEnd(), SlowToEnd(), {}
-    pool._processes = [psutil.Process(worker.pid)]
-    pool.close()
-    assert worker.wait(timeout=10) != 0
 
 
 def test_unwritable_folder_is_an_input_error(tmp_path):

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import torch
 
 from spikemark.core.frameworks import framework_packages
 
@@ -21,7 +20,8 @@ _PACKAGES = ("spikemark", "torch", "numpy", "numba", "scikit-learn")
 @cache
 def environment() -> dict[str, Any]:
     """The machine and the software, the same for all jobs of one process."""
-    packages = dict.fromkeys([*_PACKAGES, *framework_packages()])
+    import torch
+
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -29,9 +29,15 @@ def environment() -> dict[str, Any]:
         "cores": psutil.cpu_count(logical=False) or os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "packages": {name: found for name in packages if (found := _version(name)) is not None},
-        "commit": _commit(),
+        "packages": package_versions(),
+        "commit": commit(),
     }
+
+
+def package_versions() -> dict[str, str]:
+    """Of our package, those that its numbers depend on, and those of frameworks; from metadata, without imports."""
+    names = dict.fromkeys([*_PACKAGES, *framework_packages()])
+    return {name: found for name in names if (found := _version(name)) is not None}
 
 
 def _version(package: str) -> str | None:
@@ -50,7 +56,8 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _commit() -> str | None:
+@cache
+def commit() -> str | None:
     """Commit of the checkout this package runs from, with ``-dirty`` when its sources differ from it."""
     here = Path(__file__).resolve().parent
     ask = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]

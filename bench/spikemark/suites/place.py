@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import platform
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spikemark.core.frameworks import FRAMEWORKS, get_adapter
+from spikemark.core.frameworks import FRAMEWORKS, framework_version, get_adapter
+from spikemark.data.card import DATASETS, Card
 from spikemark.errors import InputError
-from spikemark.registry import load_plugin
+from spikemark.registry import digests, load_plugin, source_digest
+from spikemark.suites.environment import commit, package_versions
 
 if TYPE_CHECKING:
     from spikemark.suites.jobs import Job
 
+_PACKAGES = ("torch", "numpy", "numba", "scikit-learn")
 Listener = Callable[[dict[str, Any]], None]
 
 
@@ -40,11 +45,13 @@ class Needs:
         plugins: files and modules to load first.
         frameworks: adapters.
         datasets: names, with the tables of the suite that say what is read of each.
+        sources: the plug-ins behind the jobs' keys.
     """
 
     plugins: tuple[str, ...]
     frameworks: tuple[str, ...]
     datasets: tuple[tuple[str, Mapping[str, Any]], ...]
+    sources: tuple[str, ...]
 
 
 def needs_of(jobs: Iterable[Job]) -> Needs:
@@ -58,6 +65,7 @@ def needs_of(jobs: Iterable[Job]) -> Needs:
         tuple(dict.fromkeys(plugin for job in jobs for plugin in job.plugins)),
         tuple(sorted({job.axes["framework"] for job in jobs} & set(FRAMEWORKS))),
         tuple(datasets),
+        tuple(sorted({name for job in jobs for name in job.content.get("plugins", {})})),
     )
 
 
@@ -88,3 +96,37 @@ def check(needs: Needs, place: Place) -> None:
         get_adapter(framework)
     for dataset, tables in needs.datasets:
         loaded(dataset, place.data_dir, tables)
+
+
+def identity(needs: Needs) -> dict[str, str]:
+    """What this process brings to the jobs: versions, code, and data sets by the checksums on their cards.
+
+    Two processes that differ would give other numbers under the same keys.
+
+    Raises:
+        InputError: a plug-in cannot be loaded here, or a framework is not installed.
+    """
+    for plugin in needs.plugins:
+        load_plugin(plugin)
+    versions, here = package_versions(), digests()
+    return (
+        {"Python": ".".join(platform.python_version_tuple()[:2]), "commit": str(commit())}
+        | {name: versions.get(name, "missing") for name in _PACKAGES}
+        | {framework: framework_version(framework) for framework in needs.frameworks}
+        | {f"source of {package}": source_digest(package) for package in ("spikemark", "spikemark_adapters")}
+        | {f"plug-in {name}": here.get(name, "missing") for name in needs.sources}
+        | {f"card of {name}": _checksum(DATASETS[name]) for name, _ in needs.datasets}
+    )
+
+
+def unlike(expected: Mapping[str, str], needs: Needs) -> str:
+    """In words, how this process differs from one of another identity; empty if it does not."""
+    here = identity(needs) if expected else {}
+    names = [name for name, there in expected.items() if here[name] != there]
+    return ", ".join(f"its {name} is {here[name]}, the client's {expected[name]}" for name in names)
+
+
+def _checksum(card: Card) -> str:
+    """Of what a card says about the content of its data set."""
+    text = repr((card.shape, card.classes, card.steps, card.binning, [file.checksum for file in card.files]))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,15 +1,13 @@
 """Runs jobs and keeps their records: skips what is there, writes what comes, never loses a failure.
 
-The runner schedules; `execution` measures, `workers` chooses the process, `suite` says what there is to do.
+`dispatch` schedules, `execution` measures, `workers` are processes, `suite` says what there is to do.
 """
 
 from __future__ import annotations
 
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,8 +20,6 @@ from spikemark.suites.records import FINAL, Record, key_of, parse_record, write_
 if TYPE_CHECKING:
     from spikemark.suites.workers import Pool
 
-# Jobs watch their own deadline; one that does not stop by itself this much later is killed from outside.
-GRACE_SECONDS = 30.0
 _FAILED = ("failed", "timeout")
 Group = list[Job]
 
@@ -114,6 +110,8 @@ def run(
         fail_fast: start no further job after the first that failed.
         on_record: told of every record once it is on disk.
     """
+    from spikemark.suites.dispatch import Dispatch
+
     todo, done = plan(jobs, results)
     summary = Summary(skipped=done)
 
@@ -123,10 +121,10 @@ def run(
         on_record(record)
         return not (fail_fast and record["status"] in _FAILED)
 
-    together = grouped(job for job in todo if not job.exclusive)
+    dispatch = Dispatch(pool, device, keep)
     alone = grouped(job for job in todo if job.exclusive)
-    left = _run_window(together, pool.size, pool, device, keep)
-    left += alone if left else _run_window(alone, 1, pool, device, keep)
+    left = dispatch.run(grouped(job for job in todo if not job.exclusive))
+    left += alone if left else dispatch.run(alone, alone=True)
     summary.not_run = sum(map(len, left))
     return summary
 
@@ -137,51 +135,3 @@ def grouped(jobs: Iterable[Job]) -> list[Group]:
     for job in jobs:
         groups.setdefault(job.group, []).append(job)
     return list(groups.values())
-
-
-def _run_window(
-    groups: Sequence[Group], width: int, pool: Pool, device: str, keep: Callable[[Record], bool]
-) -> list[Group]:
-    """Run groups, at most `width` at once, until done or `keep` says stop; the groups not started."""
-    waiting = list(reversed(groups))
-    under_way: dict[Future[list[Record]], tuple[Group, float]] = {}
-    go_on = True
-    while under_way or (waiting and go_on):
-        while waiting and go_on and len(under_way) < width:
-            group = waiting.pop()
-            under_way[pool.submit(group)] = (group, time.monotonic())
-        finished, _ = wait(under_way, timeout=1.0, return_when=FIRST_COMPLETED)
-        for future in finished:
-            group, _ = under_way.pop(future)
-            for record in _records(group, future, device):
-                go_on &= keep(record)
-        for future in _overdue(under_way):
-            group, _ = under_way[future]
-            if pool.kill(future):
-                del under_way[future]
-                for job in group:
-                    go_on &= keep(_overdue_record(job, device))
-    return waiting[::-1]
-
-
-def _records(group: Group, future: Future[list[Record]], device: str) -> list[Record]:
-    from spikemark.suites.execution import failed_record
-
-    error = future.exception()
-    return future.result() if error is None else [failed_record(job, device, error) for job in group]
-
-
-def _overdue_record(job: Job, device: str) -> Record:
-    from spikemark.suites.execution import lost_record
-
-    why = f"did not stop {GRACE_SECONDS:g} s after its {job.timeout:g} s were up; its worker was restarted"
-    return lost_record(job, device, "timeout", why)
-
-
-def _overdue(under_way: dict[Future[list[Record]], tuple[Group, float]]) -> list[Future[list[Record]]]:
-    now = time.monotonic()
-    return [
-        future
-        for future, (group, start) in under_way.items()
-        if now - start > sum(job.timeout for job in group) + GRACE_SECONDS
-    ]

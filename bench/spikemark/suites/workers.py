@@ -5,44 +5,68 @@ Only a process that runs jobs imports torch and frameworks.
 
 from __future__ import annotations
 
-import gc
-import logging
 import os
+from collections.abc import Sequence
 from concurrent.futures import Future
-from contextlib import suppress
-from functools import partial
-from typing import Any, Protocol
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import psutil
 
-from spikemark.errors import InputError, needs
 from spikemark.suites import place as places
 from spikemark.suites.jobs import Job
 from spikemark.suites.place import Listener, Needs, Place
 from spikemark.suites.records import Record
 
-_TOPIC = "spikemark"
 Group = list[Job]
-log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a running cluster is.
+
+    Attributes:
+        scheduler: of dask, such as ``tls://host:8786``.
+        tls: files of the authority's certificate, the client's certificate, and its key; None without TLS.
+        patience: seconds to wait for a first worker, or for the scheduler to come back.
+    """
+
+    scheduler: str
+    tls: tuple[Path, Path, Path] | None = None
+    patience: float = 600.0
 
 
 class Pool(Protocol):
-    """Executes groups of jobs.
+    """Workers, each of which executes one group of jobs at a time.
 
     Attributes:
-        size: how many groups run at once.
+        unlike: whether one worker may fail where another would not.
     """
 
-    size: int
+    unlike: bool
 
     def check(self, needs: Needs) -> None:
-        """See `spikemark.suites.place.check`: wherever jobs will run."""
+        """Have every worker look for what the jobs need, before it gets one; see `spikemark.suites.place.check`."""
 
-    def submit(self, group: Group) -> Future[list[Record]]:
-        """Start a group; at most `size` may be under way."""
+    def workers(self) -> Sequence[str]:
+        """The workers that may be given groups now, in an order that stays.
 
-    def kill(self, future: Future[list[Record]]) -> bool:
-        """Stop a group that does not stop by itself; False when this pool cannot."""
+        Raises:
+            InputError: there has been none for too long, or one that is like all lacks what jobs need.
+        """
+
+    def submit(self, group: Group, worker: str) -> Future[list[Record]]:
+        """Start a group on a worker that has none; the future is cancelled where the group must be started again."""
+
+    def began(self, future: Future[list[Record]]) -> float | None:
+        """When the worker started the group, on the clock `time.monotonic`; None if it has not."""
+
+    def stop(self, worker: str) -> None:
+        """Stop what a worker does, by force."""
+
+    def set_aside(self, worker: str, why: str) -> None:
+        """Give a worker no more groups, and say so."""
 
     def close(self) -> None:
         """Stop everything at once."""
@@ -51,7 +75,7 @@ class Pool(Protocol):
 class InProcessPool:
     """One group at a time in this process and thread, so that an interrupt stops it; for debugging and tests."""
 
-    size = 1
+    unlike = False
 
     def __init__(self, place: Place, listener: Listener) -> None:
         self._place = place
@@ -61,7 +85,11 @@ class InProcessPool:
         """See `Pool.check`."""
         places.check(needs, self._place)
 
-    def submit(self, group: Group) -> Future[list[Record]]:
+    def workers(self) -> Sequence[str]:
+        """See `Pool.workers`."""
+        return ("this process",)
+
+    def submit(self, group: Group, worker: str) -> Future[list[Record]]:
         """See `Pool.submit`; the group has ended when this returns."""
         from spikemark.suites.execution import run_jobs
 
@@ -72,136 +100,32 @@ class InProcessPool:
             future.set_exception(error)
         return future
 
-    def kill(self, future: Future[list[Record]]) -> bool:
+    def began(self, future: Future[list[Record]]) -> float | None:
         """Nothing is under way between two calls."""
-        return False
+        return None
+
+    def stop(self, worker: str) -> None:
+        """See `began`."""
+
+    def set_aside(self, worker: str, why: str) -> None:
+        """There is no other."""
 
     def close(self) -> None:
         """See `Pool.close`."""
 
 
-class DaskPool:
-    """Worker processes on this machine, or the workers of a running cluster.
-
-    Args:
-        workers: local processes, one thread each; ignored with `scheduler`.
-        scheduler: address of a dask scheduler.
-        place: device and folders, as the workers see them.
-        listener: told of every epoch.
+def make_pool(workers: int | None, cluster: Address | None, place: Place, listener: Listener) -> Pool:
+    """The pool the user asked for: a cluster's, or 0 workers is this process, None one worker per physical core.
 
     Raises:
-        InputError: no scheduler answers at the address, or it has no workers.
+        InputError: dask is not installed, or no scheduler answers.
     """
+    if cluster is not None:
+        from spikemark.suites.cluster import ClusterPool
 
-    def __init__(self, workers: int, scheduler: str | None, place: Place, listener: Listener) -> None:
-        with needs("cluster", "running in worker processes (or --workers 0)"):
-            import dask
-            from distributed import Client, LocalCluster
-
-        # A job that kills its worker must not be given to the next one. Workers keep malloc's own thresholds: dask's
-        # default of trimming at 64 KiB makes every tensor a fresh mapping, and page faults take over half of the time.
-        one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-        dask.config.set(
-            {"distributed.scheduler.allowed-failures": 0, "distributed.nanny.pre-spawn-environ": one_thread}
-        )
-        self._cluster = None
-        if scheduler is None:
-            for name in ("distributed", "distributed.nanny", "distributed.worker", "distributed.core"):
-                logging.getLogger(name).setLevel(logging.CRITICAL)
-            self._cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                scheduler_kwargs={"dashboard": False, "dashboard_address": ":0"},
-                memory_limit=0,
-                preload=["spikemark.suites.worker_start"],
-                silence_logs=logging.CRITICAL,
-            )
-        try:
-            self._client = Client(self._cluster or scheduler, timeout=20)
-        except (OSError, ValueError) as error:
-            raise InputError(f"--scheduler {scheduler}: no dask scheduler answers there ({error})") from None
-        # Nannies and their workers, to be killed if they do not end by themselves; a remote cluster's are not ours.
-        self._processes = psutil.Process().children(recursive=True) if self._cluster is not None else []
-        self.size = len(self._workers())
-        if self.size == 0:
-            raise InputError(f"--scheduler {scheduler}: the cluster has no workers")
-        self._client.subscribe_topic(_TOPIC, lambda event: listener(event[1]))
-        self._place = place
-        self._dask_futures: dict[Future[list[Record]], Any] = {}
-
-    def _workers(self) -> list[str]:
-        return sorted(self._client.scheduler_info(n_workers=-1)["workers"])
-
-    def check(self, needs: Needs) -> None:
-        """See `Pool.check`; every worker looks."""
-        self._client.gather(
-            [
-                self._client.submit(_check_on_worker, needs, self._place, workers=[worker], pure=False)
-                for worker in self._workers()
-            ]
-        )
-
-    def submit(self, group: Group) -> Future[list[Record]]:
-        """See `Pool.submit`. Groups that need the machine to themselves share one worker, so one machine times all."""
-        alone = self._workers()[:1] if group[0].exclusive else []
-        dask_future = self._client.submit(_run_on_worker, group, self._place, workers=alone or None, pure=False)
-        future: Future[list[Record]] = Future()
-        self._dask_futures[future] = dask_future
-        dask_future.add_done_callback(partial(self._hand_over, future))
-        return future
-
-    def _hand_over(self, future: Future[list[Record]], dask_future: Any) -> None:
-        error = None if dask_future.cancelled() else dask_future.exception()
-        del self._dask_futures[future]
-        if dask_future.cancelled():
-            future.cancel()
-            future.set_running_or_notify_cancel()
-        elif error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(dask_future.result())
-
-    def kill(self, future: Future[list[Record]]) -> bool:
-        """Restart the worker that runs the group."""
-        key = self._dask_futures[future].key
-        workers = [address for address, keys in self._client.processing().items() if key in keys]
-        self._client.restart_workers(workers)
-        return True
-
-    def close(self) -> None:
-        """See `Pool.close`."""
-        try:
-            self._client.cancel(list(self._dask_futures.values()))
-            self._client.close(timeout=2)
-            if self._cluster is not None:
-                self._cluster.close(timeout=5)
-        except (TimeoutError, OSError) as error:
-            # Every record is on disk by now: on a busy machine workers may be slow to end, which is no failure.
-            log.info("workers did not end in time and are killed (%s)", error)
-            for process in self._processes:
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
-
-
-def _check_on_worker(needs: Needs, place: Place) -> None:
-    places.check(needs, place)
-    gc.collect()
-    gc.freeze()  # what was imported stays; collections before every timing need not look at it again
-
-
-def _run_on_worker(group: Group, place: Place) -> list[Record]:
-    from distributed import get_worker
-
-    from spikemark.suites.execution import run_jobs
-
-    worker = get_worker()
-    return run_jobs(group, place, lambda event: worker.log_event(_TOPIC, event))
-
-
-def make_pool(workers: int | None, scheduler: str | None, place: Place, listener: Listener) -> Pool:
-    """The pool the user asked for: 0 workers is this process, None one worker per physical core."""
-    if scheduler is None and workers == 0:
+        return ClusterPool(cluster, place, listener)
+    if workers == 0:
         return InProcessPool(place, listener)
-    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
-    return DaskPool(workers or cores, scheduler, place, listener)
+    from spikemark.suites.cluster import LocalPool
+
+    return LocalPool(workers or psutil.cpu_count(logical=False) or os.cpu_count() or 1, place, listener)
