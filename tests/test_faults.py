@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from spikemark.core.files import locked, staged, sweep, write_files
@@ -244,22 +245,46 @@ def started(out, seconds=60):
     time.sleep(1.0)
 
 
-def test_one_interrupt_ends_a_run_in_order(slow, tmp_path):
-    running = process("run", slow, "--out", tmp_path / "out", "--workers", 0)
-    started(tmp_path / "out")
-    running.send_signal(signal.SIGINT)
+def at_work(slow, out, workers):
+    """A run in the middle of its training; with worker processes, one of which has finished another job."""
+    if workers:
+        slow.write_text(SLOW.replace("[0, 1]", "[0]").replace('["accuracy"]', '["accuracy", "conformance"]'))
+    running = process("run", slow, "--out", out, "--workers", workers)
+    if workers:
+        end = time.monotonic() + 90
+        while not list(out.glob("*.json")):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+    else:
+        started(out)
+    return running
+
+
+def ended(process):
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize(("workers", "number"), [(0, signal.SIGINT), (0, signal.SIGTERM), (2, signal.SIGINT)])
+def test_one_interrupt_ends_a_run_in_order(slow, tmp_path, workers, number):
+    out = tmp_path / "out"
+    running = at_work(slow, out, workers)
+    children = psutil.Process(running.pid).children(recursive=True)
+    assert len(children) >= workers
+    running.send_signal(number)
     begin = time.monotonic()
     code, _, err = outcome(running)
-    assert time.monotonic() - begin < 5 + 10 * (os.getloadavg()[0] > 4)
-    assert code == 130
-    assert "run the same command to continue" in err
-    assert "Traceback" not in err
+    assert time.monotonic() - begin < 5 + 10 * (os.getloadavg()[0] > 2)
+    assert code == 128 + number
+    said = [line for line in err.splitlines() if line and not line.startswith(("running ", "["))]
+    assert said == ["spikemark: interrupted; finished jobs are kept, run the same command to continue"]
+    assert len(load_records(out)) == 1 if workers else not list(out.glob("*.json"))
+    assert all(map(ended, psutil.wait_procs(children, timeout=5)[1]))
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.05, 0.5])
-def test_two_interrupts_end_it_at_once(slow, tmp_path, pause):
-    running = process("run", slow, "--out", tmp_path / "out", "--workers", 0)
-    started(tmp_path / "out")
+@pytest.mark.parametrize(("workers", "pause"), [(0, 0.0), (0, 0.05), (0, 0.5), (2, 0.05)])
+def test_two_interrupts_end_it_at_once(slow, tmp_path, workers, pause):
+    running = at_work(slow, tmp_path / "out", workers)
+    children = psutil.Process(running.pid).children(recursive=True)
     for _ in range(2):
         running.send_signal(signal.SIGINT)
         time.sleep(pause)
@@ -267,6 +292,7 @@ def test_two_interrupts_end_it_at_once(slow, tmp_path, pause):
     assert code in (130, -signal.SIGINT), "the latter where Python is about to end"
     assert "terminate called" not in err
     assert "Traceback" not in err
+    assert all(map(ended, psutil.wait_procs(children, timeout=5)[1]))
 
 
 def test_a_second_run_waits_for_the_first(slow, tmp_path):
