@@ -3,7 +3,9 @@
 import hashlib
 import sys
 import tarfile
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -236,3 +238,60 @@ def test_archives_other_than_zip(folder):
         archive.add(source, "ibmGestureTrain/user01_led/0.npy")
     _unpack(folder / "ibmGestureTrain.tar.gz", file)
     assert (files.cache_folder() / "DVSGesture/ibmGestureTrain/user01_led/0.npy").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("way", ["above", "absolute", "link"])
+def test_archives_cannot_leave_their_folder(folder, way):
+    from spikemark.data.tonic_sets import _unpack
+
+    path = folder / "ibmGestureTrain.tar.gz"
+    member = tarfile.TarInfo({"above": "../../../out", "absolute": str(folder / "out"), "link": "link"}[way])
+    if way == "link":
+        member.type, member.linkname = tarfile.SYMTYPE, str(folder)
+    with tarfile.open(path, "w:gz") as archive:
+        archive.addfile(member)
+    if way == "absolute":  # taken as relative
+        _unpack(path, DATASETS["dvs128-gesture"].files[0])
+    else:
+        with pytest.raises(DataError, match=r"ibmGestureTrain.tar.gz: not a whole archive"):
+            _unpack(path, DATASETS["dvs128-gesture"].files[0])
+        assert sorted(p.name for p in (files.cache_folder() / "DVSGesture").iterdir()) == [".spikemark.lock"]
+    assert not (folder / "out").exists()
+    assert not (folder.parent / "out").exists()
+
+
+def test_zip_archives_cannot_leave_their_folder(folder):
+    from spikemark.data.tonic_sets import _unpack
+
+    with zipfile.ZipFile(folder / "train.zip", "w") as archive:
+        archive.writestr("../../../../out", "x")
+        archive.writestr("/out", "x")
+    _unpack(folder / "train.zip", DATASETS["nmnist"].files[0])
+    assert not list(folder.parent.glob("out"))
+    assert [p.name for p in (files.cache_folder() / "NMNIST").iterdir() if p.name != ".spikemark.lock"] == ["out"]
+
+
+def test_processes_that_unpack_at_once_do_it_once(folder, monkeypatch):
+    """The second waits; what the first killed one left half unpacked is nobody's."""
+    file = DATASETS["dvs128-gesture"].files[0]
+    (folder / "0.npy").write_bytes(b"x" * 1000)
+    with tarfile.open(folder / "ibmGestureTrain.tar.gz", "w:gz") as archive:
+        archive.add(folder / "0.npy", "ibmGestureTrain/user01_led/0.npy")
+    killed = files.cache_folder() / "DVSGesture" / ".spikemark-killed.part" / "ibmGestureTrain"
+    killed.mkdir(parents=True)
+    unpackings = []
+    extract = sets._extract
+
+    def slowly(archive, own):
+        unpackings.append(own)
+        time.sleep(0.3)
+        extract(archive, own)
+
+    monkeypatch.setattr(sets, "_extract", slowly)
+    with ThreadPoolExecutor(2) as both:
+        list(both.map(lambda _: sets._unpack(folder / "ibmGestureTrain.tar.gz", file), range(2)))
+    assert len(unpackings) == 1
+    assert unpackings[0].name.startswith(".spikemark-")
+    found = files.cache_folder() / "DVSGesture/ibmGestureTrain/user01_led/0.npy"
+    assert found.read_bytes() == b"x" * 1000
+    assert not killed.exists()

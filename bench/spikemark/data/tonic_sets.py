@@ -1,12 +1,14 @@
 """The event sets that tonic knows, through its classes and in its layout of files: unpacked archives below one folder.
 
 Archives are downloaded and checked by this project's means, so that offline there is one clear line and nothing is
-printed; tonic unpacks and reads. Its own check for completeness is left out: it wants the archive beside what came
-out of it.
+printed, and unpacked here, so that nothing leaves their folder; tonic reads. Its own check for completeness is left
+out: it wants the archive beside what came out of it.
 """
 
 from __future__ import annotations
 
+import logging
+import shutil
 import tarfile
 import zipfile
 import zlib
@@ -14,11 +16,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikemark.core.files import locked
 from spikemark.data import files
 from spikemark.data.binning import Events, check_events, make_events
 from spikemark.data.card import Card, File
@@ -27,6 +31,8 @@ from spikemark.data.events import binned
 from spikemark.data.pools import Pool, SplitName
 from spikemark.errors import DataError, InputError, needs
 
+log = logging.getLogger(__name__)
+_OWN = (".spikemark-", ".part")
 FROM_FIRST_EVENT = ("CIFAR10DVS", "DVSGesture")
 """Sets whose times count from when the camera was switched on."""
 
@@ -187,18 +193,35 @@ def _unpacked(card: Card, data_dir: Path | None) -> Path:
 
 
 def _unpack(archive: Path, file: File) -> None:
-    """Into a folder beside the target, then renamed, so that what was broken off is never taken for whole."""
-    from tonic.download_utils import extract_archive
+    """Into a folder of this process's own, then renamed, so that what was broken off is never taken for whole.
 
+    Other processes wait, and find it there.
+    """
     target = files.cache_folder() / Path(file.path).parent
     target.mkdir(parents=True, exist_ok=True)
-    marker = target / f"{archive.name}.part"
-    try:
-        extract_archive(str(archive), str(marker))
-        for inner in sorted(marker.glob("*.zip")):  # CIFAR10-DVS: an archive a class
-            extract_archive(str(inner), str(marker), remove_finished=True)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
-        raise DataError(f"{archive}: not a whole archive ({error})") from error
-    for part in sorted(marker.iterdir()):
-        part.replace(target / part.name)
-    marker.rmdir()
+    wait = partial(log.warning, "another process unpacks %s; this one goes on when it has ended", archive)
+    with locked(target, wait), TemporaryDirectory(dir=target, prefix=_OWN[0], suffix=_OWN[1]) as own:
+        for killed in set(target.glob("*".join(_OWN))) - {Path(own)}:
+            shutil.rmtree(killed)
+        if (files.cache_folder() / str(file.unpacked)).exists():
+            return
+        folder = Path(own)
+        try:
+            _extract(archive, folder)
+            for inner in sorted(folder.glob("*.zip")):  # CIFAR10-DVS: an archive per class
+                _extract(inner, folder)
+                inner.unlink()
+        except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
+            raise DataError(f"{archive}: not a whole archive ({error})") from error
+        for part in sorted(folder.iterdir()):
+            part.replace(target / part.name)
+
+
+def _extract(archive: Path, folder: Path) -> None:
+    """Plain files and folders below `folder`, and nothing else: no links out of it, no devices, no absolute paths."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as members:
+            members.extractall(folder)  # which drops "..", roots and drives
+    else:
+        with tarfile.open(archive) as members:
+            members.extractall(folder, filter="data")

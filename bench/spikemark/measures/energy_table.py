@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from spikemark.core.counts import ACCUMULATING, LayerCount, OperationCount, SpikingCount
+from spikemark.core.tables import to_csv
 from spikemark.errors import needs
 from spikemark.measures.energy import EnergyProfile, priced
 
@@ -125,7 +126,7 @@ class EnergyTable:
             InputError: a package that the form needs is missing.
         """
         if form == "csv":
-            return self.frame.to_csv(index=False)
+            return to_csv(self.frame)
         shown = self.frame.map(_shown)
         with needs("report", f"a table as {form}"):
             if form == "latex":

@@ -32,6 +32,7 @@ def check(
     csv: Annotated[Path | None, typer.Option(help="Also write the table there.")] = None,
 ) -> None:
     """Run a graph on frameworks, each through its own importer, against NIR's equations; exit 1 if one differs."""
+    from spikemark.core.tables import to_csv
     from spikemark.models.nir import input_shape, read_graph
     from spikemark.models.nir_check import check_graph, fires_at_threshold, random_spikes
     from spikemark.models.nir_tables import sentences, table
@@ -51,7 +52,7 @@ def check(
         ties = [f"{name} {_fires(fires_at_threshold(name, kind))}" for name in names]
         typer.echo(f"{kind} at v == v_threshold, where NIR's does not fire: {', '.join(ties)}")
     if csv is not None:
-        rows.to_csv(csv, index=False)
+        csv.write_text(to_csv(rows), encoding="utf-8")
     if not all(framework.faithful for framework in found.frameworks):
         raise typer.Exit(1)
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from spikemark.core.measurement import FEATURES, Measurement, identity
 from spikemark.core.statistics import Interval, mean_interval, median_ratio_interval
+from spikemark.core.tables import to_csv
 from spikemark.measures.speed.points import label_of
 from spikemark.report.cells import Cells, axis, problem
 from spikemark.suites.records import Record
@@ -70,7 +71,7 @@ def interval_of(rows: list[Measurement]) -> Interval:
 
 def csv(frame: pd.DataFrame) -> str:
     """The table as CSV with six significant digits, which do not depend on the machine that renders it."""
-    return frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    return to_csv(frame, float_format="%.6g")
 
 
 def counts(cells: Cells) -> Mapping[str, int]:
