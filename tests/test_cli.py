@@ -244,3 +244,28 @@ def test_brackets_survive_in_tables(spikemark, monkeypatch):
     _, out, _ = spikemark("list", "neurons")
     assert "pip install 'spikemark[norse]'" in out
     assert "[all]" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--tls-ca", "x"), "need --scheduler ADDRESS"),
+        (("--patience", 1), "need --scheduler ADDRESS"),
+        (("--scheduler", "tcp://127.0.0.1:1", "--workers", 2), "give one of them"),
+        (("--scheduler", "tls://127.0.0.1:1", "--tls-ca", __file__), "TLS needs all of --tls-ca, --tls-cert and"),
+        (("--scheduler", "tls://127.0.0.1:1"), "TLS needs --tls-ca, --tls-cert and --tls-key"),
+        (
+            ("--scheduler", "tls://127.0.0.1:1", *(f"--tls-{part}={__file__}" for part in ("ca", "cert", "key"))),
+            "no dask scheduler answers there",
+        ),
+        (("--scheduler", "tls://127.0.0.1:1", "--tls-ca=x", "--tls-cert=x", "--tls-key=x"), "x: no such file"),
+        (("--scheduler", "nonsense"), "no dask scheduler answers there"),
+        (("--scheduler", "ftp://127.0.0.1:1"), "no dask scheduler answers there"),
+    ],
+)
+def test_options_of_clusters(spikemark, tmp_path, monkeypatch, options, words):
+    monkeypatch.setattr("spikemark.suites.cluster._ANSWER_SECONDS", 1.0)
+    code, _, err = spikemark("run", "smoke", "--out", tmp_path, *options)
+    said = [line for line in err.splitlines() if not line.startswith("running ")]
+    assert (code, len(said)) == (2, 1), err
+    assert words in said[0]

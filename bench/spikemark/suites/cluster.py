@@ -291,6 +291,10 @@ class ClusterPool(DaskPool):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of versions, which we compare ourselves
                 self._client = Client(self._address.scheduler, timeout=_ANSWER_SECONDS, security=self._security)
+        except TypeError:  # of dask, where a context for TLS should be
+            raise InputError(
+                f"--scheduler {self._address.scheduler}: TLS needs --tls-ca, --tls-cert and --tls-key"
+            ) from None
         except (OSError, ValueError, RuntimeError) as error:
             raise InputError(
                 f"--scheduler {self._address.scheduler}: no dask scheduler answers there "
