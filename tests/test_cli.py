@@ -32,6 +32,42 @@ def test_two_worker_processes(spikemark, tmp_path):
     assert "2 ok" in out
 
 
+def test_a_run_says_what_it_starts_and_ends_with_an_answer(spikemark, tmp_path):
+    only = ["--only", "measure=accuracy", "--only", "measure=energy", "--only", "neuron=lif"]
+    code, out, err = spikemark("run", "smoke", "--out", tmp_path / "a folder", "--workers", 0, *only)
+    assert code == 0
+    told = err.splitlines()
+    assert told[0] == "running accuracy reference mlp-lif digits seed 0 and 1 more"
+    assert [line for line in told if line.startswith("started")] == [
+        f"started {measure} reference mlp-lif digits seed 0" for measure in ("accuracy", "energy")
+    ]
+    *table, counts, report = out.splitlines()
+    assert "means over seeds" in table[0]
+    assert "accuracy" in table[2]
+    assert "mlp-lif" in table[4]
+    assert counts.startswith("2 ok")
+    assert report == f"report: spikemark report '{tmp_path / 'a folder'}'"
+
+
+def test_the_report_is_opened_when_asked_for(spikemark, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr("typer.launch", opened.append)
+    only = ["--only", "measure=conformance", "--only", "neuron=lif"]
+    code, out, _ = spikemark("run", "smoke", "--out", tmp_path, "--workers", 0, "--open", *only)
+    assert (code, opened) == (0, [str(tmp_path / "report" / "smoke.html")])
+    assert out.splitlines()[-1] == f"report: {tmp_path / 'report' / 'smoke.html'}"
+
+
+def test_help_begins_with_what_one_begins_with_and_has_examples(spikemark):
+    out = " ".join(spikemark("--help")[1].split())
+    commands = out.partition("Commands")[2]
+    places = [commands.index(f" {name} ") for name in ("run", "evaluate", "report", "compare", "history", "list")]
+    assert places == sorted(places)
+    assert "Examples: spikemark run quick --report" in out
+    for command in ("run", "evaluate", "report", "energy", "list"):
+        assert f"Examples: spikemark {command}" in " ".join(spikemark(command, "--help")[1].split())
+
+
 def test_a_failed_job_exits_with_1_and_keeps_the_others(spikemark, tmp_path, monkeypatch):
     def broken(*args):
         raise RuntimeError("boom")
@@ -165,6 +201,12 @@ def test_a_framework_that_is_missing_stops_only_what_needs_it(tmp_path, framewor
     assert err.count("\n") == 1
 
 
+def test_a_missing_framework_is_listed_with_the_command_that_installs_it():
+    code, out, err = without("norse", "list", "frameworks")
+    assert (code, err) == (0, "")
+    assert "pip install 'spikemark[norse]'" in out
+
+
 def test_a_missing_framework_is_left_out_of_conformance_unless_asked_for(tmp_path):
     code, _, err = without("norse", "conformance", "--framework", "norse")
     assert code == 2
@@ -266,6 +308,6 @@ def test_brackets_survive_in_tables(spikemark, monkeypatch):
 def test_options_of_clusters(spikemark, tmp_path, monkeypatch, options, words):
     monkeypatch.setattr("spikemark.suites.cluster._ANSWER_SECONDS", 1.0)
     code, _, err = spikemark("run", "smoke", "--out", tmp_path, *options)
-    said = [line for line in err.splitlines() if not line.startswith("running ")]
+    said = [line for line in err.splitlines() if not line.startswith(("running ", "started "))]
     assert (code, len(said)) == (2, 1), err
     assert words in said[0]

@@ -275,7 +275,7 @@ def test_one_interrupt_ends_a_run_in_order(slow, tmp_path, workers, number):
     code, _, err = outcome(running)
     assert time.monotonic() - begin < 5 + 10 * (os.getloadavg()[0] > 2)
     assert code == 128 + number
-    said = [line for line in err.splitlines() if line and not line.startswith(("running ", "["))]
+    said = [line for line in err.splitlines() if line and not line.startswith(("running ", "started ", "["))]
     assert said == ["spikemark: interrupted; finished jobs are kept, run the same command to continue"]
     assert len(load_records(out)) == 1 if workers else not list(out.glob("*.json"))
     assert all(map(ended, psutil.wait_procs(children, timeout=5)[1]))

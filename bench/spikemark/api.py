@@ -197,6 +197,7 @@ def run(
     keep_weights: bool = True,
     fail_fast: bool = False,
     on_start: Callable[[list[Job], int], Any] = lambda jobs, done: None,
+    on_job: Callable[[str], None] = lambda name: None,
     on_epoch: Callable[[dict[str, Any]], None] = lambda event: None,
     on_record: Callable[[Record], None] = lambda record: None,
 ) -> Results:
@@ -218,6 +219,7 @@ def run(
         keep_weights: whether trained weights are kept, so that further measures train nothing again.
         fail_fast: start no job after the first failure.
         on_start: told of the jobs that will run, and how many are done already.
+        on_job: told of every job that starts.
         on_epoch: told of every epoch.
         on_record: told of every record once it is on disk.
 
@@ -234,6 +236,9 @@ def run(
     from spikemark.suites.place import Place, needs_of
     from spikemark.suites.workers import Address, make_pool
 
+    def listen(event: dict[str, Any]) -> None:
+        on_epoch(event) if "epoch" in event else on_job(event["job"])
+
     jobs = resolve(plan(suite, plugins=plugins, only=only))
     folder, data = Path(out), Path(data_dir) if data_dir is not None else None
     weights = (folder / "weights").resolve() if keep_weights else None
@@ -248,7 +253,7 @@ def run(
         summary = runner.Summary(skipped=done)
         if todo:
             cluster = Address(scheduler, tls, patience) if scheduler is not None else None
-            pool = make_pool(workers, cluster, Place(device, data, weights), on_epoch)
+            pool = make_pool(workers, cluster, Place(device, data, weights), listen)
             try:
                 pool.check(needs_of(todo))
                 summary = runner.run(jobs, folder, pool, device, fail_fast=fail_fast, on_record=on_record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 from contextlib import suppress
@@ -25,8 +26,36 @@ if TYPE_CHECKING:
     from spikemark.api import Results
     from spikemark.suites.jobs import Job
 
+_ORDER = (
+    "run", "evaluate", "report", "site", "energy", "compare", "ab", "golden", "history", "conformance", "nir", "list",
+    "data", "pack", "submit",
+)  # fmt: skip
+
+
+def _examples(*lines: str) -> str:
+    """The end of a help text."""
+    return "\n\n".join(["Examples:", *lines])
+
+
+class _Commands(typer.core.TyperGroup):
+    """The commands in the order in which a user meets them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All names; those that `_ORDER` lacks come last."""
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Benchmark spiking neural networks across frameworks on identical work.",
+    epilog=_examples(
+        "spikemark run quick --report",
+        "spikemark evaluate model.py:build --data digits --weights trained.pt",
+        "spikemark list systems --having plif",
+        "spikemark ab main HEAD",
+        "spikemark COMMAND --help",
+    ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -132,7 +161,13 @@ def _rows(title: str, columns: list[str], rows: list[list[Any]]) -> None:
     console.print(table) if console.is_terminal else Console(width=2_000).print(table)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "spikemark run quick --report",
+        "spikemark run standard --only framework=snntorch --only framework=norse --only dataset=digits",
+        "spikemark run my_suite.toml --plugin my_neuron.py --dry-run",
+    )
+)
 def run(
     suite: Annotated[str, typer.Argument(help="A registered suite's name, or the path of a suite file.")] = "quick",
     out: Annotated[Path | None, typer.Option(help="Folder for the records.", show_default="results/SUITE")] = None,
@@ -150,13 +185,17 @@ def run(
         typer.Option(min=0, help="With --scheduler: minutes to wait for workers, or a lost scheduler. Default: 10."),
     ] = None,
     device: Annotated[Device, typer.Option(help="Where networks run.")] = Device.cpu,
-    only: Annotated[list[str] | None, typer.Option(help="KEY=VALUE: run matching jobs only; may be repeated.")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="KEY=VALUE: run matching jobs only. The same KEY again means any of its values."),
+    ] = None,
     keep_weights: Annotated[
         bool, typer.Option("--keep-weights/--no-keep-weights", help="Keep trained weights beside the records.")
     ] = True,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start no job after the first failure.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and stop.")] = False,
     report: Annotated[bool, typer.Option("--report", help="Render the report too, beside the records.")] = False,
+    open_: Annotated[bool, typer.Option("--open", help="Render the report, and show it in the browser.")] = False,
 ) -> None:
     """Run a suite; jobs that have a record already are skipped."""
     from spikemark import api
@@ -183,12 +222,30 @@ def run(
     assert summary is not None
     counts = ", ".join(f"{count} {status}" for status, count in sorted(summary.statuses.items())) or "nothing to run"
     not_run = f", {summary.not_run} not started" if summary.not_run else ""
+    _show_overview(results)
     typer.echo(f"{counts}, {summary.skipped} already there{not_run}; records in {folder}")
-    if report:
-        for path in api.report(results, folder / "report"):
-            typer.echo(str(path))
+    if report or open_:
+        pages = [path for path in api.report(results, folder / "report") if path.suffix == ".html"]
+        typer.echo(f"report: {', '.join(map(str, pages))}")
+        if open_:
+            typer.launch(str(pages[0]))
+    else:
+        typer.echo(f"report: spikemark report {shlex.quote(str(folder))}")
     if summary.failed:
         raise typer.Exit(1)
+
+
+def _show_overview(results: Results, lines: int = 5) -> None:
+    """The first lines of the overview; nothing where the suite measures no network."""
+    shown = ("accuracy", "under_noise", "acs", "firing_rate", "samples_per_second")
+    overview = results.overview
+    overview = overview[[column for column in overview if column in shown]]
+    if overview.empty or overview.columns.empty:
+        return
+    first = overview.head(lines).reset_index()
+    more = f"; {len(overview) - lines} more in the report" if len(overview) > lines else ""
+    rows = [[_shown(value) for value in row] for row in first.itertuples(index=False)]
+    _rows(f"means over seeds{more}", [str(name) for name in first], rows)
 
 
 def _dry_run(suite: str, folder: Path, plugins: list[str], only: list[str]) -> None:
@@ -235,7 +292,14 @@ def _run(suite: str, **options: Any) -> Results:
             display.start(jobs)
 
         try:
-            return api.run(suite, on_start=start, on_epoch=display.on_epoch, on_record=display.on_record, **options)
+            return api.run(
+                suite,
+                on_start=start,
+                on_job=display.on_job,
+                on_epoch=display.on_epoch,
+                on_record=display.on_record,
+                **options,
+            )
         except KeyboardInterrupt as stop:
             typer.echo("spikemark: interrupted; finished jobs are kept, run the same command to continue", err=True)
             raise typer.Exit(_status(stop)) from None
@@ -245,7 +309,12 @@ def _listed(text: str | None) -> list[str] | None:
     return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "spikemark evaluate model.py:build --data digits --weights trained.pt --steps 8",
+        "spikemark evaluate network.nir --data digits --framework norse --measures accuracy,energy",
+    )
+)
 def evaluate(
     model: Annotated[
         list[str], typer.Argument(help="FILE.py:build, package.module:build or FILE.nir; several: seeds.")
@@ -315,7 +384,7 @@ class TableForm(StrEnum):
     latex = "latex"
 
 
-@app.command()
+@app.command(epilog=_examples("spikemark energy model.py:build --data digits --format latex"))
 def energy(
     model: Annotated[str, typer.Argument(help="FILE.py:build, package.module:build or FILE.nir.")],
     data: Annotated[str, typer.Option(help="Name of a data set.")],
@@ -371,7 +440,7 @@ def _shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-@app.command()
+@app.command(epilog=_examples("spikemark report results/quick --out reports"))
 def report(
     results: Annotated[Path, typer.Argument(help="Folder of records, or a packed file.")] = Path("results"),
     out: Annotated[Path, typer.Option(help="Folder for tables, figures and the page.")] = Path("reports"),
@@ -477,7 +546,7 @@ class Form(StrEnum):
     markdown = "markdown"
 
 
-@app.command("list")
+@app.command("list", epilog=_examples("spikemark list neurons --having plif", "spikemark list noises --format json"))
 def list_(
     what: Annotated[Kind, typer.Argument(help="What to list.")],
     having: Annotated[str, typer.Option("--having", help="Only rows with this text anywhere, in any case.")] = "",

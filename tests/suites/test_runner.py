@@ -163,7 +163,8 @@ def test_the_smoke_suite_for_real(tmp_path, jobs):
     summary = runner.run(jobs, tmp_path, pool, "cpu")
     pool.close()
     assert summary.statuses == {"ok": len(jobs)}
-    assert {event["epoch"] for event in events} == set(range(1, 7))
+    assert {event["job"] for event in events if "epoch" not in event} == set(map(str, jobs))
+    assert {event["epoch"] for event in events if "epoch" in event} == set(range(1, 7))
     records = {record["cell"]["measure"]: record for record in load_records(tmp_path)}
     metrics = {name: {row["metric"] for row in record["measurements"]} for name, record in records.items()}
     assert {"accuracy", "loss", "parameters", "saved_bytes"} <= metrics["accuracy"]
@@ -186,14 +187,12 @@ def test_the_smoke_suite_for_real(tmp_path, jobs):
     json.dumps(accuracy, allow_nan=False)
 
 
-def trained_jobs(*only):
-    return resolve(
-        select(load_suite("smoke").points(), ["system=mlp-stl", "measure=accuracy,robustness,energy", *only])
-    )
+def trained_jobs(measures="accuracy,robustness,energy"):
+    return resolve(select(load_suite("smoke").points(), ["system=mlp-stl", f"measure={measures}"]))
 
 
 def test_what_learned_parameters_did_is_recorded(tmp_path):
-    (record,) = run_jobs(trained_jobs("measure=accuracy"), Place(), lambda event: None)
+    (record,) = run_jobs(trained_jobs("accuracy"), Place(), lambda event: None)
     changes = {change["layer"]: change for change in record["trained"]["parameters"]}
     assert set(changes) == {"hidden1.neurons", "output.neurons"}
     hidden = changes["hidden1.neurons"]
@@ -216,7 +215,7 @@ def test_a_further_measure_trains_nothing_again(tmp_path, monkeypatch):
         assert after["status"] == "ok", after["error"]
         assert after["measurements"] == before["measurements"]
         assert after["fingerprints"] == before["fingerprints"]
-    (without,) = run_jobs(trained_jobs("measure=energy"), Place(), lambda event: None)
+    (without,) = run_jobs(trained_jobs("energy"), Place(), lambda event: None)
     assert without["status"] == "failed"
     assert "trained again" in without["error"]
 
@@ -277,7 +276,7 @@ def test_training_that_diverges_says_so_in_all_its_records(monkeypatch):
 
 
 def test_a_job_past_its_time_says_so():
-    jobs = [replace(job, timeout=-1.0) for job in trained_jobs("measure=accuracy")]
+    jobs = [replace(job, timeout=-1.0) for job in trained_jobs("accuracy")]
     (record,) = run_jobs(jobs, Place(), lambda event: None)
     assert record["status"] == "timeout"
 
@@ -286,7 +285,7 @@ def test_a_job_past_its_time_says_so():
     ("name", "found"), [("nowhere 1.0", "does not have it"), ("other", "has another version of it")]
 )
 def test_a_process_with_another_plugin_runs_nothing(monkeypatch, name, found):
-    job = trained_jobs("measure=accuracy")[0]
+    job = trained_jobs("accuracy")[0]
     job = replace(job, content=dict(job.content) | {"plugins": {name: "planned"}})
     monkeypatch.setattr("spikemark.suites.execution.digests", lambda: {"other": "here"})
     with pytest.raises(PluginError, match=f"^plug-in {name}: the process that should run the job {found}") as raised:

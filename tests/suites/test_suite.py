@@ -249,6 +249,10 @@ def test_select():
         "accuracy reference mlp-stl digits seed 0",
         "accuracy norse mlp-stl digits seed 0",
     ]
+    twice = ["framework=norse", "neuron=stl", "framework=reference", "measure=accuracy", "seed=0"]
+    assert select(points, twice) == chosen
+    with pytest.raises(InputError, match="no job has framework brian"):
+        select(points, ["framework=norse", "framework=brian"])
     with pytest.raises(InputError, match="no job has neuron stll"):
         select(points, ["neuron=stll"])
     with pytest.raises(InputError, match="expected KEY=VALUE"):

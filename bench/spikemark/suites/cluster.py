@@ -187,7 +187,7 @@ class LocalPool(DaskPool):
     Args:
         workers: processes, one thread each.
         place: device and folders.
-        listener: told of every epoch.
+        listener: told of every job that starts, and of every epoch.
 
     Raises:
         InputError: dask is not installed.
@@ -242,7 +242,7 @@ class ClusterPool(DaskPool):
     Args:
         address: of the scheduler.
         place: device and folders; a worker's own ``SPIKEMARK_DATA`` wins.
-        listener: told of every epoch.
+        listener: told of every job that starts, and of every epoch.
 
     Raises:
         InputError: dask is not installed, or no scheduler answers.

@@ -35,7 +35,7 @@ def run_jobs(jobs: Sequence[Job], place: Place, listener: Listener) -> list[Reco
     Args:
         jobs: of one group.
         place: where they run.
-        listener: told of every epoch.
+        listener: told of every job that starts, and of every epoch.
 
     Returns:
         One record per job; whatever a job raises is in its own record.
@@ -53,7 +53,11 @@ def run_jobs(jobs: Sequence[Job], place: Place, listener: Listener) -> list[Reco
                 f"plug-in {name}: the process that should run the job {found}; install the planner's there"
             )
     subject = _subject(jobs[0], place)
-    return [measured(job, subject, empty_record(job, place.device), listener) for job in jobs]
+    records = []
+    for job in jobs:
+        listener({"job": str(job)})
+        records.append(measured(job, subject, empty_record(job, place.device), listener))
+    return records
 
 
 def measured(job: Job, subject: Subject, record: Record, listener: Listener) -> Record:

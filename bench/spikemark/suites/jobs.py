@@ -213,23 +213,30 @@ def _files(used: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def select(points: list[Point], only: Iterable[str]) -> list[Point]:
-    """The points that match every ``KEY=VALUE[,VALUE...]``.
+    """The points that match every key; terms of the same key mean any of their values.
+
+    Args:
+        points: to choose from.
+        only: ``KEY=VALUE[,VALUE...]`` terms.
 
     Raises:
         InputError: a term of another form, an unknown key or value, or nothing left.
     """
+    wanted: dict[str, set[str]] = {}
     for term in only:
         key, separator, values = term.partition("=")
         if not separator:
             raise InputError(f"--only {term}: expected KEY=VALUE with KEY one of {', '.join(AXES)}")
         if key not in AXES:
             raise InputError(f"--only {term}: {unknown('key', key, AXES)}")
-        wanted = set(values.split(","))
+        wanted.setdefault(key, set()).update(values.split(","))
+    for key, chosen in wanted.items():
         found = {str(point.axes()[key]) for point in points if key in point.axes()}
-        if not wanted <= found:
-            missing = ", ".join(sorted(wanted - found))
-            raise InputError(f"--only {term}: no job has {key} {missing} (there are: {', '.join(sorted(found))})")
-        points = [point for point in points if str(point.axes().get(key)) in wanted]
+        if not chosen <= found:
+            missing = ", ".join(sorted(chosen - found))
+            there = ", ".join(sorted(found)) or "none"
+            raise InputError(f"--only {key}={missing}: no job has {key} {missing} (there are: {there})")
+        points = [point for point in points if str(point.axes().get(key)) in chosen]
     if not points:
         raise InputError("no jobs to run")
     return points

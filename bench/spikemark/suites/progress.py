@@ -36,6 +36,7 @@ class RunDisplay:
         self._console = console
         self._total = 0
         self._done = 0
+        self._ended: set[str] = set()
         self._lines: dict[str, TaskID] = {}
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -66,6 +67,15 @@ class RunDisplay:
             more = f" and {len(jobs) - 1} more" if len(jobs) > 1 else ""
             self._console.print(f"running {jobs[0]}{more}", markup=False, highlight=False)
 
+    def on_job(self, name: str) -> None:
+        """Name a job that starts now."""
+        if name in self._ended:  # a worker's word may come later than its record
+            return
+        if self._console.is_terminal:
+            self._lines[name] = self._progress.add_task(escape(f"  {name}"), total=None, note="")
+        else:
+            self._console.print(f"started {name}", markup=False, highlight=False)
+
     def on_epoch(self, event: dict[str, Any]) -> None:
         """Show epoch, loss and validation accuracy."""
         name = event["job"]
@@ -82,6 +92,7 @@ class RunDisplay:
         words = [str(cell[place]) for place in places if place in cell]  # type: ignore[literal-required]
         words.insert(2, "") if "system" in cell else words.insert(2, cell["neuron"])
         name = f"{' '.join(word for word in words if word)} seed {cell['seed']}"
+        self._ended.add(name)
         if name in self._lines:
             self._progress.remove_task(self._lines.pop(name))
         self._progress.advance(self._overall)
