@@ -1,11 +1,8 @@
 """Worker processes for real: a scheduler and workers on this machine, some of them not like the client."""
 
 import logging
-import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -14,6 +11,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
+from machines import Machines
 from spikemark.errors import InputError
 from spikemark.suites import cluster, dispatch, runner
 from spikemark.suites.cluster import ClusterPool, LocalPool
@@ -27,46 +25,10 @@ SUITE = {
     "name": "short", "frameworks": ["reference"], "systems": ["mlp-lif"], "datasets": ["digits"], "seeds": [0, 1, 2],
     "measures": ["accuracy"], "training": {"epochs": 1}, "sizes": {"train": 100, "validation": 50, "test": 50},
 }  # fmt: skip
-ANOTHER_TORCH = """
-from importlib import metadata
-real = metadata.version
-metadata.version = lambda name: "9.9.9" if name == "torch" else real(name)
-"""
 
 
 def jobs_of(epochs=1, seeds=(0, 1, 2)):
     return resolve(load_suite(SUITE | {"training": {"epochs": epochs}, "seeds": list(seeds)}).points())
-
-
-class Machines:
-    """A scheduler and workers, each a process that can be killed."""
-
-    def __init__(self, folder):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.address = f"tcp://127.0.0.1:{self.port}"
-        self.folder, self.tls, self.processes = folder, [], []
-
-    def start(self, *arguments, **variables):
-        command = [sys.executable, "-m", "dask", *map(str, arguments), *map(str, self.tls)]
-        process = subprocess.Popen(
-            command, env=os.environ | variables, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        self.processes.append(process)
-        return process
-
-    def scheduler(self):
-        return self.start("scheduler", "--host", "127.0.0.1", "--port", self.port, "--no-dashboard")
-
-    def worker(self, name, *arguments, **variables):
-        options = ("--nthreads", 1, "--no-nanny", "--no-dashboard", "--name", name)
-        return self.start("worker", self.address, *options, *arguments, **variables)
-
-    def end(self):
-        for process in self.processes:
-            process.kill()
-            process.wait()
 
 
 @pytest.fixture
@@ -79,10 +41,7 @@ def machines(tmp_path):
 @contextmanager
 def client(machines, jobs, patience=120.0, tls=None):
     """A pool of the machines' workers, as soon as the scheduler listens."""
-    end = time.monotonic() + 60
-    while socket.socket().connect_ex(("127.0.0.1", machines.port)):
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    machines.wait()
     address = Address(machines.address, tls, patience)
     pool = ClusterPool(address, Place(), lambda event: None)
     try:
@@ -101,12 +60,9 @@ def until(condition, seconds=90):
 
 def test_workers_that_differ_are_refused_and_those_that_leave_are_replaced(machines, tmp_path, caplog):
     """Only the workers that are like the client work; one is killed at work and one comes later."""
-    site = tmp_path / "site"
-    site.mkdir()
-    (site / "sitecustomize.py").write_text(ANOTHER_TORCH)
     machines.scheduler()
     machines.worker("no-data", SPIKEMARK_DATA="/nowhere")
-    machines.worker("other-torch", PYTHONPATH=f"{site}:{os.environ.get('PYTHONPATH', '')}")
+    machines.worker("other-torch", **machines.another_torch())
     good = machines.worker("good")
     jobs = [replace(job, timeout=100.0) for job in jobs_of(epochs=40)]
     results = tmp_path / "results"

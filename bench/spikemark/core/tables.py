@@ -21,7 +21,7 @@ def to_csv(frame: pd.DataFrame, float_format: str | None = None) -> str:
     safe = frame.rename(columns=_harmless)
     for position, kind in enumerate(frame.dtypes):
         if kind.kind not in "biuf":
-            safe.isetitem(position, frame.iloc[:, position].map(_harmless))
+            safe.isetitem(position, frame.iloc[:, position].map(_harmless).array)
     return safe.to_csv(index=False, float_format=float_format, lineterminator="\n")
 
 
