@@ -464,6 +464,38 @@ def site(
     typer.echo(f"{len(written)} files; open {out / 'index.html'} in a browser")
 
 
+@app.command(
+    epilog=_examples(
+        "spikemark submit results/mine --name my-neuron --source https://doi.org/10.1000/1",
+        "spikemark submit again --reproduces submissions/my-neuron/0123456789ab --by 'A. Person'",
+    )
+)
+def submit(
+    results: Annotated[Path, typer.Argument(help="Folder of records, or a packed file.")],
+    name: Annotated[str | None, typer.Option(help="Of the submission.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of all submissions.")] = Path("submissions"),
+    source: Annotated[str, typer.Option(help="A publication or a repository.")] = "",
+    reproduces: Annotated[
+        Path | None, typer.Option(help="A submission that RESULTS measure again, instead of a new one.")
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="With --reproduces: who measured again.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Check results and write them as a submission: schema, seeds, conformance, checksums of the data."""
+    from spikemark.suites.submission import reproduce
+    from spikemark.suites.submission import submit as write_submission
+
+    if reproduces is not None:
+        if by is None or name is not None or source:
+            raise InputError("--reproduces goes with --by, and with neither --name nor --source")
+        about = reproduce(reproduces, results, by)
+        typer.echo(f"{about.name} {about.revision}: {about.tier} ({about.reproductions[-1].jobs} jobs the same)")
+        return
+    if name is None or by is not None:
+        raise InputError("a submission needs --name; --by goes with --reproduces")
+    typer.echo(str(write_submission(results, name, out, source=source, data_dir=data_dir)))
+
+
 @app.command()
 def pack(
     results: Annotated[Path, typer.Argument(help="Folder of records.")],

@@ -10,11 +10,15 @@ import io
 import json
 import lzma
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spikemark.core.files import write_files
 from spikemark.errors import InputError
+
+if TYPE_CHECKING:
+    from spikemark.suites.records import Record
 
 PACKED = ".records.tar.xz"
 _MOST_BYTES = 1 << 30
@@ -33,12 +37,20 @@ def pack(folder: Path, out: Path | None = None) -> Path:
     Raises:
         ResultsError: there is no record in the folder.
     """
-    from spikemark.suites.records import load_records, record_name
+    from spikemark.suites.records import load_records
 
     records = load_records(folder)
     target = out or folder.with_name(folder.name + PACKED)
     if not target.name.endswith(PACKED):
         raise InputError(f"{target}: a packed file's name ends in {PACKED}")
+    write_files({target: packed(records)})
+    return target
+
+
+def packed(records: Iterable[Record]) -> bytes:
+    """The content of a packed file; the same records give the same bytes."""
+    from spikemark.suites.records import record_name
+
     members = {record_name(record): json.dumps(record, sort_keys=True).encode() for record in records}
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:xz", preset=9) as archive:
@@ -46,8 +58,7 @@ def pack(folder: Path, out: Path | None = None) -> Path:
             member = tarfile.TarInfo(name)
             member.size = len(members[name])
             archive.addfile(member, io.BytesIO(members[name]))
-    write_files({target: buffer.getvalue()})
-    return target
+    return buffer.getvalue()
 
 
 def unpacked(path: Path) -> Iterator[tuple[str, bytes]]:
