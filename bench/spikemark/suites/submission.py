@@ -173,7 +173,7 @@ def _write(folder: Path, about: About, content: bytes | None = None) -> None:
 
 
 def _cell(record: Record) -> str:
-    cell: Mapping[str, Any] = record["cell"]  # type: ignore[assignment]
+    cell: Mapping[str, Any] = record["cell"]
     what = cell.get("system") or cell["neuron"]
     return " ".join(
         filter(None, [cell["measure"], cell["framework"], what, cell.get("dataset"), f"seed {cell['seed']}"])
@@ -198,7 +198,7 @@ def _not_conformant(records: Iterable[Record]) -> list[str]:
     shown: set[tuple[str, str]] = set()
     used: set[tuple[str, str]] = set()
     for record in records:
-        cell: Mapping[str, Any] = record["cell"]  # type: ignore[assignment]
+        cell: Mapping[str, Any] = record["cell"]
         place = (cell["framework"], cell["neuron"])
         if cell["measure"] == "conformance":
             differing = sum(row["value"] for row in record["measurements"] if row["metric"] == "differing_spikes")
