@@ -20,7 +20,7 @@ def test_examples_of_extending_run():
     exec(compile("\n".join(own), page.name, "exec"), {"__name__": page.name})
 
 
-@pytest.mark.parametrize("path", sorted([*DOCS.glob("*.md"), DOCS.parent / "README.md"]), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", sorted([*DOCS.rglob("*.md"), DOCS.parent / "README.md"]), ids=lambda p: p.name)
 def test_links_inside_the_repository_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)#]+)", path.read_text()):
         if "://" not in target:
