@@ -1,8 +1,13 @@
 """What may be handed in, what may not, and how it is confirmed."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+import yaml
 
 from spikemark.errors import InputError
 from spikemark.suites.records import key_of, load_records, write_record
@@ -114,6 +119,47 @@ def test_records_that_were_swapped_are_noticed(results, tmp_path):
     file.write_bytes(file.read_bytes() + b" ")
     with pytest.raises(InputError, match="its records are not those of revision"):
         submissions(tmp_path / "all")
+
+
+def test_the_workflow_measures_again_what_a_pull_request_hands_in(measured, tmp_path):
+    """Its script as it stands: one submission that comes out the same, and one whose conformance was made up."""
+    path = Path(__file__).parents[2] / ".github" / "workflows" / "submission.yml"
+    steps = yaml.safe_load(path.read_text())["jobs"]["reproduce"]["steps"]
+    (script,) = [step["run"] for step in steps if step.get("name", "").startswith("Measure")]
+    clone, bin_ = tmp_path / "clone", tmp_path / "bin"
+    for folder in (clone, bin_):
+        folder.mkdir()
+    (bin_ / "spikemark").write_text(f"#!/bin/sh\nexec '{sys.executable}' -m spikemark \"$@\"\n")
+    (bin_ / "spikemark").chmod(0o755)
+
+    def git(*arguments):
+        given = ["git", "-c", "user.name=t", "-c", "user.email=t@t", "-C", str(clone), *arguments]
+        return subprocess.run(given, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "-q", "-b", "main")
+    git("commit", "-q", "--allow-empty", "-m", "base")
+    records = [record | {"suite": "smoke"} for record in json.loads(json.dumps(measured))]
+    submit(written(tmp_path / "right", records), "right", clone / "submissions")
+    (conformance,) = [record for record in records if record["cell"]["measure"] == "conformance"][:1]
+    next(row for row in conformance["measurements"] if row["metric"] == "compared_spikes")["value"] *= 2
+    submit(written(tmp_path / "wrong", records), "wrong", clone / "submissions")
+    git("add", "-A")
+    git("commit", "-q", "-m", "two submissions")
+    env = os.environ | {
+        "PATH": f"{bin_}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "BASE": git("rev-parse", "HEAD~1"),
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+    }
+    command = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", script]
+    done = subprocess.run(command, cwd=clone, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    comment = (clone / "comment" / "comment.md").read_text()
+    right, wrong = comment.splitlines()[2:]
+    assert "right" in right
+    assert right.endswith("reproduced here (1 jobs the same)")
+    assert "jobs came out differently: conformance reference lif seed 0" in wrong
+    assert comment == (tmp_path / "summary.md").read_text()
 
 
 def test_what_keeps_results_from_being_submitted(measured):
