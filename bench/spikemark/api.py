@@ -425,7 +425,7 @@ def compare(
     margin: float = 0.005,
     instructions: float = 0.01,
     metrics: Sequence[str] = (),
-    missing_fails: bool = False,
+    fail_on: Sequence[str] = ("degenerate",),
 ) -> Comparison:
     """Judge HEAD against BASE: is it slower, or worse?
 
@@ -436,7 +436,8 @@ def compare(
         margin: largest loss of accuracy that passes, as a fraction.
         instructions: largest growth of instruction counts that passes, as a fraction.
         metrics: to look at; the usual ones when empty.
-        missing_fails: whether the comparison fails where HEAD lacks what BASE has.
+        fail_on: what makes the comparison fail beside regressions: "missing" numbers, "undecided" verdicts,
+            "degenerate" networks, "changed" predictions.
 
     Raises:
         InputError: the sides have nothing in common, or were measured with different settings.
@@ -450,7 +451,7 @@ def compare(
         for name, side in (("BASE", base), ("HEAD", head))
     ]
     limits = Limits(threshold, margin, instructions)
-    return judge(sides[0], sides[1], limits, metrics=metrics, missing_fails=missing_fails)
+    return judge(sides[0], sides[1], limits, metrics=metrics, fail_on=fail_on)
 
 
 def conformance(

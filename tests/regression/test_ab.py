@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,12 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from spikemark.api import run
 from spikemark.errors import InputError
-from spikemark.regression.ab import Plan, _take_turns, clear, layer_cases, looks, relative_to_yardstick, run_ab
+from spikemark.regression.ab import Plan, Subject, _timed, clear, layer_cases, run_ab
 from spikemark.regression.series import Side
 from spikemark.regression.verdicts import Limits
 from spikemark.regression.visit import YARDSTICK, time_in_turns
-from spikemark.regression.worktrees import Checkout, _terminated_as_interrupted
+from spikemark.regression.visits import Visits, looks, relative_to_yardstick
+from spikemark.regression.worktrees import Checkout, _terminated_as_interrupted, resolve
+from spikemark.suites.suite import load_suite
 
 # Reads the pace of the installed commit, and numbers its visits so that the noise of each is its own.
 MEASURE = """
@@ -61,7 +66,7 @@ def commit(folder, text, message):
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
-    """Branches: main, empty (the same code), slow (10 % slower), broken (does not install)."""
+    """Branches: main, empty (the same files), same (the same code), slow (10 % slower), broken (does not install)."""
     folder = tmp_path_factory.mktemp("tiny")
     git(folder, "init", "-q", "-b", "main")
     (folder / "pyproject.toml").write_text(
@@ -78,8 +83,11 @@ def repository(tmp_path_factory):
     )
     (folder / "backend.py").write_text(BACKEND)
     commit(folder, "PACE = 1.0\n", "main")
-    git(folder, "branch", "empty")
-    git(folder, "checkout", "-q", "-b", "slow")
+    git(folder, "checkout", "-q", "-b", "empty")
+    commit(folder, "PACE = 1.0\n", "empty")
+    git(folder, "checkout", "-q", "-b", "same", "main")
+    commit(folder, "PACE = 1.0  # as it was\n", "the same code")
+    git(folder, "checkout", "-q", "-b", "slow", "main")
     commit(folder, "PACE = 1.1\n", "slow")
     git(folder, "checkout", "-q", "-b", "broken", "main")
     (folder / "backend.py").write_text("raise RuntimeError")
@@ -92,7 +100,8 @@ def plan(repository, tmp_path, base="main", head="slow", **changes):
     script = tmp_path / "measure.py"
     script.write_text(MEASURE)
     command = f"{{python}} -P {script} {{out}} {tmp_path / 'counter'}"
-    return Plan(repository, base, head, "smoke", Limits(), **({"command": command, "metrics": ("time",)} | changes))
+    changes = {"suite": None, "command": command, "metrics": ("time",)} | changes
+    return Plan(repository, base, head, limits=Limits(), **changes)
 
 
 def worktrees(repository):
@@ -104,11 +113,11 @@ def test_a_slower_commit_is_found_and_an_equal_one_passes(repository, tmp_path):
     comparison = run_ab(plan(repository, tmp_path), said.append)
     assert [(f.benchmark, f.verdict) for f in comparison.regressions] == [("pace", "slower")]
     assert comparison.regressions[0].change == pytest.approx(0.1, abs=0.03)
-    assert len(said) == 1  # clear at the first look
+    assert [line.split(":")[0] for line in said[1:]] == ["10 visits a side, 10 s"]  # clear at the first look
     assert int((tmp_path / "counter").read_text()) == 20
     assert len(worktrees(repository)) == 1
 
-    comparison = run_ab(plan(repository, tmp_path, head="empty"), said.append)
+    comparison = run_ab(plan(repository, tmp_path, head="same"), said.append)
     assert comparison.passed
     assert {f.verdict for f in comparison.findings} == {"same"}
 
@@ -120,12 +129,16 @@ def local_plan(tmp_path):
     script.write_text(MEASURE.replace("import tinyproject", "class tinyproject: PACE = 1.0"))
     command = f"{{python}} -P {script} {{out}} {tmp_path / 'counter'}"
     pair = tuple(Checkout(ref, "0" * 40, tmp_path, Path(sys.executable)) for ref in ("main", "slow"))
-    return Plan(tmp_path, "main", "slow", "smoke", Limits(), 3.0, ("time",), command), pair
+    return Plan(tmp_path, "main", "slow", None, Limits(), 3.0, ("time",), command), pair
+
+
+def timed(plan, pair):
+    return _timed(plan, [Visits(plan.command)], pair, (Side("main"), Side("slow")), lambda line: None)
 
 
 def test_the_budget_ends_it(local_plan, tmp_path):
     plan, pair = local_plan
-    comparison = _take_turns(plan, pair, (Side("main"), Side("slow")), [], lambda line: None)
+    comparison = timed(plan, pair)
     assert int((tmp_path / "counter").read_text()) == 6
     assert {f.verdict for f in comparison.findings} == {"undecided"}
     assert not clear(comparison)
@@ -133,7 +146,7 @@ def test_the_budget_ends_it(local_plan, tmp_path):
 
 def test_a_ref_that_does_not_install_leaves_no_worktree(repository, tmp_path):
     with pytest.raises(InputError, match="broken does not install"):
-        run_ab(plan(repository, tmp_path, base="broken"), lambda line: None)
+        run_ab(plan(repository, tmp_path, head="broken"), lambda line: None)
     assert len(worktrees(repository)) == 1
 
 
@@ -143,18 +156,31 @@ def test_a_ref_that_does_not_exist(repository, tmp_path, ref):
         run_ab(plan(repository, tmp_path, head=ref), lambda line: None)
 
 
+def writes(text):
+    """A command that writes the text; its braces are no placeholders."""
+    return f"{{python}} -c {shlex.quote(f'import sys; open(sys.argv[1], chr(119)).write({text!r})')} {{out}}"
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("{python} -c 1", "measuring main gave no result"),
+        ("{python} -c 1", "measuring main wrote nothing to {out}"),
+        (writes("nonsense"), "measuring main wrote no result to {out}: Invalid JSON"),
+        (writes("{}"), "measuring main wrote no result to {out}: values: is missing"),
+        (writes('{"values": {"a": []}}'), "measuring main wrote no result to {out}: values.a: "),
+        (writes('{"values": {"a": [-1.0]}}'), "measuring main wrote no result to {out}: values.a.0: "),
+        (
+            writes('{"values": {"a": [1.0, 2.0], "yardstick": [1.0]}}'),
+            "measuring main: every case must have as many values as the case 'yardstick'",
+        ),
         ("{python} -c 1/0", "measuring main failed with status 1: ZeroDivisionError"),
         ("/nowhere/python", "measuring main: cannot run /nowhere/python"),
     ],
 )
 def test_a_visit_that_fails(local_plan, command, message):
     plan, pair = local_plan
-    with pytest.raises(InputError, match=message):
-        _take_turns(replace(plan, command=command), pair, (Side("main"), Side("slow")), [], lambda line: None)
+    with pytest.raises(InputError, match=re.escape(message)):
+        timed(replace(plan, command=command), pair)
 
 
 def test_a_dirty_worktree_is_refused(repository, tmp_path):
@@ -225,8 +251,6 @@ def test_turns_visit_everybody_as_often():
 
 
 def test_cases_of_a_suite():
-    from spikemark.suites.suite import load_suite
-
     names = [case["name"] for case in layer_cases(load_suite("smoke"))]
     assert names == [
         "reference lif forward",
@@ -251,3 +275,79 @@ def test_the_visit_script_times_and_reports_what_a_commit_cannot_run(tmp_path):
     assert set(seen["values"]) == {YARDSTICK, "one"}
     assert "unheard-of" in seen["failed"]["two"]
     assert Path(visit.__file__).name == "visit.py"
+
+
+def test_equal_files_are_identical_and_nothing_is_measured(repository, tmp_path):
+    comparison = run_ab(plan(repository, tmp_path, head="empty"), lambda line: None)
+    assert (comparison.passed, comparison.identical) == (True, True)
+    assert not (tmp_path / "counter").exists()
+
+
+def test_the_merge_base_is_the_base(repository):
+    main, slow, same = (git(repository, "rev-parse", ref) for ref in ("main", "slow", "same"))
+    pair = resolve(repository, "same", "slow", merge_base=True)
+    assert (pair.base, pair.head, pair.base_name) == (main, slow, "merge base with same")
+    assert resolve(repository, "same", "slow", merge_base=False).base == same
+    assert resolve(repository, "main", "slow", merge_base=True).base_name == "main"
+    git(repository, "checkout", "-q", "--orphan", "alone")
+    git(repository, "commit", "-q", "-m", "alone")
+    git(repository, "checkout", "-q", "main")
+    with pytest.raises(InputError, match="have no commit in common"):
+        resolve(repository, "alone", "slow", merge_base=True)
+
+
+def test_a_project_with_setup_py_alone(tmp_path):
+    folder = tmp_path / "project"
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "main")
+    setup = "from setuptools import setup\nsetup(name='tinyproject', version='1', py_modules=['tinyproject'])\n"
+    (folder / "setup.py").write_text(setup)
+    commit(folder, "PACE = 1.0\n", "main")
+    git(folder, "checkout", "-q", "-b", "slow")
+    commit(folder, "PACE = 1.3\n", "slow")
+    comparison = run_ab(plan(folder, tmp_path), lambda line: None)
+    assert [f.benchmark for f in comparison.regressions] == ["pace"]
+
+
+def test_a_command_that_does_not_import_the_project_is_refused(repository, tmp_path):
+    command = writes('{"values": {"a": [1.0]}}')
+    with pytest.raises(InputError, match="measuring main imported nothing of tinyproject that the commit installs"):
+        run_ab(plan(repository, tmp_path, command=command), lambda line: None)
+    assert len(worktrees(repository)) == 1
+
+
+@pytest.mark.parametrize(
+    ("package", "suite", "message"),
+    [
+        ("tinyproject", "gate", "no adapter knows the package 'tinyproject' (there are adapters of: "),
+        ("", "gate", "no adapter knows the package 'tinyproject' (there are adapters of: "),
+        ("snntorch", "smoke", "suite 'smoke' measures nothing of snntorch: its frameworks are reference"),
+        ("snntorch", "gate", "slow installs tinyproject, not snntorch"),
+    ],
+)
+def test_what_a_suite_cannot_measure(repository, tmp_path, package, suite, message):
+    asked = plan(repository, tmp_path, suite=suite, package=package, command=None)
+    with pytest.raises(InputError, match=re.escape(message)):
+        run_ab(asked, lambda line: None)
+    assert len(worktrees(repository)) == 1
+
+
+def test_a_suite_is_narrowed_to_the_package():
+    gate = load_suite("gate")
+    subject = Subject.of("snnTorch", gate, "gate")
+    assert subject.frameworks == ("snntorch",)
+    names = {case["neuron"] for case in layer_cases(gate, subject.frameworks)}
+    assert {"lif", "stl", "snntorch:leaky", "snntorch:synaptic"} <= names
+    assert not any("-learned" in name for name in names)
+    assert Subject.of("spikemark", gate, "gate").frameworks == tuple(gate.values("frameworks"))
+
+
+def test_networks_of_the_gate_learn_and_fire(tmp_path):
+    only = ["framework=reference", "seed=0", "measure=accuracy,energy"]
+    results = run("gate", out=tmp_path, only=only)
+    rows = results.table[results.table["layer"].isna()]
+    scores = rows[(rows["metric"] == "accuracy") & (rows["split"] == "test")]["value"]
+    assert len(scores) == 2
+    assert scores.min() > 0.8
+    assert rows[rows["metric"] == "acs"]["value"].min() > 0
+    assert set(results.table["status"]) == {"ok"}

@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from spikemark.errors import InputError
 from spikemark.registry import ADAPTER_GROUP, Registry, registry
@@ -50,11 +51,24 @@ def framework_packages() -> list[str]:
     return [package for name in FRAMEWORKS for package in _requirements(name)]
 
 
+def frameworks_of(package: str) -> tuple[str, ...]:
+    """The adapters whose framework a distribution is, or which it brings itself; none that knows it: empty."""
+    wanted = canonicalize_name(package)
+    return tuple(
+        name
+        for name in FRAMEWORKS
+        if wanted in {canonicalize_name(text) for text in (*_requirements(name), _announcer(name))}
+    )
+
+
+def _announcer(name: str) -> str:
+    entry = _entry_point(name)
+    return entry.dist.name if entry is not None and entry.dist is not None else "spikemark"
+
+
 def install_command(name: str) -> str:
     """The pip command that installs the framework of the adapter `name`."""
-    entry = _entry_point(name)
-    package = entry.dist.name if entry is not None and entry.dist is not None else "spikemark"
-    return f"pip install '{package}[{name}]'"
+    return f"pip install '{_announcer(name)}[{name}]'"
 
 
 def framework_version(name: str) -> str:

@@ -1,45 +1,45 @@
-"""Two commits against each other on one machine: instruction counts, deterministic results, and interleaved visits.
+"""Two commits against each other on one machine: traces, deterministic results, instructions, interleaved visits.
 
-Visits alternate base, head, head, base (ABBA), each in a fresh process, so that whatever the machine does meets
-both sides. They end when every verdict is clear, or when the budget is used up.
+What is deterministic comes first, both sides at once, and gives a first verdict; the clock comes last.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shlex
-import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from packaging.utils import canonicalize_name
 
+from spikemark.core.frameworks import FRAMEWORKS, frameworks_of
 from spikemark.core.measurement import Metric
+from spikemark.core.neurons import NEURONS, FrameworkNeuron, own_neurons
 from spikemark.errors import InputError
 from spikemark.measures.measure import MEASURES
 from spikemark.registry import registry
 from spikemark.regression import counting, visit
 from spikemark.regression.compare import Comparison, compare
-from spikemark.regression.series import INSTRUCTIONS, TIME, Side, metrics
+from spikemark.regression.processes import in_parallel
+from spikemark.regression.series import GOLDEN, INSTRUCTIONS, TIME, Side, metrics
 from spikemark.regression.sources import records_side
 from spikemark.regression.verdicts import Finding, Limits
-from spikemark.regression.worktrees import Checkout, checkouts
+from spikemark.regression.visits import HARNESS, Visits, take_turns
+from spikemark.regression.worktrees import Checkout, checkouts, resolve
 from spikemark.suites.records import load_records
 
 if TYPE_CHECKING:
     from spikemark.suites.suite import Suite
 
-VISIT_SECONDS = 1.0
-FIRST_LOOK = 10
 # Haybittle and Peto: looking early costs nothing when only overwhelming evidence may stop the trial.
 EARLY_ALPHA = 0.001
-_VISIT_TIMEOUT = 600.0
-_COUNT_TIMEOUT = 3600.0
+_TIMEOUT = 3600.0
+_OURSELVES = "spikemark"
+_START = "import sys; from spikemark.cli import main; sys.argv[0] = 'spikemark'; main()"
 Say = Callable[[str], None]
 
 
@@ -51,70 +51,38 @@ class Plan:
         repository: a git repository that has both refs.
         base: what the head is judged against.
         head: the change.
-        suite: whose frameworks, neurons and sizes are watched.
+        suite: whose frameworks, neurons and sizes are watched; None where `command` alone is.
         limits: what passes.
         budget: seconds of measuring on each side.
         metrics: their names; the usual ones when empty.
-        command: what a visit runs instead of `spikemark.regression.visit`; ``{python}``, ``{order}`` and ``{out}`` are
-            replaced.
+        command: what a visit runs beside the suite's cases, in a shell's words; ``{python}``, ``{order}`` and ``{out}``
+            are replaced.
+        package: the distribution that the repository builds; whatever it installs when "".
+        merge_base: whether the head is judged against the last commit that both refs have.
+        fail_on: what else makes the comparison fail.
     """
 
     repository: Path
     base: str
     head: str
-    suite: str
+    suite: str | None
     limits: Limits
     budget: float = 60.0
     metrics: Sequence[str] = ()
     command: str | None = None
+    package: str = ""
+    merge_base: bool = True
+    fail_on: Collection[str] = ()
 
     def wants(self, *wanted: Metric) -> bool:
         """Whether any of the metrics is to be compared."""
         return any(metric.name in self.metrics if self.metrics else metric.watched for metric in wanted)
 
-
-@dataclass
-class Visits:
-    """What the visits of both sides saw so far.
-
-    Attributes:
-        timed: by side, for every visit the values of each case.
-        failed: by side, cases that a commit cannot run, and why.
-        seconds: spent measuring on each side.
-    """
-
-    timed: tuple[list[dict[str, list[float]]], list[dict[str, list[float]]]] = field(default_factory=lambda: ([], []))
-    failed: tuple[dict[str, str], dict[str, str]] = field(default_factory=lambda: ({}, {}))
-    seconds: list[float] = field(default_factory=lambda: [0.0, 0.0])
-
-    def add_to(self, sides: tuple[Side, Side]) -> None:
-        """Put the visits into the series "time" of both sides, one run per visit."""
-        pace = self._pace()
-        for side, timed, failed in zip(sides, self.timed, self.failed, strict=True):
-            side.broken |= failed
-            side.series = {key: series for key, series in side.series.items() if series.metric is not TIME}
-            for seen in timed:
-                for name, value in relative_to_yardstick(seen, pace).items():
-                    side.place(name, TIME).runs.append((value,))
-
-    def _pace(self) -> float:
-        seen = [seconds for timed in self.timed for one in timed for seconds in one.get(visit.YARDSTICK, [])]
-        return float(np.median(seen)) if seen else 1.0
-
-
-def relative_to_yardstick(seen: dict[str, list[float]], pace: float) -> dict[str, float]:
-    """One value for each case of a visit: the median over rounds of its time relative to the yardstick's, times `pace`.
-
-    Without a yardstick among the cases, the median of the times themselves.
-    """
-    yardstick = seen.get(visit.YARDSTICK)
-    if yardstick is None:
-        return {name: float(np.median(values)) for name, values in seen.items()}
-    return {
-        name: pace * float(np.median(np.divide(values, yardstick)))
-        for name, values in seen.items()
-        if name != visit.YARDSTICK
-    }
+    def judge(self, sides: tuple[Side, Side], alpha: float | None = None) -> Comparison:
+        """Compare what is there of both sides."""
+        limits = self.limits if alpha is None else replace(self.limits, alpha=alpha)
+        judged = compare(*sides, limits, metrics=self.metrics, paired=True, fail_on=self.fail_on)
+        return replace(judged, limits=self.limits)
 
 
 def run_ab(plan: Plan, say: Say) -> Comparison:
@@ -124,52 +92,108 @@ def run_ab(plan: Plan, say: Say) -> Comparison:
         InputError: the plan cannot be carried out.
         KeyboardInterrupt: Ctrl-C, after both worktrees are gone.
     """
-    suite = _suite(plan)
-    cases = layer_cases(suite) if suite else []
-    counts = plan.command is None and plan.wants(INSTRUCTIONS) and counting.can_count()
-    repeatable = [metric for metric in metrics().values() if metric.rule != "cost" and metric is not INSTRUCTIONS]
-    records = suite is not None and plan.wants(*repeatable)
-    with checkouts(plan.repository, plan.base, plan.head) as pair:
-        sides = Side(f"{plan.base} ({pair[0].commit[:9]})"), Side(f"{plan.head} ({pair[1].commit[:9]})")
-        for side, checkout in zip(sides, pair, strict=True):
-            if records and suite is not None:
-                say(f"deterministic results of {side.label}")
-                _add_records(side, checkout, suite, _suite_file(plan.suite))
-            side.machine = "this"
-            if counts:
-                say(f"instructions of {side.label}")
-                _add_counts(side, checkout, cases)
+    if plan.suite is None and plan.command is None:
+        raise InputError("nothing to measure: name a suite, a command, or both")
+    refs = resolve(plan.repository, plan.base, plan.head, merge_base=plan.merge_base)
+    sides = Side(f"{refs.base_name} ({refs.base[:9]})"), Side(f"{plan.head} ({refs.head[:9]})")
+    suite = _suite(plan.suite) if plan.suite else None
+    subject = Subject.of(plan.package, suite, plan.suite) if plan.package else None
+    if refs.same:
+        return Comparison(sides[0].label, sides[1].label, plan.limits, [], identical=True)
+    start = time.monotonic()
+    with checkouts(plan.repository, refs) as pair:
+        _require_package(pair, plan)
+        say(f"{time.monotonic() - start:.0f} s: both commits are installed")
+        if suite is not None:
+            subject = subject or Subject.of(pair[0].package, suite, plan.suite)
+            _deterministic(plan, suite, subject, pair, sides)
+            if sides[0].series or sides[1].series:
+                first = plan.judge(sides)
+                say(f"{time.monotonic() - start:.0f} s: first verdict, without the clock: {_outcome(first)}")
+        cases = layer_cases(suite, subject.frameworks) if suite is not None and subject is not None else []
+        for side in sides:
+            side.machines = {"this"}
+        if cases and plan.wants(INSTRUCTIONS) and counting.can_count():
+            say("counting instructions")
+            in_parallel(*(partial(_add_counts, *one, cases) for one in zip(sides, pair, strict=True)))
         if not plan.wants(TIME):
-            return _compare(plan, sides, plan.limits)
-        return _take_turns(plan, pair, sides, cases, say)
+            return plan.judge(sides)
+        visits = [Visits(HARNESS, cases)] if cases else []
+        if plan.command is not None:
+            visits.append(Visits(plan.command, cases, Path.cwd()))
+        return _timed(plan, visits, pair, sides, say)
 
 
-def layer_cases(suite: Suite) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Subject:
+    """What the commits change.
+
+    Attributes:
+        package: the distribution that they install.
+        frameworks: those of the suite that run on it.
+    """
+
+    package: str
+    frameworks: tuple[str, ...]
+
+    @classmethod
+    def of(cls, package: str, suite: Suite | None, suite_name: str | None) -> Subject:
+        """The part of a suite that runs on a package.
+
+        Raises:
+            InputError: no adapter knows the package, or none of the suite.
+        """
+        known = frameworks_of(package)
+        if suite is None:
+            return cls(package, known)
+        if not known:
+            others = ", ".join(name for name in FRAMEWORKS if name != "reference")
+            raise InputError(
+                f"no adapter knows the package {package!r} (there are adapters of: {others}); "
+                "measure it with --command, or write an adapter"
+            )
+        narrowed = tuple(name for name in suite.values("frameworks") if name in known)
+        if not narrowed:
+            raise InputError(
+                f"suite {suite_name!r} measures nothing of {package}: "
+                f"its frameworks are {', '.join(suite.values('frameworks'))}"
+            )
+        return cls(package, narrowed)
+
+
+def layer_cases(suite: Suite, frameworks: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """Forward, and forward with backward, of one layer of every neuron of the suite in every framework.
 
-    Steps and batch are those of the suite's first part.
+    Steps and batch are those of the suite's first part. A single framework's own neurons are watched, too: its commits
+    change them. Those with learned constants run the code of those without.
+
+    Args:
+        suite: whose neurons.
+        frameworks: of the suite; all of them when None.
     """
     from spikemark.measures.throughput import Throughput
     from spikemark.training.system import specified_neurons
 
-    neurons = specified_neurons(suite.contenders().values())
+    neurons: list[str] = list(specified_neurons(suite.contenders().values()))
     first = suite.parts[0]
     batch = Throughput.model_validate(first.tables.get("throughput", {})).batch_size
     size = {"steps": first.encoding.steps, "batch": batch, "shape": [128]}
+    chosen = suite.values("frameworks") if frameworks is None else frameworks
     return [
         {"name": f"{framework} {neuron} {phase}", "framework": framework, "neuron": neuron, "phase": phase} | size
-        for framework in suite.values("frameworks")
-        for neuron in neurons
+        for framework in chosen
+        for neuron in [*neurons, *(_own(framework) if len(chosen) == 1 else ())]
         for phase in ("forward", "forward+backward")
     ]
 
 
-def looks(pairs: int) -> bool:
-    """Whether to look at the verdicts after so many pairs: at 10, and whenever there are half as many again."""
-    look = FIRST_LOOK
-    while look < pairs:
-        look += max(1, look // 2)
-    return look == pairs
+def _own(framework: str) -> list[str]:
+    found = {name: NEURONS[name] for name in own_neurons([framework])}
+    return [
+        name
+        for name, neuron in found.items()
+        if isinstance(neuron, FrameworkNeuron) and not neuron.lacks and "-learned" not in name
+    ]
 
 
 def clear(comparison: Comparison) -> bool:
@@ -177,12 +201,10 @@ def clear(comparison: Comparison) -> bool:
     return not any(f.verdict == "undecided" for f in comparison.findings if f.kind == "cost")
 
 
-def _suite(plan: Plan) -> Suite | None:
-    if plan.command is not None:
-        return None
+def _suite(name_or_path: str) -> Suite:
     from spikemark.suites.suite import load_suite
 
-    return load_suite(plan.suite)
+    return load_suite(name_or_path)
 
 
 def _suite_file(name_or_path: str) -> Path:
@@ -194,26 +216,85 @@ def _suite_file(name_or_path: str) -> Path:
     return Path(found).resolve()
 
 
-def _compare(plan: Plan, sides: tuple[Side, Side], limits: Limits) -> Comparison:
-    return compare(*sides, limits, metrics=plan.metrics, paired=True)
+def _require_package(pair: tuple[Checkout, Checkout], plan: Plan) -> None:
+    """That both sides install the same package, and the plan's where it names one.
+
+    Raises:
+        InputError: they do not.
+    """
+    base, head = pair
+    if base.package != head.package:
+        raise InputError(f"{base.ref} installs {base.package}, {head.ref} installs {head.package}: nothing to compare")
+    if plan.package and canonicalize_name(plan.package) != canonicalize_name(head.package):
+        raise InputError(f"{head.ref} installs {head.package}, not {plan.package}")
 
 
-def _take_turns(
-    plan: Plan, pair: tuple[Checkout, Checkout], sides: tuple[Side, Side], cases: list[dict[str, Any]], say: Say
+def _outcome(comparison: Comparison) -> str:
+    from spikemark.regression.render import verdict_line
+
+    return verdict_line(comparison)
+
+
+def _deterministic(
+    plan: Plan, suite: Suite, subject: Subject, pair: tuple[Checkout, Checkout], sides: tuple[Side, Side]
+) -> None:
+    """Golden traces and the suite's jobs that are not about time, so that both sides are busy all the time."""
+    repeatable = [metric for metric in metrics().values() if metric.rule != "cost" and metric is not INSTRUCTIONS]
+    run: list[Callable[[], None]] = [lambda: None, lambda: None]
+    if plan.wants(*(metric for metric in repeatable if metric is not GOLDEN)) and plan.suite is not None:
+        file = _suite_file(plan.suite)
+        run = [
+            partial(_add_records, side, checkout, suite, subject, file)
+            for side, checkout in zip(sides, pair, strict=True)
+        ]
+    # Of Spikemark's own commits, golden traces would show the frameworks alone, which do not change.
+    own = tuple(name for name in subject.frameworks if own_neurons([name]))
+    if plan.wants(GOLDEN) and own and subject.package != _OURSELVES:
+        subject = replace(subject, frameworks=own)
+        with tempfile.TemporaryDirectory(prefix="spikemark-golden-") as name:
+            file = Path(name) / "golden.safetensors"
+            in_parallel(partial(_golden, pair[0], "record", file, subject), run[1])
+            in_parallel(partial(_add_golden, pair[1], file, subject, sides), run[0])
+    else:
+        in_parallel(*run)
+
+
+def _golden(checkout: Checkout, action: str, file: Path, subject: Subject, *options: str) -> str:
+    frameworks = [word for name in subject.frameworks for word in ("--framework", name)]
+    command = [str(checkout.python), "-P", "-c", _START, "golden", action, str(file), *frameworks, *options]
+    what = f"golden {action} with {checkout.ref}"
+    return checkout.run(command, file.parent, what=what, timeout=_TIMEOUT, fine=(0, 1))
+
+
+def _add_golden(checkout: Checkout, file: Path, subject: Subject, sides: tuple[Side, Side]) -> None:
+    found = json.loads(_golden(checkout, "check", file, subject, "--format", "json"))
+    differing: dict[str, list[str]] = {}
+    for difference in found["differences"]:
+        differing.setdefault(difference["layer"], []).append(difference["said"])
+    for layer in found["layers"]:
+        base, head = (side.place(layer, GOLDEN) for side in sides)
+        base.exact[0, ""] = 0.0
+        head.exact[0, ""] = float(len(differing.get(layer, ())))
+        head.said = "; ".join(differing.get(layer, ()))
+
+
+def _timed(
+    plan: Plan, visits: list[Visits], pair: tuple[Checkout, Checkout], sides: tuple[Side, Side], say: Say
 ) -> Comparison:
-    visits, pairs = Visits(), 0
-    while max(visits.seconds) < plan.budget:
-        for index in (0, 1) if pairs % 2 == 0 else (1, 0):
-            _visit(plan, pair[index], cases, index, visits)
-        pairs += 1
-        if looks(pairs):
-            visits.add_to(sides)
-            early = _compare(plan, sides, replace(plan.limits, alpha=EARLY_ALPHA))
-            say(f"{pairs} visits a side, {max(visits.seconds):.0f} s: {_undecided(early.findings)}")
-            if clear(early):
-                return replace(early, limits=plan.limits)
-    visits.add_to(sides)
-    return _compare(plan, sides, plan.limits)
+    early: list[Comparison] = []
+
+    def judged(alpha: float | None = None) -> Comparison:
+        for one in visits:
+            one.add_to(sides)
+        return plan.judge(sides, alpha)
+
+    def enough(pairs: int, seconds: float) -> bool:
+        early[:] = [judged(EARLY_ALPHA)]
+        say(f"{pairs} visits a side, {seconds:.0f} s: {_undecided(early[0].findings)}")
+        return clear(early[0])
+
+    take_turns(visits, pair, plan.budget, enough)
+    return early[0] if early and clear(early[0]) else judged()
 
 
 def _undecided(findings: list[Finding]) -> str:
@@ -221,80 +302,25 @@ def _undecided(findings: list[Finding]) -> str:
     return f"{sum(f.verdict == 'undecided' for f in costs)} of {len(costs)} undecided"
 
 
-def _visit(plan: Plan, checkout: Checkout, cases: list[dict[str, Any]], index: int, visits: Visits) -> None:
-    with tempfile.TemporaryDirectory(prefix="spikemark-visit-") as name:
-        folder = Path(name)
-        order, out = folder / "order.json", folder / "out.json"
-        order.write_text(json.dumps({"cases": cases, "seconds": VISIT_SECONDS}), encoding="utf-8")
-        words = {"python": str(checkout.python), "order": str(order), "out": str(out)}
-        if plan.command is None:
-            command = [words["python"], "-P", str(visit.__file__), words["order"], words["out"]]
-        else:
-            command = [part.format(**words) for part in shlex.split(plan.command)]
-        run_quietly(command, folder, what=f"measuring {checkout.ref}", timeout=_VISIT_TIMEOUT)
-        seen = _seen(out, checkout)
-    visits.timed[index].append(seen["values"])
-    visits.failed[index].update(seen.get("failed", {}))
-    visits.seconds[index] += seen.get("measuring", VISIT_SECONDS)
-
-
-def _seen(out: Path, checkout: Checkout) -> dict[str, Any]:
-    try:
-        seen: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
-        lists = seen["values"].values()
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise InputError(f"measuring {checkout.ref} gave no result ({error})") from None
-    if not lists or not all(isinstance(values, list) and values for values in lists):
-        raise InputError(f"measuring {checkout.ref} gave no values")
-    return seen
-
-
-def _add_records(side: Side, checkout: Checkout, suite: Suite, file: Path) -> None:
+def _add_records(side: Side, checkout: Checkout, suite: Suite, subject: Subject, file: Path) -> None:
     """Run the suite's jobs that are not about time, with the commit's own code."""
     measures = [name for name in suite.values("measures") if not MEASURES[name].exclusive]
     if not measures:
         return
     with tempfile.TemporaryDirectory(prefix="spikemark-run-") as name:
         folder = Path(name)
-        start = "import sys; from spikemark.cli import main; sys.argv[0] = 'spikemark'; main()"
-        only = f"measure={','.join(measures)}"
-        options = ["--out", str(folder / "records"), "--only", only, "--workers", "0"]
-        command = [str(checkout.python), "-P", "-c", start, "run", str(file), *options]
+        only = [f"measure={','.join(measures)}", f"framework={','.join(subject.frameworks)}"]
+        options = ["--out", str(folder / "records"), "--workers", "0", *(w for o in only for w in ("--only", o))]
+        command = [str(checkout.python), "-P", "-c", _START, "run", str(file), *options]
         # Status 1 means failed cells: they have their records.
-        run_quietly(command, folder, what=f"running the suite with {checkout.ref}", timeout=_COUNT_TIMEOUT, fine=(0, 1))
+        checkout.run(command, folder, what=f"running the suite with {checkout.ref}", timeout=_TIMEOUT, fine=(0, 1))
         read = records_side(side.label, load_records(folder / "records"))
-    side.series |= read.series
-    side.broken |= read.broken
-    side.cells |= read.cells
-    side.unjudged |= read.unjudged
-    side.notes += read.notes
+    side.take_in(read)
 
 
 def _add_counts(side: Side, checkout: Checkout, cases: list[dict[str, Any]]) -> None:
-    run = partial(run_quietly, what=f"counting instructions of {checkout.ref}", timeout=_COUNT_TIMEOUT)
+    run = partial(checkout.run, what=f"counting instructions of {checkout.ref}", timeout=_TIMEOUT)
     counts, failed = counting.count_instructions(checkout.python, Path(str(visit.__file__)), cases, run)
     side.broken |= failed
     for name, count in counts.items():
         side.place(name, INSTRUCTIONS).exact[0, ""] = count
-
-
-def run_quietly(command: list[str], folder: Path, *, what: str, timeout: float, fine: Sequence[int] = (0,)) -> str:
-    """Run a command with one thread and a fixed hash seed; its standard error.
-
-    Raises:
-        InputError: it failed, took too long, or does not exist; the message ends with its last line.
-    """
-    quiet = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    quiet |= {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
-    try:
-        done = subprocess.run(
-            command, cwd=folder, env=quiet, capture_output=True, text=True, timeout=timeout, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise InputError(f"{what} took more than {timeout:g} s") from None
-    except OSError as error:
-        raise InputError(f"{what}: cannot run {command[0]} ({error.strerror})") from None
-    if done.returncode not in fine:
-        last = next((line for line in reversed(done.stderr.strip().splitlines()) if line.strip()), "no message")
-        raise InputError(f"{what} failed with status {done.returncode}: {last.strip()}")
-    return done.stderr

@@ -26,20 +26,23 @@ class Format(StrEnum):
     markdown = "markdown"
     json = "json"
     github = "github"
-
-
-class Missing(StrEnum):
-    """What becomes of a comparison where HEAD lacks what BASE has."""
-
-    report = "report"
-    fail = "fail"
+    junit = "junit"
 
 
 Threshold = Annotated[str, typer.Option(help="Most growth of time or memory that passes, such as 5%.")]
 Margin = Annotated[str, typer.Option(help="Most loss of accuracy that passes, in points, such as 0.5%.")]
 Instructions = Annotated[str, typer.Option(help="Most growth of instruction counts that passes.")]
 Metrics = Annotated[str | None, typer.Option(help="Comma-separated metrics to look at; the usual ones when left out.")]
-MarkdownFile = Annotated[Path | None, typer.Option("--markdown", help="Also write Markdown for a comment there.")]
+MarkdownFile = Annotated[
+    Path | None,
+    typer.Option("--markdown", help="Also write Markdown there: a comment, and FILE.full.md where it is cut."),
+]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write JSON there.")]
+JunitFile = Annotated[Path | None, typer.Option("--junit", help="Also write JUnit XML there.")]
+FailOnOption = Annotated[
+    str, typer.Option("--fail-on", help="What fails beside regressions: missing,undecided,degenerate,changed, or none.")
+]
+All = Annotated[bool, typer.Option("--all", help="Show what did not change, too.")]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to write the verdicts.")]
 
 
@@ -64,9 +67,10 @@ def compare_command(
     same_code: Annotated[
         bool, typer.Option("--same-code", help="Both sides are runs of one commit: store their spread with BASE.")
     ] = False,
-    missing: Annotated[Missing, typer.Option(help="Cells and numbers that HEAD lacks: report them, or fail.")] = (
-        Missing.report
-    ),
+    fail_on: FailOnOption = "degenerate",
+    everything: All = False,
+    json_: JsonFile = None,
+    junit: JunitFile = None,
 ) -> None:
     """Judge HEAD against BASE: exit status 1 when something became worse."""
     from spikemark.regression.compare import compare
@@ -84,33 +88,52 @@ def compare_command(
     if noise is not None and not noise.exists():
         raise InputError(f"--noise {noise} does not exist")
     floors = read_floors(path, before.machine)
-    fails = missing is Missing.fail
-    judged = compare(before, after, limits, metrics=_names(metrics), floors=floors, missing_fails=fails)
-    show(judged, format_, markdown)
+    fails = _reasons(fail_on)
+    judged = compare(before, after, limits, metrics=_names(metrics), floors=floors, fail_on=fails)
+    show(judged, format_, markdown, json_, junit, everything=everything)
 
 
 def ab_command(
     base_ref: Annotated[str, typer.Argument(help="Git commit, branch or tag.")],
     head_ref: Annotated[str, typer.Argument(help="The change.")],
-    suite: Annotated[str, typer.Option(help="Suite whose frameworks and neurons are watched.")] = "smoke",
+    suite: Annotated[
+        str | None,
+        typer.Option(help="Suite whose neurons are watched.", show_default="gate; none with --command alone"),
+    ] = None,
     threshold: Threshold = "5%",
     metrics: Metrics = None,
     format_: FormatOption = Format.text,
     margin: Margin = "0.5%",
     instructions: Instructions = "1%",
-    budget: Annotated[float, typer.Option(min=1, help="Seconds of measuring on each side, at most.")] = 60.0,
+    budget: Annotated[float, typer.Option(min=1, help="Seconds of measuring on each side, at most.")] = 20.0,
     repository: Annotated[Path, typer.Option(help="Where both refs are.")] = Path(),
+    package: Annotated[str, typer.Option(help="What the repository builds.", show_default="what it installs")] = "",
+    merge_base: Annotated[
+        bool, typer.Option("--merge-base/--no-merge-base", help="Judge against the last commit that both have.")
+    ] = True,
     markdown: MarkdownFile = None,
+    json_: JsonFile = None,
+    junit: JunitFile = None,
     command: Annotated[
-        str | None, typer.Option(help="Measure with this command instead; {order} and {out} are files, see the docs.")
+        str | None, typer.Option(help="Measure with this command, too; {order} and {out} are files, see the docs.")
     ] = None,
+    fail_on: FailOnOption = "degenerate",
+    everything: All = False,
 ) -> None:
-    """Measure two commits against each other on this machine, interleaved; exit status 1 for a regression."""
+    """Measure two commits of Spikemark or of a framework against each other on this machine, interleaved.
+
+    Exit status 1 for a regression. In a clone of a framework, the suite is narrowed to that framework.
+    """
     from spikemark.regression.ab import Plan, run_ab
 
     limits = _limits(threshold, margin, instructions)
-    plan = Plan(repository, base_ref, head_ref, suite, limits, budget, _names(metrics), command)
-    show(run_ab(plan, lambda line: typer.echo(line, err=True)), format_, markdown)
+    chosen = suite if suite or command else "gate"
+    plan = Plan(
+        repository, base_ref, head_ref, chosen, limits, budget, _names(metrics), command, package, merge_base,
+        _reasons(fail_on),
+    )  # fmt: skip
+    judged = run_ab(plan, lambda line: typer.echo(line, err=True))
+    show(judged, format_, markdown, json_, junit, everything=everything)
 
 
 @history_app.command("add")
@@ -184,38 +207,74 @@ def golden_record(file: GoldenFile, framework: Frameworks = None) -> None:
     typer.echo(f"{len(header.layers)} layers in {file} ({of})")
 
 
+class GoldenFormat(StrEnum):
+    """How a check is written."""
+
+    text = "text"
+    json = "json"
+
+
 @golden_app.command("check")
-def golden_check(file: GoldenFile, framework: Frameworks = None) -> None:
+def golden_check(
+    file: GoldenFile,
+    framework: Frameworks = None,
+    format_: Annotated[GoldenFormat, typer.Option("--format", help="How to write it.")] = GoldenFormat.text,
+) -> None:
     """Replay a golden file: exit status 1 when a layer is not what it was."""
-    from spikemark.regression.golden import check
+    from spikemark.regression.golden import as_json, check
 
     found = check(file, framework or ())
-    for package, then, now in found.versions:
-        typer.echo(f"recorded with {package} {then}, now {now}")
-    for name in found.new:
-        typer.echo(f"not in the file: {name}")
-    for difference in found.differences:
-        typer.echo(str(difference))
     differing = {difference.layer for difference in found.differences}
-    typer.echo(f"{len(differing)} of {found.layers} layers differ")
+    if format_ is GoldenFormat.json:
+        typer.echo(as_json(found))
+    else:
+        for package, then, now in found.versions:
+            typer.echo(f"recorded with {package} {then}, now {now}")
+        for name in found.new:
+            typer.echo(f"not in the file: {name}")
+        for difference in found.differences:
+            typer.echo(str(difference))
+        typer.echo(f"{len(differing)} of {len(found.layers)} layers differ")
     if differing:
         raise typer.Exit(1)
 
 
-def show(comparison: Comparison, format_: Format, markdown: Path | None = None) -> None:
+def show(
+    comparison: Comparison,
+    format_: Format,
+    markdown: Path | None = None,
+    json_: Path | None = None,
+    junit: Path | None = None,
+    *,
+    everything: bool = False,
+) -> None:
     """Write the comparison; add it to the job's summary on GitHub; exit with 1 when it did not pass."""
     from spikemark.core.files import write_files
-    from spikemark.regression.render import RENDERERS, as_markdown
+    from spikemark.regression.render import LONGEST_COMMENT, RENDERERS, as_json, as_junit, as_markdown, as_text
 
-    typer.echo(RENDERERS[format_.value](comparison))
+    whole = format_ is Format.text and everything
+    typer.echo(as_text(comparison, everything=True) if whole else RENDERERS[format_.value](comparison))
+    files = {}
     if markdown is not None:
-        write_files({markdown: as_markdown(comparison)})
+        files[markdown] = as_markdown(comparison, longest=LONGEST_COMMENT)
+        if files[markdown] != (full := as_markdown(comparison)):
+            files[markdown.with_suffix(".full.md")] = full
+    if json_ is not None:
+        files[json_] = as_json(comparison)
+    if junit is not None:
+        files[junit] = as_junit(comparison)
+    if files:
+        write_files(files)
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if format_ is Format.github and summary:
         with Path(summary).open("a", encoding="utf-8") as file:
             file.write(as_markdown(comparison))
     if not comparison.passed:
         raise typer.Exit(1)
+
+
+def _reasons(text: str) -> tuple[str, ...]:
+    return () if text.strip() == "none" else _names(text)
 
 
 def _limits(threshold: str, margin: str, instructions: str) -> Limits:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -116,16 +116,22 @@ class Check:
     """What a check found.
 
     Attributes:
-        layers: how many were compared.
+        layers: those that were compared.
         versions: those of the file that are others now, as (package, then, now).
         new: layers that the file does not have.
         differences: of each layer the default's, or else those of its other settings.
     """
 
-    layers: int
+    layers: tuple[str, ...]
     versions: tuple[tuple[str, str, str], ...]
     new: tuple[str, ...]
     differences: tuple[Difference, ...]
+
+
+def as_json(found: Check) -> str:
+    """For programs: a difference also as the line that people read, in "said"."""
+    told = asdict(found) | {"differences": [asdict(one) | {"said": str(one)} for one in found.differences]}
+    return json.dumps({"schema_version": SCHEMA} | told)
 
 
 def installed(frameworks: Sequence[str]) -> list[str]:
@@ -307,7 +313,7 @@ def check(path: Path, frameworks: Sequence[str] = (), progress: Progress | None 
     changed = tuple(
         (name, then.get(name, "?"), number) for name, number in versions.items() if then.get(name) != number
     )
-    return Check(len(wanted), changed, tuple(sorted(now.keys() - wanted.keys())), tuple(differences))
+    return Check(tuple(wanted), changed, tuple(sorted(now.keys() - wanted.keys())), tuple(differences))
 
 
 class _Comparison:

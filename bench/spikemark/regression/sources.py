@@ -17,7 +17,7 @@ from typing_extensions import TypedDict  # pydantic needs this one on Python 3.1
 from spikemark.core.measurement import Measurement, Metric, unpack_correct
 from spikemark.errors import InputError, explain
 from spikemark.measures.speed.points import label_of
-from spikemark.regression.series import TIME, Side, metric_of
+from spikemark.regression.series import TIME, Series, Side, metric_of
 from spikemark.suites.reading import Remarks, contents
 from spikemark.suites.records import Cell, Record, distinct, parse_record
 
@@ -148,6 +148,12 @@ def _machine(environment: dict[str, Any]) -> str:
     return ", ".join(str(part) for part in parts[:3] if part is not None) + "".join(f", {p}" for p in parts[3:5] if p)
 
 
+def _versions(environment: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    packages = environment.get("packages")
+    yield from packages.items() if isinstance(packages, dict) else ()
+    yield from ((name, str(environment[name])) for name in ("python", "threads") if environment.get(name) is not None)
+
+
 def _name(cell: Cell) -> str:
     """Of a benchmark: whose, where, and what is measured; accuracy goes without saying."""
     words = [cell["framework"], cell.get("system", cell["neuron"])]
@@ -157,8 +163,13 @@ def _name(cell: Cell) -> str:
 
 def _add_record(side: Side, name: str, record: Record) -> None:
     cell = record["cell"]
-    side.cells[name] = {"suite": record["suite"], "settings": cell["settings"]}
-    side.machine = side.machine or _machine(record["environment"])
+    definition = cell.get("system_definition")
+    side.cells[name] = {"suite": record["suite"], "settings": cell["settings"], "system_definition": definition}
+    side.machines.add(_machine(record["environment"]))
+    for package, version in _versions(record["environment"]):
+        side.versions.setdefault(package, set()).add(version)
+    if record["status"] == "degenerate":
+        side.degenerate[f"{name} seed {cell['seed']}"] = (record["error"] or "no reason given").splitlines()[0]
     if record["status"] != "ok":
         reason = f"{record['status']}: {(record['error'] or 'no reason given').splitlines()[0]}"
         trained = f"{_name({**cell, 'measure': 'accuracy'})} seed {cell['seed']}"
@@ -171,7 +182,7 @@ def _add_record(side: Side, name: str, record: Record) -> None:
         if metric is None:
             side.unjudged.add(row["metric"])
         elif metric.rule != "score":
-            _add_row(side, name, cell["seed"], row, metric)
+            _add_row(side, name, cell["seed"], row, metric).machines.add(_machine(record["environment"]))
         elif "noise" in row:
             if row.get("severity"):
                 noisy[metric, row["noise"]].append(row["value"])
@@ -183,7 +194,7 @@ def _add_record(side: Side, name: str, record: Record) -> None:
         side.place(name, metric, f"{metric.name} under {noise}").scores[cell["seed"]] = float(np.mean(values))
 
 
-def _add_row(side: Side, name: str, seed: int, row: Measurement, metric: Metric) -> None:
+def _add_row(side: Side, name: str, seed: int, row: Measurement, metric: Metric) -> Series:
     """Exact numbers of several layers are places of one; costs of several layers are several numbers, not repeats."""
     layer = " ".join(str(row[part]) for part in ("layer", "input_kind") if part in row)
     label = _label(row) + (f" at {layer}" if layer and metric.rule == "cost" else "")
@@ -194,6 +205,7 @@ def _add_row(side: Side, name: str, seed: int, row: Measurement, metric: Metric)
         series.exact[seed, layer] = row["value"]
     else:
         series.runs.append(tuple(row.get("values") or [row["value"]]))
+    return series
 
 
 def _label(row: Measurement) -> str:
@@ -214,8 +226,10 @@ def _parts(row: Measurement) -> Iterator[str]:
 def _add_benchmarks(side: Side, data: _Benchmarks) -> None:
     machine = data.get("machine_info", {})
     cpu = machine.get("cpu", {})
-    side.machine = side.machine or ", ".join(
-        str(part) for part in (cpu.get("brand_raw"), cpu.get("count"), machine.get("system")) if part is not None
-    )
+    told = (cpu.get("brand_raw"), cpu.get("count"), machine.get("system"))
+    name = ", ".join(str(part) for part in told if part is not None)
+    side.machines.add(name)
     for benchmark in data["benchmarks"]:
-        side.place(benchmark["fullname"], TIME).runs.append(tuple(benchmark["stats"]["data"]))
+        series = side.place(benchmark["fullname"], TIME)
+        series.runs.append(tuple(benchmark["stats"]["data"]))
+        series.machines.add(name)

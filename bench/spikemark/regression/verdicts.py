@@ -81,6 +81,8 @@ class Finding:
         high: upper end.
         detectable: for "undecided", the smallest change (in the unit of `change`) found in 80 of 100 such comparisons.
         note: what else must be known.
+        lost: predictions that are no longer right, over the seeds that both sides have.
+        won: predictions that have become right.
     """
 
     benchmark: str
@@ -96,6 +98,8 @@ class Finding:
     high: float = math.nan
     detectable: float = math.nan
     note: str = ""
+    lost: int = 0
+    won: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,8 +111,10 @@ class Evidence:
         p_worse: one-sided, of "not worse by more than what passes".
         p_better: likewise.
         inside: whether the interval lies wholly within what passes.
-        more: whether more is better.
-        timed: whether the verdict is called slower or faster.
+        worse: what a change for the worse is called.
+        better: what one for the better is called.
+        family: numbers that are judged together share one chance of a false alarm.
+        least: the smallest two-sided p-value that such numbers can give.
     """
 
     finding: Finding
@@ -117,6 +123,8 @@ class Evidence:
     inside: bool
     worse: FindingVerdict
     better: FindingVerdict
+    family: str = "cost"
+    least: float = 0.0
 
 
 def judge_exact(base: Series, head: Series, limits: Limits) -> Finding:
@@ -139,7 +147,7 @@ def judge_exact(base: Series, head: Series, limits: Limits) -> Finding:
     places = "" if len(differing) < 2 else f"differs in {len(differing)} of {len(shared)} places"
     return Finding(
         base.benchmark, base.label, base.unit, "exact", verdict, verdict == worse, before, after, change,
-        change, change, note=places,
+        change, change, note="; ".join(part for part in (places, head.said) if part),
     )  # fmt: skip
 
 
@@ -171,11 +179,17 @@ def weigh_score(base: Series, head: Series, limits: Limits) -> Evidence:
     if alone and changes.size > 1:
         low, high, p_worse, p_better = _of_one_network(changes, limits.margin)
         inside = False
+    moved = np.stack([np.atleast_1d(scores[0][s]) - np.atleast_1d(scores[1][s]) for s in shared])
+    lost, won = (int((moved < 0).sum()), int((moved > 0).sum())) if moved.shape[1] > 1 else (0, 0)
+    told = [f"{lost + won} predictions changed ({lost} lost, {won} won)"] if lost + won else []
+    told += ["one seed: it tells of this network alone"] if alone else []
     finding = Finding(
         base.benchmark, base.label, base.unit, "score", "undecided", False, before, after, difference.value, low, high,
-        detectable=_seen(difference), note="one seed: it tells of this network alone" if alone else "",
+        detectable=_seen(difference), note="; ".join(told), lost=lost, won=won,
     )  # fmt: skip
-    return Evidence(finding, p_worse, p_better, inside, "worse", "better")
+    # However the samples that changed fall, all to one side is the most that they can show.
+    least = 1.0 if equal else 2 * 0.5 ** int(moved.mean(axis=0).astype(bool).sum()) if lost + won and not alone else 0.0
+    return Evidence(finding, p_worse, p_better, inside, "worse", "better", base.family, least)
 
 
 def _of_one_network(changes: NDArray[np.float64], margin: float) -> tuple[float, float, float, float]:
@@ -227,7 +241,7 @@ def weigh_cost(
     worse, better = _words(base)
     return Evidence(
         finding, p_less if more_is_better else p_more, p_more if more_is_better else p_less,
-        known and 1 / limit < ratio.low and ratio.high < limit, worse, better,
+        known and 1 / limit < ratio.low and ratio.high < limit, worse, better, least=0.0 if known else 1.0,
     )  # fmt: skip
 
 
@@ -238,23 +252,46 @@ def _without_ratio(base: Series, before: float, after: float) -> Evidence:
     finding = Finding(
         base.benchmark, base.label, base.unit, "cost", "undecided", False, before, after, change, note=note
     )
-    return Evidence(finding, 1.0, 1.0, before == after, *_words(base))
+    return Evidence(finding, 1.0, 1.0, before == after, *_words(base), least=1.0)
 
 
 def decide(evidence: list[Evidence], limits: Limits) -> list[Finding]:
     """Verdicts on the noisy numbers of one comparison; together they raise a false alarm with probability `alpha`.
 
-    Holm's correction is over all of them. A number is "same" when its interval lies within what passes.
+    Families (accuracy, accuracy under noise, costs) share `alpha` evenly, so that many noises do not hide what happened
+    to the clean accuracy. Within one, Holm's correction is over the numbers that could be significant at all (Tarone,
+    Biometrics 46, 1990): predictions that did not change cannot, and take nothing from those that did. A number is
+    "same" when its interval lies within what passes.
     """
-    corrected = holm([2 * min(item.p_worse, item.p_better, 0.5) for item in evidence])
+    families: dict[str, list[int]] = {}
+    for index, item in enumerate(evidence):
+        if item.least < limits.alpha:
+            families.setdefault(item.family, []).append(index)
+    share = limits.alpha / max(1, len(families))
+    corrected = [1.0] * len(evidence)
+    for members in families.values():
+        testable = _testable([evidence[index].least for index in members], share)
+        kept = [index for index, may in zip(members, testable, strict=True) if may]
+        for index, p in zip(kept, holm([_two_sided(evidence[index]) for index in kept]), strict=True):
+            corrected[index] = p
     findings = []
     for item, p in zip(evidence, corrected, strict=True):
         verdict: FindingVerdict = "same" if item.inside else "undecided"
-        if p < limits.alpha:
+        if p < share:
             verdict = item.worse if item.p_worse < item.p_better else item.better
         detectable = item.finding.detectable if verdict == "undecided" else math.nan
         findings.append(replace(item.finding, verdict=verdict, regression=verdict == item.worse, detectable=detectable))
     return findings
+
+
+def _two_sided(item: Evidence) -> float:
+    return 2 * min(item.p_worse, item.p_better, 0.5)
+
+
+def _testable(least: list[float], alpha: float) -> list[bool]:
+    """Which tests take part in a correction: those that could be significant in a family of their own size."""
+    size = next(k for k in range(1, len(least) + 1) if sum(p <= alpha / k for p in least) <= k)
+    return [p <= alpha / size for p in least]
 
 
 def _words(series: Series) -> tuple[FindingVerdict, FindingVerdict]:

@@ -8,6 +8,7 @@ its own environment only.
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import signal
 import subprocess
@@ -15,16 +16,34 @@ import sys
 import sysconfig
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from importlib import metadata
 from pathlib import Path
 from types import FrameType
-from typing import Any
+
+from packaging.requirements import Requirement
 
 from spikemark.errors import InputError
+from spikemark.regression.processes import in_parallel, run_quietly
 
 _LAST_LINES = 3
+_OURS = Path(sysconfig.get_path("purelib"))
+_WITNESS = "SPIKEMARK_WITNESS"
+"""Names a folder: a process of a side leaves a file there when it imported something that its commit installs."""
+_WITNESS_CODE = f"""
+import atexit, os, sys
+
+def tell():
+    folder, here = os.environ.get("{_WITNESS}"), os.path.dirname(__file__) + os.sep
+    found = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    if folder and any(file and file.startswith(here) and file != __file__ for file in found):
+        open(os.path.join(folder, str(os.getpid())), "w").close()
+
+atexit.register(tell)
+"""
 
 
 @dataclass(frozen=True)
@@ -36,42 +55,111 @@ class Checkout:
         commit: its full hash.
         folder: of the worktree.
         python: the interpreter of its environment.
+        package: the distribution that the commit installs; "" where nothing was installed.
     """
 
     ref: str
     commit: str
     folder: Path
     python: Path
+    package: str = ""
+
+    def run(
+        self, command: Sequence[str], folder: Path, *, what: str, timeout: float, fine: Sequence[int] = (0,)
+    ) -> str:
+        """Run a command that must import something of what the commit installs; see `run_quietly`.
+
+        Raises:
+            InputError: it failed, or imported nothing of it.
+        """
+        with tempfile.TemporaryDirectory(prefix="spikemark-witness-") as name:
+            shown = run_quietly(command, folder, what=what, timeout=timeout, fine=fine, environment={_WITNESS: name})
+            if self.package and not any(Path(name).iterdir()):
+                raise InputError(
+                    f"{what} imported nothing of {self.package} that the commit installs, so it measures nothing of it "
+                    "(start Python with -P where a script lies beside the sources)"
+                )
+        return shown
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two commits of a repository.
+
+    Attributes:
+        base: full hash of what the head is judged against.
+        head: full hash of the change.
+        base_name: how the base is called, which says so where it is a merge base.
+        head_name: how the head is called.
+        same: whether both hold the same files.
+    """
+
+    base: str
+    head: str
+    base_name: str
+    head_name: str
+    same: bool
+
+
+def resolve(repository: Path, base: str, head: str, *, merge_base: bool) -> Pair:
+    """Look both refs up.
+
+    Args:
+        repository: a git repository that has both.
+        base: a ref.
+        head: a ref.
+        merge_base: judge against the last commit that both have, so that what `base` gained since is not charged to
+            `head`.
+
+    Raises:
+        InputError: no git repository, no such ref, or no commit that both have.
+    """
+    first, last = (_commit(repository, ref) for ref in (base, head))
+    name = base
+    if merge_base:
+        found = subprocess.run(
+            ["git", "-C", str(repository), "merge-base", first, last], capture_output=True, text=True, check=False
+        )
+        if found.returncode:
+            raise InputError(
+                f"{base} and {head} have no commit in common (a shallow clone lacks history): fetch more of it, "
+                "or say --no-merge-base"
+            )
+        if (common := found.stdout.strip()) != first:
+            first, name = common, f"merge base with {base}"
+    trees = [_git(repository, "rev-parse", f"{commit}^{{tree}}") for commit in (first, last)]
+    return Pair(first, last, name, head, trees[0] == trees[1])
 
 
 @contextmanager
-def checkouts(repository: Path, base: str, head: str) -> Iterator[tuple[Checkout, Checkout]]:
-    """Check both refs out and install each; remove the worktrees and environments at the end, also after Ctrl-C.
+def checkouts(repository: Path, refs: Pair) -> Iterator[tuple[Checkout, Checkout]]:
+    """Check both commits out and install each; remove the worktrees and environments at the end, also after Ctrl-C.
 
     Both paths have the same length, since longer paths cost instructions.
 
     Raises:
-        InputError: no git repository, a dirty worktree, a ref that does not exist or does not install.
+        InputError: a dirty worktree, or a commit that does not install.
     """
-    commits = [_commit(repository, ref) for ref in (base, head)]
+    commits = refs.base, refs.head
     _require_clean(repository)
     with _terminated_as_interrupted(), tempfile.TemporaryDirectory(prefix="spikemark-ab-") as name:
         folder = Path(name).resolve()
-        added: list[Path] = []
+        worktrees = [folder / label / "source" for label in ("base", "head")]
         try:
-            sides = []
-            for label, ref, commit in zip(("base", "head"), (base, head), commits, strict=True):
-                worktree = folder / label / "source"
-                added.append(worktree)
+            for worktree, commit in zip(worktrees, commits, strict=True):
                 _git(repository, "worktree", "add", "--detach", "--quiet", str(worktree), commit)
-                python = _environment(folder / label / "environment")
-                _install(python, worktree, ref)
-                sides.append(Checkout(ref, commit, worktree, python))
-            yield sides[0], sides[1]
+            parts = zip((refs.base_name, refs.head_name), commits, worktrees, strict=True)
+            one, other = in_parallel(*(partial(_prepare, *part) for part in parts))
+            yield one, other
         finally:
-            for worktree in added:
+            for worktree in worktrees:
                 shutil.rmtree(worktree, ignore_errors=True)
             _git(repository, "worktree", "prune")
+
+
+def _prepare(ref: str, commit: str, worktree: Path) -> Checkout:
+    python, packages = _environment(worktree.parent / "environment")
+    return Checkout(ref, commit, worktree, python, _install(python, packages, worktree, ref))
 
 
 def _commit(repository: Path, ref: str) -> str:
@@ -104,62 +192,85 @@ def _git(repository: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def _environment(folder: Path) -> Path:
-    """A virtual environment that sees the packages of this interpreter, without pip of its own."""
+def _environment(folder: Path) -> tuple[Path, Path]:
+    """A virtual environment that sees the packages of this interpreter, without pip of its own.
+
+    Returns:
+        Its interpreter, and the folder of its packages.
+    """
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, capture_output=True)
     python = folder / "bin" / "python"
-    ours = Path(sysconfig.get_path("purelib"))
-    theirs = Path(_output(python, "import sysconfig; print(sysconfig.get_path('purelib'))"))
+    asked = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    packages = Path(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip())
     # Not --system-site-packages: from inside a virtual environment that would show the packages of its base. A path in
     # a .pth file is searched last, and the .pth files there, editable installations of ours, are not read.
-    (theirs / "packages-of-the-parent.pth").write_text(f"{ours}\n", encoding="utf-8")
-    return python
+    shown = dict.fromkeys([_OURS, *_harness()])
+    (packages / "packages-of-the-parent.pth").write_text("".join(f"{path}\n" for path in shown), encoding="utf-8")
+    (packages / "spikemark_witness.py").write_text(_WITNESS_CODE, encoding="utf-8")
+    (packages / "spikemark-witness.pth").write_text("import spikemark_witness\n", encoding="utf-8")
+    return python, packages
 
 
-def _install(python: Path, worktree: Path, ref: str) -> None:
-    if not (worktree / "pyproject.toml").exists():
-        raise InputError(f"{ref} does not install: it has no pyproject.toml")
-    options = ["--no-deps"] if _satisfied(python, worktree) else []
+def _harness() -> list[Path]:
+    """Where this Spikemark and its adapters are imported from, which may be an editable installation."""
+    found = (importlib.util.find_spec(name) for name in ("spikemark", "spikemark_adapters"))
+    return [Path(spec.origin).parent.parent for spec in found if spec is not None and spec.origin is not None]
+
+
+def _install(python: Path, packages: Path, worktree: Path, ref: str) -> str:
+    """Install a commit and what it asks for beyond the packages of the parent; the name of its distribution."""
+    if not any((worktree / name).exists() for name in ("pyproject.toml", "setup.py")):
+        raise InputError(f"{ref} does not install: it has no pyproject.toml and no setup.py")
+    isolation = ["--no-build-isolation"] if _can_build(worktree) else []
+    _pip(python, ref, *isolation, "--no-deps", str(worktree))
+    installed = next(metadata.distributions(path=[str(packages)]), None)
+    if installed is None:
+        raise InputError(f"{ref} does not install: pip installed no package")
+    lacking = _lacking(installed, packages)
+    if lacking:
+        _pip(python, ref, *lacking)
+    return installed.name
+
+
+def _pip(python: Path, ref: str, *arguments: str) -> None:
     command = [
         sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "install", "--quiet",
-        "--no-build-isolation", *options, str(worktree),
+        *arguments,
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise InputError(f"{ref} does not install: {_last(done.stderr)}")
 
 
-def _satisfied(python: Path, worktree: Path) -> bool:
-    """Whether all dependencies of the commit are met by what its environment sees already."""
+def _can_build(worktree: Path) -> bool:
+    """Whether what builds the commit is installed here; pip fetches it otherwise."""
+    file = worktree / "pyproject.toml"
     try:
-        project = tomllib.loads((worktree / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{worktree.name}/pyproject.toml is not TOML: {error}") from None
-    check = (
-        "import sys\n"
-        "from importlib.metadata import PackageNotFoundError, version\n"
-        "from packaging.requirements import Requirement\n"
-        "for line in sys.argv[1:]:\n"
-        "    wanted = Requirement(line)\n"
-        "    if wanted.marker is None or wanted.marker.evaluate():\n"
-        "        try:\n"
-        "            found = version(wanted.name)\n"
-        "        except PackageNotFoundError:\n"
-        "            sys.exit(1)\n"
-        "        if found not in wanted.specifier:\n"
-        "            sys.exit(1)\n"
-    )
-    arguments = [str(python), "-c", check, *_dependencies(project)]
-    return subprocess.run(arguments, capture_output=True, check=False).returncode == 0
+        content = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return True  # pip says what is wrong with it
+    system = content.get("build-system", {})
+    wanted = system.get("requires", ["setuptools"]) if isinstance(system, dict) else []
+    return all(_met(line, [_OURS]) for line in wanted)
 
 
-def _dependencies(project: dict[str, Any]) -> list[str]:
-    found = project.get("dependencies", [])
-    return [line for line in found if isinstance(line, str)]
+def _lacking(installed: metadata.Distribution, packages: Path) -> list[str]:
+    """Dependencies of a commit that its environment does not meet.
+
+    Those that the parent's own copy of the package has, and goes without, are not among them: what is measured is what
+    runs here.
+    """
+    ours = next(metadata.distributions(name=installed.name, path=[str(_OURS)]), None)
+    without = {line for line in (ours.requires if ours is not None else None) or () if not _met(line, [_OURS])}
+    return [line for line in installed.requires or () if line not in without and not _met(line, [packages, _OURS])]
 
 
-def _output(python: Path, code: str) -> str:
-    return subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+def _met(line: str, path: Sequence[Path]) -> bool:
+    wanted = Requirement(line)
+    if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
+        return True
+    found = next(metadata.distributions(name=wanted.name, path=[str(folder) for folder in path]), None)
+    return found is not None and wanted.specifier.contains(found.version, prereleases=True)
 
 
 def _last(text: str) -> str:
