@@ -1,6 +1,7 @@
 """Two commits of a tiny project against each other: real worktrees and installations, a made-up measurement."""
 
 import json
+import math
 import os
 import re
 import shlex
@@ -16,7 +17,7 @@ import pytest
 
 from spikemark.api import run
 from spikemark.errors import InputError
-from spikemark.regression.ab import Plan, Subject, _timed, clear, layer_cases, run_ab
+from spikemark.regression.ab import Plan, Subject, _timed, layer_cases, run_ab
 from spikemark.regression.series import Side
 from spikemark.regression.verdicts import Limits
 from spikemark.regression.visit import YARDSTICK, time_in_turns
@@ -136,12 +137,14 @@ def timed(plan, pair):
     return _timed(plan, [Visits(plan.command)], pair, (Side("main"), Side("slow")), lambda line: None)
 
 
-def test_the_budget_ends_it(local_plan, tmp_path):
+def test_the_budget_ends_it_but_not_before_there_can_be_a_verdict(local_plan, tmp_path):
     plan, pair = local_plan
     comparison = timed(plan, pair)
-    assert int((tmp_path / "counter").read_text()) == 6
-    assert {f.verdict for f in comparison.findings} == {"undecided"}
-    assert not clear(comparison)
+    assert int((tmp_path / "counter").read_text()) == 12
+    assert comparison.passed
+    assert all(math.isfinite(f.low) for f in comparison.findings)
+    timed(replace(plan, budget=8.0), pair)
+    assert int((tmp_path / "counter").read_text()) == 12 + 16
 
 
 def test_a_ref_that_does_not_install_leaves_no_worktree(repository, tmp_path):

@@ -170,7 +170,7 @@ def test_a_network_that_says_nothing_is_never_green(spikemark, folder):
 
 def test_a_comment_fits_and_the_rest_is_in_a_file(tmp_path):
     finding = Finding("a benchmark", "macs", "1", "exact", "worse", True, 5.0, 6.0, 0.2, 0.2, 0.2)
-    findings = [replace(finding, benchmark=f"benchmark {number}") for number in range(900)]
+    findings = [replace(finding, benchmark=f"benchmark {number}") for number in range(2000)]
     comment = tmp_path / "comment.md"
     with pytest.raises(typer.Exit):
         show(Comparison("base", "head", Limits(), findings), Format.text, comment)
@@ -178,7 +178,7 @@ def test_a_comment_fits_and_the_rest_is_in_a_file(tmp_path):
     assert len(text) < 65_536 < len(full)
     assert text.startswith(MARK)
     left_out = int(re.search(r"(\d+) rows and lines did not fit", text)[1])
-    assert text.count("\n| ") + left_out == full.count("\n| ") == 901
+    assert text.count("\n| ") + left_out == full.count("\n| ") == 2001
     assert text.count("<details>") == text.count("</details>")
 
 

@@ -21,6 +21,7 @@ from typing_extensions import TypedDict  # pydantic needs this one on Python 3.1
 
 from spikemark.errors import InputError, explain
 from spikemark.regression import visit
+from spikemark.regression.ratios import FEWEST_VALUES
 from spikemark.regression.series import TIME, Side
 from spikemark.regression.worktrees import Checkout
 
@@ -123,11 +124,11 @@ def take_turns(
     Args:
         visits: the commands to run, one after the other, in every visit.
         pair: both sides.
-        budget: seconds of measuring on each side.
+        budget: seconds of measuring on each side; fewer visits than make a verdict are not worth taking.
         enough: asked now and then with the number of pairs and the seconds so far; whether to stop.
     """
     pairs = 0
-    while (seconds := max(sum(v.seconds[index] for v in visits) for index in (0, 1))) < budget:
+    while (seconds := max(sum(v.seconds[index] for v in visits) for index in (0, 1))) < budget or pairs < FEWEST_VALUES:
         if pairs and looks(pairs) and enough(pairs, seconds):
             return
         for index in (0, 1) if pairs % 2 == 0 else (1, 0):

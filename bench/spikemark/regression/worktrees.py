@@ -223,13 +223,13 @@ def _install(python: Path, packages: Path, worktree: Path, ref: str) -> str:
         raise InputError(f"{ref} does not install: it has no pyproject.toml and no setup.py")
     isolation = ["--no-build-isolation"] if _can_build(worktree) else []
     _pip(python, ref, *isolation, "--no-deps", str(worktree))
-    installed = next(metadata.distributions(path=[str(packages)]), None)
+    installed = next(iter(metadata.distributions(path=[str(packages)])), None)
     if installed is None:
         raise InputError(f"{ref} does not install: pip installed no package")
     lacking = _lacking(installed, packages)
     if lacking:
         _pip(python, ref, *lacking)
-    return installed.name
+    return str(installed.name)
 
 
 def _pip(python: Path, ref: str, *arguments: str) -> None:
@@ -260,7 +260,7 @@ def _lacking(installed: metadata.Distribution, packages: Path) -> list[str]:
     Those that the parent's own copy of the package has, and goes without, are not among them: what is measured is what
     runs here.
     """
-    ours = next(metadata.distributions(name=installed.name, path=[str(_OURS)]), None)
+    ours = next(iter(metadata.distributions(name=installed.name, path=[str(_OURS)])), None)
     without = {line for line in (ours.requires if ours is not None else None) or () if not _met(line, [_OURS])}
     return [line for line in installed.requires or () if line not in without and not _met(line, [packages, _OURS])]
 
@@ -269,7 +269,7 @@ def _met(line: str, path: Sequence[Path]) -> bool:
     wanted = Requirement(line)
     if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
         return True
-    found = next(metadata.distributions(name=wanted.name, path=[str(folder) for folder in path]), None)
+    found = next(iter(metadata.distributions(name=wanted.name, path=[str(folder) for folder in path])), None)
     return found is not None and wanted.specifier.contains(found.version, prereleases=True)
 
 
