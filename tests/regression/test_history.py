@@ -14,7 +14,7 @@ from spikemark.regression.trends import changes, regressions, summary
 
 
 def side(value, machine="a cpu"):
-    made = Side("run", machine=machine)
+    made = Side("run", machines={machine})
     made.place("snntorch lif forward", TIME).runs.append((value, value))
     made.place("snntorch lif", metrics()["macs"]).exact[0, ""] = 100.0
     return made

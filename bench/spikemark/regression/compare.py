@@ -36,6 +36,7 @@ class Comparison:
         degenerate: cells of either side whose network says nothing, and why.
         fail_on: what makes the comparison fail beside regressions.
         identical: whether both sides hold the same, so that nothing was left to judge.
+        compared: how many numbers were compared.
     """
 
     base: str
@@ -50,6 +51,7 @@ class Comparison:
     degenerate: dict[str, str] = field(default_factory=dict)
     fail_on: tuple[str, ...] = ()
     identical: bool = False
+    compared: int = 0
 
     @property
     def newly_failed(self) -> dict[str, str]:
@@ -143,6 +145,7 @@ def compare(
         base.degenerate | head.degenerate,
         tuple(fail_on),
         same,
+        len(pairs),
     )
 
 

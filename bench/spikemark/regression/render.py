@@ -52,7 +52,7 @@ def verdict_line(comparison: Comparison) -> str:
         if names:
             parts.append(f"{len(names)} {word}")
     if comparison.identical:
-        parts.insert(0, "identical")
+        parts.insert(0, f"identical ({comparison.compared} numbers)" if comparison.compared else "identical files")
     found = len(comparison.regressions) + len(comparison.newly_failed)
     outcome = "no regression"
     if found:
