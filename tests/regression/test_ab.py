@@ -354,3 +354,17 @@ def test_networks_of_the_gate_learn_and_fire(tmp_path):
     assert scores.min() > 0.8
     assert rows[rows["metric"] == "acs"]["value"].min() > 0
     assert set(results.table["status"]) == {"ok"}
+
+
+def test_the_worked_example_of_the_documentation(tmp_path):
+    pytest.importorskip("snntorch")
+    page = Path(__file__).parents[2] / "docs" / "measure_your_framework.md"
+    (script,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    folder = tmp_path / "a folder {of} mine"
+    folder.mkdir()
+    (folder / "leaky.py").write_text(script)
+    visits = Visits(f"{{python}} -P {shlex.quote(str(folder / 'leaky.py'))} {{order}} {{out}}", folder=folder)
+    visits.take(Checkout("main", "0" * 40, folder, Path(sys.executable)), 0)
+    (seen,) = visits.timed[0]
+    assert set(seen) == {"leaky", YARDSTICK}
+    assert relative_to_yardstick(seen, 1.0)["leaky"] > 0
