@@ -2,46 +2,39 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from spikemark.core.adapter import Adapter, Firing, Route, SpikingLayer
+from spikemark.core.adapter import Adapter, Firing, Route, SpikingLayer, Stated, Unsupported
 from spikemark.core.neuron_class import NeuronClass
 from spikemark.core.neurons import FrameworkNeuron, NeuronSpec
-from spikemark.core.nir import ImportedGraph, with_batch
+from spikemark.core.nir import ImportedGraph, with_batch, without_logs
 from spikemark_adapters.known import norse as known
 from spikemark_adapters.native import variants
 from spikemark_adapters.native.norse import lif
+from spikemark_adapters.native.stated import stated
 
 with warnings.catch_warnings():
     # Norse scripts functions while it is imported, and recent torch warns about every one.
     warnings.simplefilter("ignore", FutureWarning)
     warnings.simplefilter("ignore", DeprecationWarning)
-    from norse.torch.functional.leaky_integrator_box import LIBoxParameters, LIBoxState, li_box_feed_forward_step
-    from norse.torch.functional.reset import reset_subtract, reset_value
+    HAS_BOXES = find_spec("norse.torch.functional.leaky_integrator_box") is not None
+    if HAS_BOXES:
+        from norse.torch.functional.leaky_integrator_box import LIBoxParameters, LIBoxState, li_box_feed_forward_step
+        from norse.torch.functional.reset import reset_subtract, reset_value
 
 
 def _no_reset(spikes: Tensor, u: Tensor, *_: Tensor | int) -> Tensor:
     return u
 
 
-_RESETS = {"zero": reset_value, "subtract": reset_subtract, "none": _no_reset}
-
-
-@contextmanager
-def _without_logs() -> Iterator[None]:
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
+def _resets() -> dict[str, Any]:
+    return {"zero": reset_value, "subtract": reset_subtract, "none": _no_reset}
 
 
 class NorseLayer(SpikingLayer):
@@ -58,7 +51,7 @@ class NorseLayer(SpikingLayer):
         spec, theta = self.spec, self.threshold
         theta_reset = theta.detach() if spec.detach_reset else theta
         fire = Firing(self)
-        reset = _RESETS[spec.reset]
+        reset = _resets()[spec.reset]
         leak = LIBoxParameters(tau_mem_inv=1 - self.decay, v_leak=0.0)
         v = torch.zeros_like(currents[0])
         out = []
@@ -80,6 +73,12 @@ class NorseAdapter(Adapter):
     resets = ("zero", "subtract", "none")
     adapts = True
 
+    def require(self, spec: NeuronSpec) -> None:
+        """See `Adapter.require`."""
+        super().require(spec)
+        if not HAS_BOXES:
+            raise Unsupported(f"norse {self.version()} has no li_box_feed_forward_step; 1.1.0 has")
+
     def route(self, spec: NeuronSpec) -> Route:
         """See `Adapter.route`."""
         if spec.reset == "none":
@@ -96,6 +95,10 @@ class NorseAdapter(Adapter):
         """See `Adapter.variants`."""
         return variants(self.name)
 
+    def stated(self) -> Mapping[str, Stated]:
+        """See `Adapter.stated`."""
+        return stated(self.name)
+
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """See `Adapter.native`; `norse.torch.LIF`, dt = 1 ms."""
         return lif(shape)
@@ -108,6 +111,6 @@ class NorseAdapter(Adapter):
         """See `Adapter.from_nir`; `norse.torch.from_nir`."""
         from norse.torch.utils.import_nir import from_nir
 
-        with warnings.catch_warnings(), _without_logs():
+        with warnings.catch_warnings(), without_logs():
             warnings.simplefilter("ignore", DeprecationWarning)  # of nirtorch.load, which Norse calls
             return ImportedGraph(from_nir(with_batch(graph), ignore_warnings=True, dt=dt))

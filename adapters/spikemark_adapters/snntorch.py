@@ -11,14 +11,15 @@ import torch
 from snntorch import Leaky, SpikingNeuron
 from torch import Tensor, nn
 
-from spikemark.core.adapter import Adapter, Firing, Route, SpikingLayer
+from spikemark.core.adapter import Adapter, Firing, Route, SpikingLayer, Stated
 from spikemark.core.neuron_class import NeuronClass
 from spikemark.core.neurons import FrameworkNeuron, NeuronSpec
-from spikemark.core.nir import ImportedGraph, with_batch
+from spikemark.core.nir import ImportedGraph, with_batch, without_logs
 from spikemark.core.surrogates import spike_function
 from spikemark_adapters.known import snntorch as known
 from spikemark_adapters.native import variants
 from spikemark_adapters.native.snntorch import leaky, unlisted
+from spikemark_adapters.native.stated import stated
 
 
 class _SameStepLeaky(Leaky):  # type: ignore[misc]  # snnTorch is untyped
@@ -123,6 +124,10 @@ class SnnTorchAdapter(Adapter):
         """See `Adapter.variants`."""
         return variants(self.name)
 
+    def stated(self) -> Mapping[str, Stated]:
+        """See `Adapter.stated`."""
+        return stated(self.name)
+
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """See `Adapter.native`; `snn.Leaky` has no default beta: 0.95 as in its tutorials (tutorial 5)."""
         return leaky(shape)
@@ -139,7 +144,7 @@ class SnnTorchAdapter(Adapter):
         """See `Adapter.from_nir`; `snntorch.import_nir.import_from_nir`, which takes no dt: 1e-4 is built in."""
         from snntorch.import_nir import import_from_nir
 
-        with redirect_stdout(StringIO()):  # it prints what it does
+        with redirect_stdout(StringIO()), without_logs():  # it prints what it does
             imported = import_from_nir(with_batch(graph))
         for module in imported.modules():
             if isinstance(module, SpikingNeuron):

@@ -10,7 +10,7 @@ import torch
 from spikingjelly.activation_based import functional, neuron, surrogate
 from torch import Tensor, nn
 
-from spikemark.core.adapter import Adapter, Firing, Route, SpikingLayer
+from spikemark.core.adapter import Adapter, Firing, Route, SpikingLayer, Stated, Unsupported
 from spikemark.core.neuron_class import NeuronClass
 from spikemark.core.neurons import FrameworkNeuron, Learnable, NeuronSpec
 from spikemark.core.nir import ImportedGraph
@@ -18,6 +18,7 @@ from spikemark.core.surrogates import spike_function
 from spikemark_adapters.known import spikingjelly as known
 from spikemark_adapters.native import variants
 from spikemark_adapters.native.spikingjelly import lif
+from spikemark_adapters.native.stated import stated
 
 
 def _constant(learnable: Learnable) -> bool:
@@ -130,6 +131,12 @@ class SpikingJellyAdapter(Adapter):
     resets = ("zero", "subtract", "none")
     adapts = True
 
+    def require(self, spec: NeuronSpec) -> None:
+        """See `Adapter.require`."""
+        super().require(spec)
+        if not hasattr(functional, "lif_multi_step"):
+            raise Unsupported(f"spikingjelly {self.version()} has no functions of explicit states; 2.0.0 has")
+
     def route(self, spec: NeuronSpec) -> Route:
         """See `Adapter.route`."""
         function = _step_function(spec)
@@ -152,6 +159,10 @@ class SpikingJellyAdapter(Adapter):
     def variants(self) -> Mapping[str, FrameworkNeuron]:
         """See `Adapter.variants`."""
         return variants(self.name)
+
+    def stated(self) -> Mapping[str, Stated]:
+        """See `Adapter.stated`."""
+        return stated(self.name)
 
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """See `Adapter.native`; `LIFNode` in multi-step mode."""

@@ -460,17 +460,24 @@ def conformance(
     """Compare a framework's layers with the float64 oracle, spike by spike, over the catalogue and a grid of specs.
 
     Args:
-        framework: an installed adapter.
+        framework: an adapter, or ``NAME@VERSION``; it runs here or in its environment.
         progress: called with the number of specs done and of all.
         seed: of all inputs.
 
     Raises:
         UnknownNameError: no such framework.
-        spikemark.core.frameworks.MissingFramework: it is not installed.
+        MissingFramework, MissingEnvironment: it is not installed; the message holds the command that mends it.
     """
+    from spikemark.core.frameworks import environment_of
+    from spikemark.core.remote import call
     from spikemark.measures.semantics.comparison import conformance_table
 
-    return conformance_table(framework, progress, seed=seed)
+    own = environment_of(framework)
+    if own is None:
+        return conformance_table(framework, seed, progress=progress)
+    table = f"{conformance_table.__module__}:{conformance_table.__name__}"
+    rows: list[ConformanceRow] = call(own, table, framework, seed, progress=progress)
+    return rows
 
 
 def load_results(path: str | Path) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from spikemark.errors import InputError
 from spikemark.models import commands as model_commands
 from spikemark.registry import KINDS
 from spikemark.regression import commands
+from spikemark.suites import environment_commands
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -64,6 +65,7 @@ data_app = typer.Typer(help="Data sets: what there is, fetch, verify.", no_args_
 app.add_typer(data_app, name="data")
 commands.register(app)
 model_commands.register(app)
+environment_commands.register(app)
 
 DataDir = Annotated[
     Path | None,
@@ -513,7 +515,12 @@ def _advance(progress: Progress, task: TaskID, done: int, total: int) -> None:
 
 @app.command()
 def conformance(
-    framework: Annotated[str | None, typer.Option(help="One framework; all that are installed when left out.")] = None,
+    framework: Annotated[str | None, typer.Option(help="One framework, or NAME@VERSION; else all there are.")] = None,
+    package: Annotated[
+        list[str] | None, typer.Option(help="PACKAGE==VERSION, in its own environment; may be repeated.")
+    ] = None,
+    matrix: Annotated[bool, typer.Option("--matrix", help="All environments with a lock, and what changed.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for the matrix.")] = Path("reports"),
     plugin: Plugins = None,
 ) -> None:
     """Prove that frameworks compute the spikes and gradients of the float64 oracle."""
@@ -521,18 +528,24 @@ def conformance(
     from rich.progress import Progress
 
     from spikemark import api
-    from spikemark.core.frameworks import FRAMEWORKS, MissingFramework, get_adapter
+    from spikemark.core.environments import MissingEnvironment
+    from spikemark.core.frameworks import FRAMEWORKS, MissingFramework, require_framework
     from spikemark.measures.semantics.comparison import ConformanceRow
+    from spikemark.regression.matrix import contender
 
     _load(plugin)
+    if matrix:
+        _write_matrix(framework, package or [], out)
+        return
+    asked = [*([framework] if framework else []), *map(contender, package or [])]
     rows: list[ConformanceRow] = []
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        for name in (framework,) if framework else tuple(FRAMEWORKS):
+        for name in asked or tuple(FRAMEWORKS):
             try:
-                get_adapter(name)
-            except MissingFramework as error:
-                if framework:
+                require_framework(name)
+            except (MissingFramework, MissingEnvironment) as error:
+                if asked:
                     raise
                 typer.echo(f"left out: {error}", err=True)
                 continue
@@ -561,6 +574,20 @@ def conformance(
     )
     if failed or not any(row.results for row in rows):
         raise typer.Exit(1)
+
+
+def _write_matrix(framework: str | None, packages: list[str], out: Path) -> None:
+    import torch
+
+    from spikemark.regression.matrix import contenders, run_matrix
+    from spikemark.regression.matrix_report import write_matrix
+
+    backends = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+    names = [name for name in contenders(packages) if framework is None or name.partition("@")[0] == framework]
+    if not names:
+        raise InputError(f"--framework {framework}: it has no environment; name a version with --package")
+    for path in write_matrix(run_matrix(names, backends, partial(typer.echo, err=True)), out):
+        typer.echo(str(path))
 
 
 def _load(plugins: list[str] | None) -> None:

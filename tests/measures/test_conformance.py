@@ -318,7 +318,7 @@ def test_the_table_counts_what_it_ran(monkeypatch):
     monkeypatch.setattr(module, "adapting_grid", lambda: iter(()))
     monkeypatch.setattr(module, "NEURONS", {"lif": LIF})
     seen = []
-    rows = conformance_table("norse", lambda done, total: seen.append((done, total)))
+    rows = conformance_table("norse", progress=lambda done, total: seen.append((done, total)))
     assert seen == [(k, 5) for k in range(1, 6)]
     assert rows[0].subject == "lif"
     assert sum(row.specs for row in rows) == 5

@@ -29,6 +29,7 @@ _CLASSES = {
 NEURONS: Mapping[type[nn.Module], NeuronClass] = {
     getattr(snn, name): known for name, known in _CLASSES.items() if hasattr(snn, name)
 }
+_WITHOUT_A_FIRST_STATE = getattr(snn, "DeltaLeaky", ())
 _STATES = ("spk", "mem", "mem_prev", "syn", "syn_exc", "syn_inh")
 
 
@@ -38,4 +39,4 @@ def forget(module: nn.Module) -> None:
         for name in _STATES:
             state = getattr(module, name, None)
             if isinstance(state, Tensor):
-                setattr(module, name, None if isinstance(module, snn.DeltaLeaky) else torch.zeros_like(state))
+                setattr(module, name, None if isinstance(module, _WITHOUT_A_FIRST_STATE) else torch.zeros_like(state))

@@ -48,6 +48,7 @@ _SNNTORCH = "https://snntorch.readthedocs.io/en/latest"
 _STATE_LEAKY = "https://github.com/jeshraghian/snntorch/blob/master/snntorch/_neurons/stateleaky.py"
 _SPIKINGJELLY = "https://spikingjelly.readthedocs.io/zh-cn/0.0.0.0.14/activation_based_en"
 _NODES = "https://github.com/fangwei123456/spikingjelly/blob/master/spikingjelly/activation_based/neuron"
+_SINABS = "https://github.com/synsense/sinabs/blob/main/sinabs/layers"
 _NORSE = "https://github.com/norse/norse/blob/main/norse/torch/module"
 
 
@@ -147,6 +148,23 @@ def _norse() -> dict[str, FrameworkNeuron]:
     }
 
 
+def _sinabs() -> dict[str, FrameworkNeuron]:
+    own = partial(_own, "sinabs")
+    lif, single = f"{_SINABS}/lif.py", "spike_fn=SingleSpike"
+    learns = "tau_mem learns, several spikes in a step, subtracts the threshold for each"
+    return {
+        "lif": own("lif", f"LIF(tau_mem=20.0): {learns}", lif),
+        "lif-single-spike": own("lif", f"LIF(tau_mem=20.0, {single}): tau_mem learns", lif, spike_fn="SingleSpike"),
+        "lif-learned-threshold": _missing(
+            "sinabs",
+            "spike_threshold is a parameter that requires no gradient, and the spike functions pass it none",
+            lif,
+        ),
+        "iaf": own("iaf", "IAF(): several spikes in a step, subtracts the threshold for each", f"{_SINABS}/iaf.py"),
+        "alif": own("alif", "ALIF(tau_mem=20.0, tau_adapt=20.0): both learn", f"{_SINABS}/alif.py"),
+    }
+
+
 _SNNTORCH_SURROGATES = (
     "straight_through_estimator", "triangular", "fast_sigmoid", "heaviside", "sigmoid", "spike_rate_escape",
     "SFS", "LSO",
@@ -155,6 +173,7 @@ _SPIKINGJELLY_SURROGATES = (
     "ATan", "PiecewiseQuadratic", "PiecewiseExp", "SoftSign", "SuperSpike", "NonzeroSignLogAbs", "Erf",
     "PiecewiseLeakyReLU", "S2NN", "QPseudoSpike", "LeakyKReLU", "FakeNumericalGradient", "LogTailedReLU", "Rect",
 )  # fmt: skip
+_SINABS_SURROGATES = ("Heaviside", "Gaussian", "MultiGaussian", "PeriodicExponential")
 _NORSE_SURROGATES = ("heaviside", "triangle", "tanh", "circ", "heavi_erfc")
 
 
@@ -181,9 +200,24 @@ def variants(framework: str) -> dict[str, FrameworkNeuron]:
                 "lif-not-decayed": own("lif_with", decay_input=False),
                 "if-subtract": own("integrate_and_fire", v_reset=None),
             }
-        case _:
+        case "norse":
             return {f"lif-{name}": own("lif_with", method=name) for name in _NORSE_SURROGATES}
+        case "sinabs":
+            surrogates = {f"lif-{name}": own("lif", surrogate_grad_fn=name) for name in _SINABS_SURROGATES}
+            return surrogates | {
+                "lif-zero": own("lif", reset_fn="MembraneReset"),
+                "lif-not-normalised": own("lif", norm_input=False),
+                "lif-alphas": own("lif_alphas"),
+                "iaf-zero": own("iaf", reset_fn="MembraneReset"),
+            }
+        case _:
+            return {}
 
 
-for _framework, _neurons in {"snntorch": _snntorch(), "spikingjelly": _spikingjelly(), "norse": _norse()}.items():
+for _framework, _neurons in {
+    "snntorch": _snntorch(),
+    "spikingjelly": _spikingjelly(),
+    "norse": _norse(),
+    "sinabs": _sinabs(),
+}.items():
     register_all("neuron", {f"{_framework}:{_name}": _neuron for _name, _neuron in _neurons.items()})

@@ -15,6 +15,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", FutureWarning)
     warnings.simplefilter("ignore", DeprecationWarning)
     from norse.torch import LIF, LSNN, LIFBoxCell, LIFParameters
+    from norse.torch.functional.lif_box import LIFBoxParameters
 
 _DT = 1e-3
 
@@ -90,6 +91,16 @@ def lif_with(shape: tuple[int, ...], *, method: str) -> OwnNeurons:
 def lif_box(shape: tuple[int, ...], *, learn: tuple[str, ...] = ()) -> OwnNeurons:
     """`LIFBoxCell`, whose currents act on the membrane at once."""
     return _Parametrised(LIFBoxCell(), learn, stepwise=True)
+
+
+def lif_box_with(shape: tuple[int, ...], *, subtract: bool = False, **fields: Any) -> OwnNeurons:
+    """`LIFBoxCell` with other fields of its tuple, tensors and others."""
+    given = {name: torch.as_tensor(value) if isinstance(value, float) else value for name, value in fields.items()}
+    if subtract:
+        from norse.torch.functional.reset import reset_subtract
+
+        given["reset_method"] = reset_subtract
+    return _Parametrised(LIFBoxCell(LIFBoxParameters(**given)), (), stepwise=True)
 
 
 def lsnn(shape: tuple[int, ...], *, learn: tuple[str, ...] = ()) -> OwnNeurons:

@@ -7,7 +7,7 @@ from typing import Any
 import snntorch
 import torch
 from snntorch import surrogate
-from torch import Tensor
+from torch import Tensor, nn
 
 from spikemark.core.adapter import Held, OwnNeurons
 from spikemark_adapters.known.snntorch import forget
@@ -68,6 +68,27 @@ def _tau(decay: Tensor) -> Tensor:
     return -1 / decay.flatten().clamp(1e-6, 1 - 1e-6).log()
 
 
+class _Parallel(OwnNeurons):
+    """`LeakyParallel` whose own weights pass the currents on; made in every call, since beta counts only then."""
+
+    decay: Tensor
+
+    def __init__(self, beta: float) -> None:
+        super().__init__({"decay": Held("decay")})
+        self.register_buffer("decay", torch.tensor(beta))
+
+    def forward(self, currents: Tensor) -> Tensor:
+        """Spikes of every step."""
+        size = currents[0, 0].numel()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # of weights that beta does not set
+            beta = self.decay if self.decay.dim() else float(self.decay)
+            neuron = snntorch.LeakyParallel(size, size, beta=beta, bias=False)
+        nn.init.eye_(neuron.rnn.weight_ih_l0)
+        spikes: Tensor = neuron(currents.flatten(2))
+        return spikes.view_as(currents)
+
+
 def unlisted(neuron: Any) -> Any:
     """`neuron`, taken out of snnTorch's list of all instances, which would keep it alive for ever."""
     snntorch.SpikingNeuron.instances.remove(neuron)
@@ -101,6 +122,11 @@ def lapicque(shape: tuple[int, ...], **options: Any) -> OwnNeurons:
 def alpha(shape: tuple[int, ...], **options: Any) -> OwnNeurons:
     """`Alpha`, whose membrane is the difference of two currents, so it has no decay of its own."""
     return _Loop(snntorch.Alpha(**options), 3, excitatory_decay=_ALPHA, inhibitory_decay=_BETA)
+
+
+def leaky_parallel(shape: tuple[int, ...], *, beta: float) -> OwnNeurons:
+    """`LeakyParallel`, which has no reset and whose membrane is never below 0."""
+    return _Parallel(beta)
 
 
 def state_leaky(shape: tuple[int, ...], *, beta: float = 0.9, **options: Any) -> OwnNeurons:

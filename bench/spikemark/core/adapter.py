@@ -383,6 +383,25 @@ class Firing:
         return spikes
 
 
+@dataclass(frozen=True)
+class Stated:
+    """What the documentation of a framework's class states, as a spec, with the class as it is.
+
+    Attributes:
+        neuron: the class.
+        spec: its dynamics as they are stated; one that `each` names is of scope "neuron".
+        states: the statement in words.
+        each: which of the spec's parameters every neuron has a value of its own of.
+        gradients: whether its surrogate is stated, too, and is one of the spec's.
+    """
+
+    neuron: FrameworkNeuron
+    spec: NeuronSpec
+    states: str
+    each: ParameterName | None = None
+    gradients: bool = True
+
+
 class Adapter(ABC):
     """One framework.
 
@@ -453,6 +472,10 @@ class Adapter(ABC):
 
     def variants(self) -> Mapping[str, FrameworkNeuron]:
         """Its classes with every other surrogate and reset: layers for golden traces beside the registered neurons."""
+        return {}
+
+    def stated(self) -> Mapping[str, Stated]:
+        """What the documentation of its classes states, by class and options; compared in the matrix of versions."""
         return {}
 
     @abstractmethod

@@ -13,8 +13,10 @@ their classes: this module does not import `nir`.
 from __future__ import annotations
 
 import keyword
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
@@ -527,6 +529,17 @@ def _first_tensor(output: Any) -> Tensor:
         output = output[0]
     assert isinstance(output, Tensor)
     return output
+
+
+@contextmanager
+def without_logs() -> Iterator[None]:
+    """Importers log what they make of a graph; a check says it better."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def with_batch(graph: Any) -> Any:

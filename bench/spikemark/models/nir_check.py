@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from spikemark.core.adapter import Unsupported
-from spikemark.core.frameworks import get_adapter
+from spikemark.core.frameworks import framework_version
 from spikemark.core.nir import (
     INTEGRATING,
     OUTPUT,
@@ -154,7 +154,7 @@ def check_graph(
 
     Raises:
         InputError: the file is bad, the oracle has no equation for a node, or the inputs have another shape.
-        UnknownNameError, MissingFramework: see `spikemark.core.frameworks.get_adapter`.
+        UnknownNameError, MissingFramework, MissingEnvironment: see `spikemark.models.nir.load_nir`.
     """
     if isinstance(graph, str | Path):
         name = name or Path(graph).name
@@ -172,7 +172,7 @@ def check_graph(
 
 
 def _framework(graph: Any, framework: str, dt: float, inputs: Tensor, expected: Mapping[str, Tensor]) -> FrameworkCheck:
-    version = get_adapter(framework).version()
+    version = framework_version(framework)
     try:
         model = load_nir(graph, framework, dt=dt)
     except Unsupported as error:

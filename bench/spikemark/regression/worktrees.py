@@ -26,10 +26,10 @@ from types import FrameType
 
 from packaging.requirements import Requirement
 
+from spikemark.core.environments import last_lines, overlay
 from spikemark.errors import InputError
 from spikemark.regression.processes import in_parallel, run_quietly
 
-_LAST_LINES = 3
 _OURS = Path(sysconfig.get_path("purelib"))
 _WITNESS = "SPIKEMARK_WITNESS"
 """Names a folder: a process of a side leaves a file there when it imported something that its commit installs."""
@@ -188,24 +188,17 @@ def _require_clean(repository: Path) -> None:
 def _git(repository: Path, *arguments: str) -> str:
     done = subprocess.run(["git", "-C", str(repository), *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise InputError(f"git {arguments[0]} failed: {_last(done.stderr)}")
+        raise InputError(f"git {arguments[0]} failed: {last_lines(done.stderr)}")
     return done.stdout
 
 
 def _environment(folder: Path) -> tuple[Path, Path]:
-    """A virtual environment that sees the packages of this interpreter, without pip of its own.
+    """An environment for a commit, whose processes leave a witness.
 
     Returns:
         Its interpreter, and the folder of its packages.
     """
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, capture_output=True)
-    python = folder / "bin" / "python"
-    asked = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
-    packages = Path(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip())
-    # Not --system-site-packages: from inside a virtual environment that would show the packages of its base. A path in
-    # a .pth file is searched last, and the .pth files there, editable installations of ours, are not read.
-    shown = dict.fromkeys([_OURS, *_harness()])
-    (packages / "packages-of-the-parent.pth").write_text("".join(f"{path}\n" for path in shown), encoding="utf-8")
+    python, packages = overlay(folder, _harness())
     (packages / "spikemark_witness.py").write_text(_WITNESS_CODE, encoding="utf-8")
     (packages / "spikemark-witness.pth").write_text("import spikemark_witness\n", encoding="utf-8")
     return python, packages
@@ -239,7 +232,7 @@ def _pip(python: Path, ref: str, *arguments: str) -> None:
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise InputError(f"{ref} does not install: {_last(done.stderr)}")
+        raise InputError(f"{ref} does not install: {last_lines(done.stderr)}")
 
 
 def _can_build(worktree: Path) -> bool:
@@ -271,11 +264,6 @@ def _met(line: str, path: Sequence[Path]) -> bool:
         return True
     found = next(iter(metadata.distributions(name=wanted.name, path=[str(folder) for folder in path])), None)
     return found is not None and wanted.specifier.contains(found.version, prereleases=True)
-
-
-def _last(text: str) -> str:
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    return " / ".join(lines[-_LAST_LINES:]) or "no message"
 
 
 @contextmanager

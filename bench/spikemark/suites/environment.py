@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from spikemark.core.environments import current
 from spikemark.core.frameworks import framework_packages
 
 _PACKAGES = ("spikemark", "torch", "numpy", "numba", "scikit-learn")
@@ -22,7 +23,8 @@ def environment() -> dict[str, Any]:
     """The machine and the software, the same for all jobs of one process."""
     import torch
 
-    return {
+    own = current()
+    return ({"environment": own} if own else {}) | {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),

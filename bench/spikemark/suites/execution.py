@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 import torch
 
 from spikemark.core.adapter import Unsupported
-from spikemark.core.frameworks import get_adapter
+from spikemark.core.frameworks import FRAMEWORKS, MissingFramework, entry_name, environment_of, get_adapter
 from spikemark.core.measurement import pack_correct
 from spikemark.core.neurons import NEURONS, FrameworkNeuron, NetworkNeuron
+from spikemark.core.remote import call
 from spikemark.data.card import DATASETS
 from spikemark.errors import InputError
 from spikemark.measures.counting.tracing import UncountableError
@@ -30,7 +31,7 @@ from spikemark.training.weights import WeightStore
 
 
 def run_jobs(jobs: Sequence[Job], place: Place, listener: Listener) -> list[Record]:
-    """Measure the jobs of one group, which share a training.
+    """Measure the jobs of one group, which share a training; where their framework is, here or in its environment.
 
     Args:
         jobs: of one group.
@@ -42,7 +43,13 @@ def run_jobs(jobs: Sequence[Job], place: Place, listener: Listener) -> list[Reco
 
     Raises:
         PluginError: a plug-in of the jobs is missing here, or is not the one that they were planned with.
+        MissingEnvironment: the framework's environment is not built here.
     """
+    framework = jobs[0].axes["framework"]
+    elsewhere = environment_of(framework) if entry_name(framework) in FRAMEWORKS else None
+    if elsewhere is not None:
+        records: list[Record] = call(elsewhere, f"{__name__}:run_jobs", jobs, place, listener=listener)
+        return records
     for plugin in dict.fromkeys(plugin for job in jobs for plugin in job.plugins):
         load_plugin(plugin)
     here = digests()
@@ -204,7 +211,7 @@ def _route(job: Job) -> dict[str, str]:
         case _:
             try:
                 route = get_adapter(job.axes["framework"]).route(neuron)
-            except Unsupported as error:
+            except (Unsupported, MissingFramework) as error:  # of a job that was lost in another environment
                 return {"kind": "unsupported", "why": str(error)}
             return {"kind": route.kind, "why": route.why}
 

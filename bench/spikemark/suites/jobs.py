@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from spikemark.core.frameworks import FRAMEWORKS, framework_version
+from spikemark.core.frameworks import FRAMEWORKS, entry_name, framework_version
 from spikemark.core.neurons import NEURONS, FrameworkNeuron
 from spikemark.errors import InputError, unknown
 from spikemark.measures.measure import MEASURES, Measure, SubjectKind
@@ -161,7 +161,7 @@ def _resolved(point: Point) -> Job:
     system = point.system
     used = [*(system.uses if system is not None else [("neuron", point.neuron)])]
     if NEURONS[point.neuron].framework is None:
-        used.append(("framework", point.framework))
+        used.append(("framework", entry_name(point.framework)))
     if point.dataset is not None:
         used += [("dataset", point.dataset), ("encoder", point.settings["encoding"]["name"])]
     version = _version(point.framework)
@@ -197,7 +197,7 @@ def _resolved(point: Point) -> Job:
 @cache
 def _version(framework: str) -> str | None:
     """Of an adapter; None for a framework that has none, whose neurons bring their own."""
-    return framework_version(framework) if framework in FRAMEWORKS else None
+    return framework_version(framework) if entry_name(framework) in FRAMEWORKS else None
 
 
 def _origins(used: Iterable[tuple[str, str]]) -> dict[str, Origin]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from spikemark.core.frameworks import MissingFramework, framework_version
+from spikemark.core.frameworks import MissingFramework, environment_of, framework_version
 from spikemark.core.neurons import FrameworkNeuron, Learnable, NetworkNeuron, NeuronSpec
 from spikemark.registry import KINDS, registry
 from spikemark.suites.suite import load_suite
@@ -81,9 +81,10 @@ def _noise(name: str) -> Columns:
 
 def _framework(name: str) -> Columns:
     try:
-        return {"version": framework_version(name)}
+        own = environment_of(name)
+        return {"version": framework_version(name), "environment": "" if own is None else own.state()}
     except MissingFramework as error:
-        return {"version": str(error)}
+        return {"version": str(error), "environment": ""}
 
 
 def _suite(name: str) -> Columns:

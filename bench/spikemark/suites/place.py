@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spikemark.core.frameworks import FRAMEWORKS, framework_version, get_adapter
+from spikemark.core.frameworks import FRAMEWORKS, entry_name, framework_version, require_framework
 from spikemark.data.card import DATASETS, Card
 from spikemark.errors import InputError
 from spikemark.registry import digests, load_plugin, source_digest
@@ -43,7 +43,7 @@ class Needs:
 
     Attributes:
         plugins: files and modules to load first.
-        frameworks: adapters.
+        frameworks: adapters, or ``NAME@VERSION`` of one.
         datasets: names, with the tables of the suite that say what is read of each.
         sources: the plug-ins behind the jobs' keys.
     """
@@ -63,7 +63,7 @@ def needs_of(jobs: Iterable[Job]) -> Needs:
             datasets.append(read)
     return Needs(
         tuple(dict.fromkeys(plugin for job in jobs for plugin in job.plugins)),
-        tuple(sorted({job.axes["framework"] for job in jobs} & set(FRAMEWORKS))),
+        tuple(sorted({name for job in jobs if entry_name(name := job.axes["framework"]) in FRAMEWORKS})),
         tuple(datasets),
         tuple(sorted({name for job in jobs for name in job.content.get("plugins", {})})),
     )
@@ -93,7 +93,7 @@ def check(needs: Needs, place: Place) -> None:
         load_plugin(plugin)
     data_folder(place.data_dir)
     for framework in needs.frameworks:
-        get_adapter(framework)
+        require_framework(framework)
     for dataset, tables in needs.datasets:
         loaded(dataset, place.data_dir, tables)
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from spikemark.core.frameworks import entry_name, environment_of
 from spikemark.core.neurons import NEURONS, NeuronSpec, own_neurons
 from spikemark.core.options import Options, each_once
 from spikemark.data.card import DATASETS, Binning, Card, Count, Sizes
@@ -38,7 +39,8 @@ class Part(Options):
 
     Attributes:
         variant: what tells this part from others that run the same systems.
-        frameworks: adapters; neurons that have a framework of their own run there and nowhere else.
+        frameworks: adapters, or ``NAME@VERSION`` of one; neurons that have a framework of their own run there and
+            nowhere else.
         systems: registered ones.
         networks: every network with every neuron is a system.
         tracks: which neurons those are: "matched" for `neurons`, "native" for the own ones of `frameworks`.
@@ -78,7 +80,14 @@ class Part(Options):
     alone: Literal[True] | None = None
     tables: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
-    @field_validator("frameworks", "systems", "networks", "neurons", "datasets", "measures")
+    @field_validator("frameworks")
+    @classmethod
+    def _known_frameworks(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in each_once(names):
+            environment_of(name)
+        return names
+
+    @field_validator("systems", "networks", "neurons", "datasets", "measures")
     @classmethod
     def _known(cls, names: tuple[str, ...], info: Any) -> tuple[str, ...]:
         return known(str(info.field_name).removesuffix("s"), each_once(names))
@@ -147,7 +156,7 @@ class Part(Options):
         return found
 
     def _neurons(self) -> tuple[str, ...]:
-        native = own_neurons(self.frameworks) if "native" in self.tracks else ()
+        native = own_neurons({*map(entry_name, self.frameworks)}) if "native" in self.tracks else ()
         return (*self.neurons, *(name for name in native if name not in self.neurons))
 
     def measured(self) -> list[Measure]:
@@ -216,7 +225,9 @@ class Part(Options):
 
     def _frameworks(self, neuron: str) -> tuple[str, ...]:
         own = NEURONS[neuron].framework
-        return self.frameworks if own is None else (own,)
+        if own is None:
+            return self.frameworks
+        return tuple(name for name in self.frameworks if entry_name(name) == own) or (own,)
 
 
 class Suite(Options):

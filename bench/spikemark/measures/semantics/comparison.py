@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -124,7 +124,7 @@ def conformance(
             compared, differing = compared + whole.compared_spikes, differing + whole.differing_spikes
             for name, error in whole.errors.items():
                 errors[name, dtype] = max(errors[name, dtype], error)
-    return ConformanceResult(compared, differing, at_threshold, MappingProxyType(dict(errors)))
+    return ConformanceResult(compared, differing, at_threshold, dict(errors))
 
 
 def layer_conformance(
@@ -335,14 +335,15 @@ class ConformanceRow:
 
 
 def conformance_table(
-    framework: str, progress: Callable[[int, int], None] | None = None, *, seed: int = 0
+    framework: str, seed: int = 0, device: str = "cpu", *, progress: Callable[[int, int], None] | None = None
 ) -> list[ConformanceRow]:
     """Sweep one framework over the catalogue (long sequences) and the covering grid (16 steps).
 
     Args:
         framework: an installed one.
-        progress: called with the number of specs done and of all.
         seed: of all inputs.
+        device: where its layers run.
+        progress: called with the number of specs done and of all.
 
     Returns:
         A row for each spec in `NEURONS`, a row for each of the 24 dynamics, and one for thresholds that adapt.
@@ -363,9 +364,10 @@ def conformance_table(
             try:
                 routes.add(adapter.route(spec).kind)
                 if subject in catalogue:
-                    results.append(conformance(adapter, spec, seed=seed))
+                    results.append(conformance(adapter, spec, seed=seed, device=device))
                 else:
-                    results.append(conformance(adapter, spec, seed=seed, shapes=((3, 2, 2),), steps=(16,), batch=3))
+                    sizes: dict[str, Any] = {"shapes": ((3, 2, 2),), "steps": (16,), "batch": 3}
+                    results.append(conformance(adapter, spec, seed=seed, device=device, **sizes))
             except Unsupported as error:
                 reasons.append(str(error))
             done += 1

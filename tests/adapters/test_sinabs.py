@@ -1,0 +1,100 @@
+"""The adapter of sinabs, in its environment: conformance, its own neurons, NIR, and `evaluate` of a user's network."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from spikemark.core.frameworks import FRAMEWORKS, environment
+from spikemark.core.neurons import NEURONS, Adaptation, Learnable, Surrogate
+from spikemark.core.remote import call
+
+pytestmark = pytest.mark.skipif(
+    "sinabs" not in FRAMEWORKS or environment("sinabs").state() != "built",
+    reason="needs the environment of sinabs: spikemark env build sinabs",
+)
+LIF = NEURONS["lif"]
+SPECS = {
+    "stl": NEURONS["stl"],
+    "soft, above the threshold alone": replace(LIF, reset="subtract", fires_at_threshold=False, detach_reset=False),
+    "gradient through the reset to 0": replace(LIF, detach_reset=False),
+    "no reset, relative": replace(LIF, reset="none", surrogate=Surrogate("triangle", 1.0, relative=True)),
+    "adapting": replace(LIF, adaptation=Adaptation(Learnable(0.5, "channel", "sigmoid"), Learnable(0.25, "neuron"))),
+}
+
+
+@pytest.fixture(scope="module")
+def sinabs():
+    one = environment("sinabs")
+    return lambda function, *arguments: call(one, f"environment_cases:{function}", *arguments)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_it_conforms(sinabs, name):
+    differing, single, double, route = sinabs("conforms", "sinabs", SPECS[name])
+    assert (differing, route) == (0, "composed")
+    assert single < 1e-5
+    assert double < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("name", "learned", "several"),
+    [
+        ("lif", ["decay"], True),
+        ("lif-single-spike", ["decay"], False),
+        ("iaf", [], True),
+        ("alif", ["adaptation_decay", "decay"], False),
+    ],
+)
+def test_own_neurons_spike_learn_and_keep_nothing_between_calls(sinabs, name, learned, several):
+    found = sinabs("own_neuron", f"sinabs:{name}")
+    assert found["equal"]
+    assert found["whole"]
+    assert (found["largest"] > 1) == several
+    assert found["sum"] > 0
+    assert found["learned"] == learned
+    assert all(value > 0 for value in [found["input"], *found["gradients"].values()])
+    assert found["observed"] == pytest.approx(dict.fromkeys(learned, math.exp(-1 / 20)))
+
+
+def test_a_users_network_is_measured_and_counts_several_spikes_as_several(sinabs):
+    found = sinabs("evaluated_sinabs")
+    first, second, by_seven = found["values"]
+    assert found["framework"] == "sinabs"
+    assert found["same"]
+    assert first == second
+    assert by_seven == pytest.approx(first)
+    assert first["neuron_updates", "", ""] == 8 * (32 + 10)
+    assert found["largest"] > 1
+    assert first["acs", "module.3", ""] == pytest.approx(found["accumulations"])
+    assert 0 < first["accuracy", "", ""] < 1
+
+
+def test_nir_graphs_are_imported_in_the_environment_and_deviations_have_causes():
+    from spikemark.models.nir_cases import cases
+    from spikemark.models.nir_check import check_graph
+
+    found = {}
+    for case in cases():
+        if case.name in ("LIF, r = tau / dt", "LIF, v_leak = 0.25", "CubaLIF, r = 1, w_in = 1", "SumPool2d"):
+            (check,) = check_graph(case.graph, ["sinabs"], dt=case.dt, inputs=case.inputs(), name=case.name).frameworks
+            causes = {cause for node in check.nodes for cause in node.causes}
+            found[case.name] = check.differing, check.unexplained, causes, check.refusal
+            assert check.version == "3.1.3"
+    assert found["SumPool2d"] == (0, 0, set(), None)
+    assert found["CubaLIF, r = 1, w_in = 1"][1:] == (0, {"node-skipped"}, None)
+    assert found["CubaLIF, r = 1, w_in = 1"][0] > 0
+    assert "`v_leak` must be 0" in found["LIF, v_leak = 0.25"][3]
+
+
+def test_a_graph_that_its_nir_does_not_know_is_refused():
+    import nir
+    import numpy as np
+
+    from spikemark.core.adapter import Unsupported
+    from spikemark.models.nir import load_nir
+
+    one = np.ones(2)
+    graph = nir.NIRGraph.from_list(nir.CubaLI(tau_syn=one, tau_mem=one, r=one, v_leak=0 * one, w_in=one))
+    with pytest.raises(Unsupported, match=r"node 'cubali' is a CubaLI, which nir 1\.0\.4 does not know"):
+        load_nir(graph, "sinabs")
