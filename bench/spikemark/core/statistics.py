@@ -18,7 +18,7 @@ from functools import cache, lru_cache, partial
 from typing import Any, Literal
 
 import numpy as np
-import scipy  # imports its parts when they are asked for; stats takes half a second
+import scipy  # imports its parts when they are asked for
 from numpy.typing import ArrayLike, NDArray
 
 Runs = Mapping[int, ArrayLike]
@@ -193,8 +193,8 @@ def minimum_detectable_effect(difference: Difference, comparisons: int = 1) -> f
     if not difference.error > 0:
         return math.nan
     levels = [1 - ALPHA / 2 / comparisons, POWER]
-    of_seeds = scipy.stats.t.ppf(levels, difference.n - 1) * difference.seed_error
-    of_samples = scipy.stats.norm.ppf(levels) * math.sqrt(max(0.0, difference.error**2 - difference.seed_error**2))
+    of_seeds = scipy.special.stdtrit(difference.n - 1, levels) * difference.seed_error
+    of_samples = scipy.special.ndtri(levels) * math.sqrt(max(0.0, difference.error**2 - difference.seed_error**2))
     return float(np.hypot(of_seeds, of_samples).sum())
 
 
@@ -233,14 +233,14 @@ def _spread_of(values: Floats) -> float:
 @cache
 def _student(degrees: int) -> Floats:
     """Student's t as `DRAWS` equally likely values, in an order that has nothing to do with the samples' draws."""
-    quantiles: Floats = scipy.stats.t.ppf((np.arange(DRAWS) + 0.5) / DRAWS, degrees)
+    quantiles: Floats = scipy.special.stdtrit(degrees, (np.arange(DRAWS) + 0.5) / DRAWS)
     return np.random.default_rng(1).permutation(quantiles)
 
 
 @cache
 def _normal() -> Floats:
     """The standard normal likewise, in another order."""
-    quantiles: Floats = scipy.stats.norm.ppf((np.arange(DRAWS) + 0.5) / DRAWS)
+    quantiles: Floats = scipy.special.ndtri((np.arange(DRAWS) + 0.5) / DRAWS)
     return np.random.default_rng(2).permutation(quantiles)
 
 
@@ -309,14 +309,14 @@ class _Spread:
 
     def interval(self) -> tuple[float, float]:
         if self.views is None:
-            half = float(scipy.stats.t.ppf(1 - ALPHA / 2, self.seeds - 1)) * self.seed_error
+            half = float(scipy.special.stdtrit(self.seeds - 1, 1 - ALPHA / 2)) * self.seed_error
             return self.value - half, self.value + half
         low, high = np.quantile(self.views, [ALPHA / 2, 1 - ALPHA / 2], axis=1)
         return float(low.min()), float(high.max())
 
     def p(self) -> float:
         if self.views is None:
-            return float(2 * scipy.stats.t.sf(abs(self.value) / self.seed_error, self.seeds - 1))
+            return float(2 * scipy.special.stdtr(self.seeds - 1, -abs(self.value) / self.seed_error))
         rounding = 1e-12 * abs(self.value)
         tails = np.minimum((self.views <= rounding).mean(axis=1), (self.views >= -rounding).mean(axis=1))
         return min(1.0, 2 * float(tails.max()) + 1 / DRAWS)
@@ -324,7 +324,8 @@ class _Spread:
     def tails(self, bound: float) -> tuple[float, float]:
         if self.views is None:
             place = (self.value - bound) / self.seed_error
-            return float(scipy.stats.t.sf(place, self.seeds - 1)), float(scipy.stats.t.cdf(place, self.seeds - 1))
+            above, below = scipy.special.stdtr(self.seeds - 1, [-place, place])
+            return float(above), float(below)
         below, above = ((side.mean(axis=1)).max() for side in (self.views <= bound, self.views >= bound))
         return min(1.0, float(below) + 1 / DRAWS), min(1.0, float(above) + 1 / DRAWS)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from spikemark.core.measurement import Measurement
 from spikemark.core.statistics import ALPHA, Interval
@@ -99,8 +99,8 @@ def power_law(points: Mapping[float, float]) -> Interval:
     if len(points) < _FEWEST or min([*points, *points.values()]) <= 0:
         raise ValueError(f"an exponent takes {_FEWEST} positive points, found {dict(points)}")
     x, y = (np.log(np.array(values, dtype=float)) for values in (list(points), list(points.values())))
-    fit = stats.linregress(x, y)
-    reach = float(stats.t.ppf(1 - ALPHA / 2, len(points) - 2)) * float(fit.stderr)
+    fit = scipy.stats.linregress(x, y)
+    reach = float(scipy.stats.t.ppf(1 - ALPHA / 2, len(points) - 2)) * float(fit.stderr)
     slope = float(fit.slope)
     return Interval(slope, slope - reach, slope + reach, len(points))
 
