@@ -31,7 +31,8 @@ docs: .venv/.docs  ## the documentation site, in build/documentation
 	cp CONTRIBUTING.md CHANGELOG.md LICENSE build/pages
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Without compiling what nobody may import, which takes 0.4 GB and a good part of the time.
+PIP := $(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check --constraint constraints.txt
 
 # Each target sets up what it needs and no more: the frameworks of the suite `quick`, or everything.
 .venv/.quick: pyproject.toml constraints.txt

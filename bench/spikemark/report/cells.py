@@ -89,7 +89,10 @@ class Cells:
 
     def where(self, **axes: str) -> Self:
         """Those whose cells are there on all the given axes."""
-        return self._those(lambda r: all(axis(r, name) == value for name, value in axes.items()))
+        found: Iterable[Record] = self.records
+        for name, value in axes.items():
+            found = [record for record in found if axis(record, name) == value]
+        return type(self)(tuple(found))
 
     def by_measure(self, *measures: str) -> Self:
         """Those of some measures."""
@@ -165,8 +168,12 @@ class Cells:
             ResultsError: there are several.
         """
         found: dict[int, Measurement] = {}
-        for record in self.ok:
-            rows = [row for row in record["measurements"] if row["metric"] == metric and _fits(row, features)]
+        wanted = {name: features.get(name) for name in FEATURES if name != "unit" or name in features}
+        wanted["metric"] = metric
+        for record in self:
+            if problem(record) is not None:
+                continue
+            rows = [row for row in record["measurements"] if row["metric"] == metric and _fits(row, wanted)]
             number = record["cell"]["seed"]
             if len(rows) > 1 or (rows and number in found):
                 often = max(len(rows), 2)
@@ -278,9 +285,8 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:6]
 
 
-def _fits(row: Measurement, features: Mapping[str, Any]) -> bool:
-    names = [name for name in FEATURES if name != "metric" and (name != "unit" or name in features)]
-    return all(row.get(name) == features.get(name) for name in names)
+def _fits(row: Measurement, wanted: Mapping[str, Any]) -> bool:
+    return all(row.get(name) == value for name, value in wanted.items())
 
 
 def _order(record: Record) -> tuple[Any, ...]:
