@@ -1,4 +1,4 @@
-"""What frameworks make of NIR graphs: reports/nir.md and reports/nir.csv.
+"""What frameworks make of NIR graphs: reports/nir.md and results/nir.csv.
 
     SPIKEMARK_DATA=DIR python docs/nir_table.py
 
@@ -157,7 +157,7 @@ def main() -> None:
     ]
     OUT.mkdir(exist_ok=True)
     (OUT / "nir.md").write_text("\n\n".join(parts).replace("\n\n- ", "\n- ") + "\n", encoding="utf-8")
-    table([*small, *published]).to_csv(OUT / "nir.csv", index=False)
+    table([*small, *published]).to_csv(Path("results/nir.csv"), index=False)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@ import pytest
 from synthetic_records import make_record
 
 from spikemark.report.cells import Cells
-from spikemark.report.corruption import corruption_section, sentence
+from spikemark.report.corruption import corruption_section
 from spikemark.report.model import DASH
 
 
@@ -30,14 +30,12 @@ def test_relative_error_does_not_reward_a_better_clean_accuracy():
     assert rows["mlp-stl"][3].sort == pytest.approx(1)
 
 
-def test_twice_the_loss_is_twice_the_relative_error_and_less_robust():
+def test_twice_the_loss_is_twice_the_relative_error():
     records = [curve_record("lif", s, 0.8, (0.1 + 0.002 * s, 0.2)) for s in range(3)]
     records += [curve_record("stl", s, 0.8, (0.2, 0.4 + 0.001 * s * s)) for s in range(3)]
     rows, section = rows_of(records)
     assert rows["mlp-stl"][3].sort == pytest.approx(2, rel=0.02)
-    assert "less robust" in rows["mlp-stl"][4].text
-    assert "mlp-stl is less robust on norse." in section.tables[0].note
-    assert section.figures[0].svg.count("2.0") >= 1
+    assert rows["mlp-stl"][3].text.partition(" ")[0] in section.figures[0].svg
 
 
 def test_a_noise_that_costs_the_baseline_nothing_has_no_relative_error():
@@ -45,17 +43,11 @@ def test_a_noise_that_costs_the_baseline_nothing_has_no_relative_error():
     records += [curve_record("stl", s, 0.8, (0.2, 0.4)) for s in range(3)]
     rows, _ = rows_of(records)
     assert rows["mlp-stl"][3].text == DASH
-    assert rows["mlp-stl"][6].text == "0"
+    assert rows["mlp-stl"][4].text == "0"
 
 
 def test_without_the_baseline_there_is_no_section():
     assert corruption_section(Cells.of([curve_record("stl", 0, 0.8, (0.1, 0.2))])).tables == []
-
-
-def test_sentence_gathers_frameworks():
-    said = [("norse", "a", "better"), ("snntorch", "a", "better"), ("norse", "b", "undecided")]
-    assert sentence(said) == "a is more robust on norse, snntorch; b is undecided on norse."
-    assert sentence([]) == "nothing to compare."
 
 
 def test_chance_is_that_of_the_record():

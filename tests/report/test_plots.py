@@ -26,17 +26,17 @@ def curves():
     points = {severity: interval(0.9 - severity / 10) for severity in range(6)}
     lone = {0: Interval(0.9, NAN, NAN, 1)}
     noises = {noise: {"s": points, STRANGE: lone} for noise in ("a", "b", "c", STRANGE)}
-    return Curves("d, n", {"reference": noises, STRANGE: noises})
+    return Curves("d, n", {"reference": noises, STRANGE: noises}, {"s": "lif", STRANGE: STRANGE})
 
 
 @pytest.fixture
 def energies():
     points = (
-        EnergyPoint("reference", "s", interval(2e5), interval(0.9)),
-        EnergyPoint(STRANGE, STRANGE, interval(1e5), interval(0.8)),
+        EnergyPoint("reference", "s", "lif", interval(2e5), interval(0.9)),
+        EnergyPoint(STRANGE, STRANGE, STRANGE, interval(1e5), interval(0.8)),
     )
     return EnergyAccuracy(
-        "d, n", {"p": points, STRANGE: (EnergyPoint("reference", "s", Interval(1, NAN, NAN, 1), interval(0.9)),)}
+        "d, n", {"p": points, STRANGE: (EnergyPoint("reference", "s", "lif", Interval(1, NAN, NAN, 1), interval(0.9)),)}
     )
 
 

@@ -68,7 +68,7 @@ def test_frameworks_that_agree_to_the_digit_share_a_row(decided):
         for frameworks in ("reference, norse", "snntorch")
         for system in ("mlp-lif", "mlp-plif", "mlp-stl")
     ]
-    assert table.rows[0][0].names == ("reference", "norse")
+    assert table.rows[0][0].summary == "2 alike"
     assert "<summary>2 alike</summary>reference, norse" in page("t", "s", [], [accuracy_section(decided)])
     assert "| reference, norse | mlp-lif" in markdown("t", "s", [], [accuracy_section(decided)], "f")
 
@@ -86,7 +86,7 @@ def test_rows_are_alike_only_where_text_mark_and_tone_agree():
     ]
     assert [made[0].text for made in alike(rows)] == ["a, b", "c", "d", "e"]
     assert alike(rows)[0][2] == rows[0][2]
-    assert next(made[1].names for made in alike([(y, x, z) for x, y, z in rows], 1)) == ("a", "b")
+    assert next(made[1].text for made in alike([(y, x, z) for x, y, z in rows], 1)) == "a, b"
 
 
 def test_verdicts_and_detectable_effects(decided):
@@ -212,7 +212,7 @@ def test_equal_fingerprints_are_counted():
     cells = Cells.of([r for f in ("reference", "norse") for s in range(2) for r in trained_records(f, "lif", s)])
     assert fairness(cells) == (6, [])
     section = fairness_section(cells)
-    assert "6 fingerprints were compared across frameworks: all agree" in section.reading
+    assert "6 fingerprints were compared across frameworks: all agree" in section.outcome
     assert section.alarm == ""
 
 

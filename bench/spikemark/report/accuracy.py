@@ -33,7 +33,7 @@ def accuracy_section(cells: Cells) -> Section:
     """Tables for every data set, network and variant."""
     section = Section("Accuracy", READING)
     for where, group in cells.where(measure="accuracy").groups():
-        results, last = _results(group)
+        results, last = results_of(group)
         baseline = group.baseline
         rankings = {
             framework: rank({s: runs for (f, s), runs in results.items() if f == framework}, baseline)
@@ -49,13 +49,22 @@ def accuracy_section(cells: Cells) -> Section:
 
 def ranked(group: Cells) -> tuple[str, Ranking, dict[str, Runs]]:
     """The systems of one group against each other: in the reference, or the first framework; with their results."""
-    results, _ = _results(group)
+    results, _ = results_of(group)
     framework = group.leading
     own = {system: runs for (f, system), runs in results.items() if f == framework and runs}
     return framework, rank(own), own
 
 
-def _results(group: Cells) -> tuple[Results, Results]:
+def apart(results: Results, leading: str, system: str) -> list[str]:
+    """The frameworks whose accuracy differs from the leading one's, where that is found and matters."""
+    own = {framework: runs for (framework, name), runs in results.items() if name == system and runs}
+    if leading not in own:
+        return []
+    tests = paired_tests({name: (runs, own[leading]) for name, runs in own.items() if name != leading})
+    return [name for name, test in tests.items() if test.matters]
+
+
+def results_of(group: Cells) -> tuple[Results, Results]:
     """Best-validation and last-epoch accuracy of every framework and system."""
     best, last = Results(), Results()
     for framework, system in group.names("framework", "system"):

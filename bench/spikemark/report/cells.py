@@ -45,6 +45,11 @@ def first_line(error: str | None) -> str:
     return lines[0] if lines else "no error was recorded"
 
 
+def neurons_of(cells: Iterable[Record]) -> dict[str, str]:
+    """The neuron of every system."""
+    return {axis(record, "system"): axis(record, "neuron") for record in cells}
+
+
 def problem(record: Record) -> str | None:
     """The status of a cell whose numbers are left out; None where they are used."""
     return None if record["status"] == "ok" else record["status"]

@@ -8,32 +8,48 @@ from html import escape
 from typing import Any
 
 from spikemark.core.statistics import Interval
-from spikemark.report.model import Chart, estimate, slug
-from spikemark.report.plots import HEAT_RANGE, Curves, EnergyAccuracy, HeatMap, Ratios, colours
+from spikemark.report.model import TIMES, Chart, estimate, number, slug
+from spikemark.report.plots import (
+    HEAT_RANGE,
+    VAGUE,
+    Bar,
+    Curves,
+    EnergyAccuracy,
+    HeatMap,
+    Ratios,
+    Style,
+    framework_style,
+    front,
+)
 
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star", "hexagon")
 _COLUMNS = 3
 _ROW_HEIGHT = 300
+VAGUE_COLOUR = "#c4c8ce"
+HEAT_TICKS = (0.5, 0.75, 1, 1.5, 2)
 _FEW = 10  # Up to here every whole number has its tick.
 Trace = dict[str, Any]
 
 
 def curve_chart(curves: Curves) -> Chart:
     """A line with its band per system, a panel per noise; the framework is chosen."""
-    colour, panels = colours(curves.systems), curves.panels
+    styles, panels = curves.styles, curves.panels
     data: list[Trace] = []
     for framework, drawn in curves.curves.items():
         legend = set()
-        for number, panel in enumerate(panels):
+        for place, panel in enumerate(panels):
             for system, points in drawn.get(panel, {}).items():
                 first = system not in legend
                 legend.add(system)
-                data += _line_with_band(framework, system, points, number, colour[system], first)
-    layout = panels_layout(panels, x=curves.x, y="accuracy (%)", shared_y=True)
+                data.append(_line(framework, system, points, place, styles[system], first))
+    layout = panels_layout(panels, x=[curves.across(panel) for panel in panels], y="accuracy (%)", shared_y=True)
     if max((x for trace in data for x in trace["x"]), default=0) <= _FEW:
-        for number in range(len(panels)):
-            layout[panel_axis("xaxis", number)] |= {"dtick": 1}
-    name, title = f"{curves.name}-{slug(curves.where)}", f"{curves.title}: {curves.where}"
+        for place in range(len(panels)):
+            layout[panel_axis("xaxis", place)] |= {"dtick": 1}
+    for place, panel in enumerate(panels):
+        if panel in curves.ticks:
+            values = curves.ticks[panel][1]
+            layout[panel_axis("xaxis", place)] |= {"tickvals": list(values), "ticktext": list(values.values())}
+    name, title = f"{curves.name}-{slug(curves.where)}", says(curves.says, f"{curves.title}: {curves.where}")
     return Chart(name, title, data, layout, tuple(curves.curves), "Framework")
 
 
@@ -43,117 +59,118 @@ def heat_chart(heat: HeatMap) -> Chart:
     data: list[Trace] = []
     for framework, systems in heat.values.items():
         values = [[row.get(noise, math.nan) for row in systems.values()] for noise in noises]
-        shown = [[None if math.isnan(value) else round(value, 3) for value in row] for row in values]
         data.append(
             {
                 "type": "heatmap",
                 "meta": framework,
                 "x": [escape(system) for system in systems],
                 "y": [escape(noise) for noise in noises],
-                "z": shown,
+                "z": values,
                 "zmin": HEAT_RANGE[0],
                 "zmax": HEAT_RANGE[1],
+                "colorbar": {
+                    "title": {"text": f"1 = {escape(heat.baseline)}"},
+                    "tickvals": list(HEAT_TICKS),
+                    "ticktext": [f"{tick:g}" for tick in HEAT_TICKS],
+                    "len": 0.8,
+                },
                 "colorscale": [[0, "#2166ac"], [1 / 3, "#f7f7f7"], [1, "#b2182b"]],
-                "texttemplate": "%{z:.2f}",
-                "hovertemplate": "%{y}, %{x}: %{z:.3f}<extra></extra>",
+                "text": [["" if math.isnan(value) else number(value) for value in row] for row in values],
+                "texttemplate": "%{text}",
+                "hovertemplate": "%{y}, %{x}: %{text}<extra></extra>",
             }
         )
     layout = {
         "height": 140 + 20 * len(noises),
-        "margin": {"l": 150, "r": 10, "t": 20, "b": 60},
-        "yaxis": {"autorange": "reversed"},
+        "margin": {"l": 150, "r": 10, "t": 70, "b": 20},
+        "xaxis": {"side": "top", "title": {"text": ""}},
+        "yaxis": {"autorange": "reversed", "title": {"text": ""}},
     }
-    title = f"{heat.quantity.capitalize()}: {heat.where}"
+    title = says(heat.says, heat_title(heat))
     return Chart(f"heat-{slug(heat.where)}", title, data, layout, tuple(heat.values), "Framework")
 
 
-def _line_with_band(
-    framework: str, system: str, points: Mapping[int, Interval], panel: int, colour: str, in_legend: bool
-) -> list[Trace]:
+def _line(
+    framework: str, system: str, points: Mapping[int, Interval], panel: int, style: Style, in_legend: bool
+) -> Trace:
+    """A line whose ``customdata`` holds the ends of its band and n; the page draws the band from them."""
     severities = sorted(points)
-    shared = {"meta": framework, "legendgroup": system, **on_panel(panel)}
-    banded = [s for s in severities if points[s].low == points[s].low]
-    upper, lower = [100 * points[s].high for s in banded], [100 * points[s].low for s in banded]
-    band: Trace = {
+    shown = [points[s] for s in severities]
+    banded = any(not math.isnan(interval.low) for interval in shown)
+    ends = " [%{customdata[0]:.2f}, %{customdata[1]:.2f}]" if banded else ""
+    return {
         "type": "scatter",
-        "x": banded + banded[::-1],
-        "y": upper + lower[::-1],
-        "fill": "toself",
-        "fillcolor": f"rgba({_rgb(colour)}, 0.13)",
-        "line": {"width": 0},
-        "mode": "lines",
-        "hoverinfo": "skip",
-        "showlegend": False,
-    }
-    line: Trace = {
-        "type": "scatter",
+        "meta": framework,
+        "legendgroup": system,
         "x": severities,
-        "y": [100 * points[s].value for s in severities],
+        "y": [_percent(interval.value) for interval in shown],
+        "customdata": [[_percent(interval.low), _percent(interval.high), interval.n] for interval in shown],
         "name": escape(system),
         "mode": "lines+markers",
-        "line": {"color": colour, "width": 2},
-        "marker": {"size": 6},
-        "text": [f"{estimate(points[s], 100)}, n = {points[s].n}" for s in severities],
-        "hovertemplate": "%{text}",
+        "line": {"color": style.colour, "width": 2, "dash": style.dash[1]},
+        "marker": {"size": 6, "symbol": style.marker[1]},
+        "hovertemplate": f"%{{y:.2f}}{ends}, n = %{{customdata[2]}}",
         "showlegend": in_legend,
+        **on_panel(panel),
     }
-    return [band | shared, line | shared] if banded else [line | shared]
+
+
+def _percent(share: float) -> float | None:
+    """With the digits of tables; None where there is none."""
+    return None if math.isnan(share) else round(100 * share, 2)
 
 
 def energy_chart(points: EnergyAccuracy) -> Chart:
-    """A panel per hardware profile: energy across, accuracy up; colour: system, shape: framework."""
-    systems = list(dict.fromkeys(p.system for panel in points.points.values() for p in panel))
-    frameworks = list(dict.fromkeys(p.framework for panel in points.points.values() for p in panel))
-    colour, symbol = colours(systems), _symbols(frameworks)
+    """A panel per hardware profile: energy across, accuracy up; a line joins the Pareto front."""
+    styles = points.styles
     data: list[Trace] = []
     for panel, of_profile in enumerate(points.points.values()):
+        best = front(of_profile)
+        line: Trace = {
+            "type": "scatter",
+            "mode": "lines",
+            "name": "Pareto front",
+            "legendgroup": "front",
+            "showlegend": panel == 0,
+            "x": [p.energy.value / 1e3 for p in best],
+            "y": [100 * p.accuracy.value for p in best],
+            "line": {"color": "#888888", "width": 1, "dash": "dot"},
+            "hoverinfo": "skip",
+        }
+        data.append(line | on_panel(panel))
         for p in of_profile:
+            style = styles[p.system]
             trace: Trace = {
                 "type": "scatter",
                 "mode": "markers",
                 "name": escape(p.system),
                 "legendgroup": p.system,
-                "showlegend": False,
+                "showlegend": panel == 0,
                 "x": [p.energy.value / 1e3],
                 "y": [100 * p.accuracy.value],
                 "error_x": _error([p.energy], 1e-3),
                 "error_y": _error([p.accuracy], 100),
-                "marker": {"color": colour[p.system], "symbol": symbol[p.framework], "size": 10},
+                "marker": {"color": style.colour, "symbol": style.marker[1], "size": 10},
                 "text": [
-                    f"{escape(p.framework)}<br>{estimate(p.accuracy, 100)} %<br>{estimate(p.energy, 1e-3)} nJ, "
-                    f"n = {p.accuracy.n}"
+                    f"{escape(p.system)}, {escape(p.framework)}<br>{estimate(p.accuracy, 100)} %<br>"
+                    f"{estimate(p.energy, 1e-3)} nJ, n = {p.accuracy.n}"
                 ],
-                "hovertemplate": "%{text}",
+                "hovertemplate": "%{text}<extra></extra>",
             }
             data.append(trace | on_panel(panel))
-    data += [_key(system, colour[system], "circle", system) for system in systems]
-    data += [_key(framework, "#888888", symbol[framework], f"shape of {framework}") for framework in frameworks]
-    layout = panels_layout(list(points.points), x="energy per sample (nJ)", y="accuracy (%)", shared_y=True)
-    return Chart(f"energy-{slug(points.where)}", f"Energy against accuracy: {points.where}", data, layout)
-
-
-def _key(name: str, colour: str, symbol: str, group: str) -> Trace:
-    """An entry of the legend without a point; those of systems switch the system's points."""
-    marker = {"color": colour, "symbol": symbol, "size": 9}
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "x": [None],
-        "y": [None],
-        "name": escape(name),
-        "legendgroup": group,
-        "marker": marker,
-    }
+    across = ["energy per sample (nJ)"] * len(points.points)
+    layout = panels_layout(list(points.points), x=across, y="accuracy (%)", shared_y=True)
+    title = says(points.says, f"Energy against accuracy: {points.where}")
+    return Chart(f"energy-{slug(points.where)}", title, data, layout)
 
 
 def throughput_chart(ratios: Ratios) -> Chart:
     """Bars of the ratio to the reference, grouped by system; the quantity is chosen."""
-    frameworks = list(dict.fromkeys(bar.framework for bars in ratios.bars.values() for bar in bars))
-    colour = colours(frameworks)
     data: list[Trace] = []
     for quantity, bars in ratios.bars.items():
         for framework, track in dict.fromkeys((bar.framework, bar.track) for bar in bars):
             own = [bar for bar in bars if (bar.framework, bar.track) == (framework, track)]
+            colour = framework_style(framework).colour
             pattern = {"pattern": {"shape": "/", "solidity": 0.25}} if track == "native" else {}
             data.append(
                 {
@@ -163,8 +180,8 @@ def throughput_chart(ratios: Ratios) -> Chart:
                     "x": [escape(bar.system) for bar in own],
                     "y": [bar.ratio.value for bar in own],
                     "error_y": _error([bar.ratio for bar in own], 1),
-                    "marker": {"color": colour[framework], **pattern},
-                    "text": [f"{estimate(bar.ratio)}, n = {bar.ratio.n}" for bar in own],
+                    "marker": {"color": [VAGUE_COLOUR if bar.vague else colour for bar in own], **pattern},
+                    "text": [f"{estimate(bar.ratio)}, n = {bar.ratio.n}<br>{escape(told_route(bar))}" for bar in own],
                     "textposition": "none",
                     "hovertemplate": "%{text}",
                     "meta": quantity,
@@ -173,13 +190,13 @@ def throughput_chart(ratios: Ratios) -> Chart:
     layout: dict[str, Any] = {
         "height": 380,
         "barmode": "group",
-        "yaxis": {"title": {"text": "ratio to the reference"}, "rangemode": "tozero"},
+        "yaxis": {"title": {"text": f"{TIMES} plain PyTorch"}, "rangemode": "tozero"},
         "xaxis": {"title": {"text": ""}},
         "shapes": [{"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 1, "y1": 1, "line": {"dash": "dot"}}],
     }
     return Chart(
         f"throughput-{slug(ratios.where)}",
-        f"Ratio to the reference: {ratios.where}",
+        says(ratios.says, f"Speed relative to plain PyTorch: {ratios.where}"),
         data,
         layout,
         tuple(quantity for quantity, bars in ratios.bars.items() if bars),
@@ -187,12 +204,24 @@ def throughput_chart(ratios: Ratios) -> Chart:
     )
 
 
-def _symbols(names: Sequence[str]) -> dict[str, str]:
-    return {name: SYMBOLS[i % len(SYMBOLS)] for i, name in enumerate(names)}
+def told_route(bar: Bar) -> str:
+    """In words, of the number that a bar shows."""
+    words = [f"route: {bar.route}"] if bar.route else []
+    if bar.vague:
+        words.append(f"interval spans more than a factor of {VAGUE:g}: not measured")
+    return ", ".join(words)
 
 
-def _rgb(colour: str) -> str:
-    return ", ".join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))
+def says(finding: str, title: str) -> str:
+    """A caption: what the picture says, then what it is of."""
+    return f"{finding} {title}" if finding else title
+
+
+def heat_title(heat: HeatMap) -> str:
+    """What a heat map shows, and what it leaves out."""
+    title = f"{heat.quantity.capitalize()}: {heat.where}; 1 = {heat.baseline}, blue is more robust"
+    few = f"; left out, since they cost {heat.baseline} too little: {', '.join(heat.empty)}" if heat.empty else ""
+    return title + few
 
 
 def _error(intervals: Sequence[Interval], scale: float) -> dict[str, Any]:
@@ -222,7 +251,7 @@ def on_panel(panel: int) -> dict[str, str]:
     return {"xaxis": panel_axis("x", panel), "yaxis": panel_axis("y", panel)}
 
 
-def panels_layout(titles: Sequence[str], *, x: str, y: str, shared_y: bool) -> dict[str, Any]:
+def panels_layout(titles: Sequence[str], *, x: Sequence[str], y: str, shared_y: bool) -> dict[str, Any]:
     """A grid of panels with a title each, at most three side by side."""
     columns = min(_COLUMNS, len(titles))
     rows = -(-len(titles) // columns)
@@ -236,7 +265,7 @@ def panels_layout(titles: Sequence[str], *, x: str, y: str, shared_y: bool) -> d
         layout[panel_axis("xaxis", panel)] = {
             "domain": [left, min(1.0, left + width)],
             "anchor": panel_axis("y", panel),
-            "title": {"text": x},
+            "title": {"text": x[panel]},
         }
         layout[panel_axis("yaxis", panel)] = {
             "domain": [max(0.0, top - height), top],
@@ -246,6 +275,7 @@ def panels_layout(titles: Sequence[str], *, x: str, y: str, shared_y: bool) -> d
         }
         layout["annotations"].append(
             {
+                "name": "panel",
                 "text": f"<b>{escape(title)}</b>",
                 "showarrow": False,
                 "x": left,

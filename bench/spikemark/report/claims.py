@@ -242,6 +242,12 @@ def _runs(cells: Cells, quantity: Quantity) -> Runs:
     return {seed: math.log(value) for seed, value in values.items() if value > 0}
 
 
+def claims_table(cells: Cells) -> Table:
+    """One row per claim that the records bear on."""
+    judged, others = _judged_rows(cells)
+    return _overview(judged, others)
+
+
 def _overview(judged: Mapping[Claim, list[Row]], others: int) -> Table:
     rows = []
     for claim, tests in judged.items():

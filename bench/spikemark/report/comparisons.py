@@ -19,6 +19,8 @@ from spikemark.core.statistics import (
 )
 from spikemark.report.model import Entry, Tone, estimate, number
 
+MATTERS = 0.5
+"""Percentage points of accuracy, and percent of a cost, below which a difference is not worth a word or a colour."""
 _TONES: Mapping[Verdict, Tone] = {"better": "good", "worse": "bad", "undecided": "muted"}
 
 
@@ -40,9 +42,19 @@ class PairedTest:
     detectable: float
     identical: bool
 
+    @property
+    def matters(self) -> bool:
+        """Whether the test finds a difference, and one that is worth a word."""
+        return self.verdict != "undecided" and abs(100 * self.difference.value) >= MATTERS
+
+    @property
+    def tone(self) -> Tone:
+        """How the outcome is coloured."""
+        return _TONES[self.verdict] if self.matters else "muted"
+
     def entry(self) -> Entry:
         """The difference in percentage points and what follows from it."""
-        tone = _TONES[self.verdict]
+        tone = self.tone
         if self.identical:
             return Entry("0.00 identical", 0.0, tone=tone)
         text = f"{estimate(self.difference, 100, signed=True)} {self.verdict}"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from spikemark.core.statistics import Interval, Verdict, mean_interval
+from spikemark.core.statistics import Interval, mean_interval
 from spikemark.report import charts, figures
 from spikemark.report.cells import BASELINE, Cells
-from spikemark.report.comparisons import paired_tests
 from spikemark.report.curves import (
     SeededCurve,
     corruption_error,
@@ -21,7 +20,8 @@ from spikemark.report.curves import (
     normalised_area,
     relative_corruption_error,
 )
-from spikemark.report.model import ABSENT, DASH, Entry, Section, Table, alike, estimate, number
+from spikemark.report.families import losses_in_words
+from spikemark.report.model import ABSENT, Entry, Section, Table, alike, estimate, number
 from spikemark.report.plots import HeatMap
 
 LEAST_LOSS = 0.01
@@ -31,11 +31,10 @@ by those of {BASELINE} in the same framework; relative CE divides only the error
 ones, so that a better clean accuracy is not taken for robustness (Hendrycks and Dietterich, ICLR 2019). mCE and
 relative mCE are their means over the noises; below 1 is more robust than {BASELINE}. Baseline errors are means over its
 seeds; noises that cost {BASELINE} less than {100 * LEAST_LOSS:g} point of accuracy on average say nothing about
-robustness, have no relative CE and are left out of its mean. Tests are paired by seed and corrected (Holm) within a
-framework. Area: of the margin over chance that is kept, from clean to the strongest severity, as a fraction. Half
+robustness, have no relative CE and are left out of its mean. Verdicts are those by family, above.
+Area: of the margin over chance that is kept, from clean to the strongest severity, as a fraction. Half
 margin: the severity at which half of the margin over chance is first lost."""
 
-_WORDS: Mapping[Verdict, str] = {"better": "more robust", "worse": "less robust", "undecided": "undecided"}
 ByNoise = dict[str, SeededCurve]
 
 
@@ -52,44 +51,34 @@ def corruption_section(cells: Cells) -> Section:
             (framework, system): _curves(group.where(framework=framework, system=system), noises)
             for framework, system in group.names("framework", "system")
         }
-        rows, said = [], []
+        rows = []
         for (framework,) in group.names("framework"):
             curves = {system: found for (name, system), found in contenders.items() if name == framework}
             if not curves.get(baselines[0]):
                 continue
-            of_framework, verdicts, heat[framework] = _framework(framework, curves, baselines[0])
+            of_framework, heat[framework] = _framework(framework, curves, baselines[0])
             rows += of_framework
-            said += [(framework, system, word) for system, word in verdicts.items()]
         if not rows:
             continue
-        columns = ("framework", "system", "mCE", "relative mCE", f"minus {baselines[0]}", "p", "noises", "n")
-        note = f"n: seeds. In words, against {baselines[0]} by relative mCE: {sentence(said)}"
-        section.tables.append(Table(f"Corruption error: {where}", columns, alike(rows), 2, note))
+        columns = ("framework", "system", "mCE", "relative mCE", "noises", "n")
+        section.tables.append(Table(f"Corruption error: {where}", columns, alike(rows), 2, "n: seeds."))
         chance = next((record["chance"] for record in group if record["chance"] is not None), math.nan)
         section.tables.append(_noise_table(where, contenders, noises, chance))
-        picture = HeatMap(where, "relative corruption error", heat)
-        section.charts.append(charts.heat_chart(picture))
-        section.figures.append(figures.heat_figure(picture))
+        others = {
+            framework: {system: row for system, row in systems.items() if system != baselines[0]}
+            for framework, systems in heat.items()
+        }
+        picture = HeatMap(where, "relative corruption error", baselines[0], others, losses_in_words(group))
+        if picture.noises:
+            section.charts.append(charts.heat_chart(picture))
+            section.figures.append(figures.heat_figure(picture))
     return section
-
-
-def sentence(rows: Sequence[tuple[str, str, Verdict]]) -> str:
-    """What the tests allow to say of systems against the baseline, from (framework, system, verdict)."""
-    said: dict[str, dict[Verdict, list[str]]] = {}
-    for framework, system, verdict in rows:
-        said.setdefault(system, {}).setdefault(verdict, []).append(framework)
-    parts = [
-        f"{system} is "
-        + " and ".join(f"{_WORDS[verdict]} on {', '.join(where)}" for verdict, where in verdicts.items())
-        for system, verdicts in said.items()
-    ]
-    return "; ".join(parts) + "." if parts else "nothing to compare."
 
 
 def _framework(
     framework: str, curves: Mapping[str, ByNoise], baseline: str
-) -> tuple[list[tuple[Entry, ...]], dict[str, Verdict], dict[str, dict[str, float]]]:
-    """A row per system, the verdicts of its tests against the baseline, and the heat map's values."""
+) -> tuple[list[tuple[Entry, ...]], dict[str, dict[str, float]]]:
+    """A row per system, and the heat map's values."""
     base = {noise: _mean_curve(curve) for noise, curve in curves[baseline].items()}
     telling = {noise for noise, curve in base.items() if curve[0] - mean_accuracy(curve) >= LEAST_LOSS}
     absolute, relative, heat = {}, {}, {}
@@ -112,34 +101,18 @@ def _framework(
             else math.nan
             for noise in base
         }
-    return *_rows(framework, absolute, relative, baseline, len(telling)), heat
-
-
-def _rows(
-    framework: str,
-    absolute: Mapping[str, dict[int, float]],
-    relative: Mapping[str, dict[int, float]],
-    baseline: str,
-    noises: int,
-) -> tuple[list[tuple[Entry, ...]], dict[str, Verdict]]:
-    # Less is better here, and tests are written for more is better.
-    negated = {system: {seed: -value for seed, value in runs.items()} for system, runs in relative.items()}
-    tests = paired_tests({s: (runs, negated[baseline]) for s, runs in negated.items() if s != baseline})
-    rows = []
-    for system, runs in absolute.items():
-        row = [Entry(framework), Entry(system), _entry(mean_interval(runs))]
-        row.append(_entry(mean_interval(relative[system])) if system in relative else ABSENT)
-        if system in tests:
-            test = tests[system]
-            d = test.difference
-            flipped = Interval(-d.value, -d.high, -d.low, d.n)
-            text = f"{estimate(flipped, signed=True)} {_WORDS[test.verdict]}"
-            row += [Entry(text, flipped.value, tone=test.entry().tone), test.p_entry()]
-        else:
-            row += [Entry("(itself)" if system == baseline else DASH, tone="muted"), ABSENT]
-        row += [Entry(str(noises), float(noises)), Entry(str(len(runs)), float(len(runs)))]
-        rows.append(tuple(row))
-    return rows, {system: test.verdict for system, test in tests.items()}
+    rows: list[tuple[Entry, ...]] = [
+        (
+            Entry(framework),
+            Entry(system),
+            _entry(mean_interval(runs)),
+            _entry(mean_interval(relative[system])) if system in relative else ABSENT,
+            Entry(str(len(telling)), float(len(telling))),
+            Entry(str(len(runs)), float(len(runs))),
+        )
+        for system, runs in absolute.items()
+    ]
+    return rows, heat
 
 
 def _entry(interval: Interval) -> Entry:

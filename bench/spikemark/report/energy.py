@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import math
+
 from spikemark.core.statistics import Interval, Runs, mean_interval
 from spikemark.report import charts, figures
-from spikemark.report.cells import Cells
-from spikemark.report.model import ABSENT, Entry, Section, Table, alike, decimals, estimate, n_entry, prefix
+from spikemark.report.cells import PROFILE, Cells
+from spikemark.report.comparisons import PairedTest, paired_tests
+from spikemark.report.model import (
+    ABSENT,
+    TIMES,
+    Entry,
+    Section,
+    Table,
+    alike,
+    decimals,
+    estimate,
+    n_entry,
+    number,
+    prefix,
+)
 from spikemark.report.plots import EnergyAccuracy, EnergyPoint
 
 READING = """\
@@ -23,6 +38,7 @@ COUNTS = {
     "dense": "dense",
     "neuron_updates": "neuron updates",
 }
+_MOST = 4
 
 
 def energy_section(cells: Cells) -> Section:
@@ -34,7 +50,8 @@ def energy_section(cells: Cells) -> Section:
             continue
         section.tables.append(_totals(f"Operations and energy per sample: {where}", group, profiles))
         section.tables.append(_layers(f"Layers and the kind of their input: {where}", group.where(measure="energy")))
-        points = EnergyAccuracy(where, {profile: _points(group, profile) for profile in profiles})
+        by_profile = {profile: _points(group, profile) for profile in profiles}
+        points = EnergyAccuracy(where, by_profile, told_costs(where, group))
         section.charts.append(charts.energy_chart(points))
         section.figures.append(figures.energy_figure(points))
     return section
@@ -61,6 +78,37 @@ def _totals(title: str, group: Cells, profiles: list[str]) -> Table:
         n = n_entry([column[i] for column in (*counts, *energies, rates)], contender.problems())
         rows.append((*names, *(column[i] for column in columns), n))
     return Table(title, (*headings, "n"), alike(rows), 2, "n: seeds. No interval is given where all seeds agree.")
+
+
+def relative_costs(group: Cells) -> dict[str, PairedTest]:
+    """Energy of every system against the baseline's, as logarithms, in the leading framework."""
+    own = group.where(framework=group.leading)
+    costs = {
+        system: {
+            seed: math.log(value)
+            for seed, value in own.where(system=system).runs("energy", profile=PROFILE).items()
+            if value > 0
+        }
+        for (system,) in own.names("system")
+    }
+    base = own.baseline
+    if base is None or not costs.get(base):
+        return {}
+    return paired_tests({name: (runs, costs[base]) for name, runs in costs.items() if name != base and runs})
+
+
+def told_costs(where: str, group: Cells) -> str:
+    """What those tests say, as a sentence; "" without any."""
+    tests, base = relative_costs(group), group.where(framework=group.leading).baseline
+    # Differences are of logarithms, so those that matter are percent.
+    changed = {name: math.exp(test.difference.value) for name, test in tests.items() if test.matters}
+    start = f"Energy per sample on {where} ({PROFILE})"
+    if changed:
+        order = sorted(changed, key=lambda name: -abs(math.log(changed[name])))
+        more = f" and {len(order) - _MOST} more" if len(order) > _MOST else ""
+        told = ", ".join(f"{name} {number(changed[name], 2)} {TIMES}" for name in order[:_MOST])
+        return f"{start}, relative to {base}: {told}{more}."
+    return f"{start}: no system is told apart from {base}." if tests else ""
 
 
 def positive(runs: Runs) -> Interval | None:
@@ -110,11 +158,13 @@ def _places(contender: Cells) -> list[tuple[str, str | None]]:
 
 
 def _points(group: Cells, profile: str) -> tuple[EnergyPoint, ...]:
-    points = []
-    for framework, system in group.names("framework", "system"):
+    """Of every system in the first framework that counted it: matched ones would show it again."""
+    points: dict[str, EnergyPoint] = {}
+    for framework, system, neuron in group.names("framework", "system", "neuron"):
         contender = group.where(framework=framework, system=system)
         energy, accuracy = contender.runs("energy", profile=profile), contender.accuracy()
-        if energy and accuracy:
+        if energy and accuracy and system not in points:
             of_accuracy = mean_interval(accuracy, bounds=(0, 1))
-            points.append(EnergyPoint(framework, system, mean_interval(energy, bounds=(0, float("inf"))), of_accuracy))
-    return tuple(points)
+            of_energy = mean_interval(energy, bounds=(0, float("inf")))
+            points[system] = EnergyPoint(framework, system, neuron, of_energy, of_accuracy)
+    return tuple(points.values())

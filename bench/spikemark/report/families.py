@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from spikemark.core.statistics import Floats, Interval, Runs, Verdict, mean_interval
 from spikemark.report.cells import BASELINE, Cells
 from spikemark.report.comparisons import PairedTest, paired_tests
 from spikemark.report.curves import SampledCurve, family_of, mean_over_severities, means, noises_of, sampled_curves
-from spikemark.report.model import ABSENT, Entry, Section, Table, alike, estimate, titled
+from spikemark.report.model import ABSENT, Entry, Section, Table, alike, estimate, number, titled
 
 READING = f"""\
 Robust against what? Points lost: clean accuracy minus accuracy under noise, mean over the severities and noises of a
@@ -18,6 +19,7 @@ together (Holm). Undecided is not equal: MDE is the smallest true difference tha
 repetitions. Attacks are summed up by the worst of them per sample, where several were run."""
 _WORDS: Mapping[Verdict, str] = {"better": "more robust", "worse": "less robust", "undecided": "undecided"}
 Lost = dict[int, Floats]
+_MOST = 2
 
 
 def families_section(cells: Cells) -> Section:
@@ -39,13 +41,67 @@ def families_section(cells: Cells) -> Section:
     return section
 
 
-def told_apart(group: Cells, framework: str) -> dict[tuple[str, str], float]:
-    """Points lost beyond the baseline's, by family and system, wherever the corrected test tells them apart."""
+@dataclass(frozen=True)
+class Judged:
+    """What noise costs the systems of one group in one framework.
+
+    Attributes:
+        families: noises by family.
+        lost: points lost as fractions, by family and system.
+        tests: of each but the baseline's against it.
+    """
+
+    families: Mapping[str, Sequence[str]]
+    lost: Mapping[tuple[str, str], Lost]
+    tests: Mapping[tuple[str, str], PairedTest]
+
+    @property
+    def apart(self) -> dict[str, list[tuple[str, float]]]:
+        """By system, the families in which it loses more or fewer points than the baseline, and how many."""
+        told: dict[str, list[tuple[str, float]]] = {}
+        for (family, system), test in self.tests.items():
+            if test.matters:
+                told.setdefault(system, []).append((family, -100 * test.difference.value))
+        return told
+
+
+def losses_in_words(group: Cells) -> str:
+    """What the corrected tests say of a group in its leading framework, as a sentence; "" where they say nothing."""
+    framework = group.leading
+    base = group.where(framework=framework).baseline
+    said = told_losses(judged(group, framework), base) if base else ""
+    return f"{said[:1].upper()}{said[1:]}." if said else ""
+
+
+def told_losses(found: Judged, base: str) -> str:
+    """Which systems lose how many points more or fewer than the baseline; "" where none is told apart from it."""
+    apart = found.apart
+    if not apart:
+        return ""
+    order = sorted(apart, key=lambda system: -max(abs(lost) for _, lost in apart[system]))
+    mixed = all(len({lost > 0 for _, lost in families}) == 2 for families in apart.values())
+    start = "no neuron is the most robust throughout; " if mixed else ""
+    losses = "; ".join(f"{system} loses {_losses(apart[system])}" for system in order[:_MOST])
+    return f"{start}compared with {base}, {losses}{_rest(len(order) - _MOST, 'system')}"
+
+
+def _losses(families: Sequence[tuple[str, float]]) -> str:
+    """In words, the largest first."""
+    order = sorted(families, key=lambda pair: -abs(pair[1]))
+    words = [f"{number(abs(lost), 1)} points {'more' if lost > 0 else 'fewer'} to {family}" for family, lost in order]
+    return " and ".join(words[:_MOST])
+
+
+def _rest(many: int, what: str) -> str:
+    return f"; {many} more {what}{'s' if many > 1 else ''} differ{'s' if many == 1 else ''}" if many > 0 else ""
+
+
+def judged(group: Cells, framework: str) -> Judged:
+    """Every family and system of a group in one framework."""
     own, families = group.where(framework=framework), _families(group)
     curves = _of(framework, sampled_curves(own, [noise for noises in families.values() for noise in noises]))
-    base = own.baseline
-    tests = _tests(_lost(curves, families), base)
-    return {place: -100 * test.difference.value for place, test in tests.items() if test.verdict != "undecided"}
+    lost = _lost(curves, families)
+    return Judged(families, lost, _tests(lost, own.baseline))
 
 
 def _families(group: Cells) -> dict[str, list[str]]:
@@ -131,4 +187,4 @@ def _judged(test: PairedTest | None, itself: bool) -> tuple[Entry, Entry]:
     text = f"{estimate(lost, 100, signed=True)} {_WORDS[test.verdict]}"
     if test.verdict == "undecided" and test.detectable > 0:
         text += f", MDE {100 * test.detectable:.2f}"
-    return Entry(text, 100 * lost.value, tone=test.entry().tone), test.p_entry()
+    return Entry(text, 100 * lost.value, tone=test.tone), test.p_entry()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -19,10 +20,11 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from spikemark.core.statistics import Interval
-from spikemark.report.model import TIMES, Figure, slug
-from spikemark.report.plots import HEAT_RANGE, Curves, EnergyAccuracy, HeatMap, Ratios, colours
+from spikemark.report.charts import HEAT_TICKS, VAGUE_COLOUR, heat_title, says
+from spikemark.report.model import TIMES, Figure, number, slug
+from spikemark.report.plots import HEAT_RANGE, Curves, EnergyAccuracy, HeatMap, Ratios, Style, framework_style, front
 
-MARKERS = "osD^Xp*h"
+_LETTERS = 12.5  # Of a bold title in an inch.
 _COLUMNS = 3
 _ENTRY = 1.75  # Inches of a legend's entry with a framework and a track.
 _STYLE: dict[Any, Any] = {
@@ -75,7 +77,7 @@ def svg_text(canvas: Canvas) -> str:
 def curve_figure(curves: Curves) -> Figure:
     """A line with its band per system, a panel per noise, for one framework: matched ones would show it all again."""
     with styled():
-        framework, colour = next(iter(curves.curves)), colours(curves.systems)
+        framework, styles = next(iter(curves.curves)), curves.styles
         rows = -(-len(curves.panels) // _COLUMNS)
         columns = min(_COLUMNS, len(curves.panels))
         canvas = new_canvas(2.9 * columns + 0.5, 2.5 * rows + 0.5)
@@ -83,57 +85,86 @@ def curve_figure(curves: Curves) -> Figure:
         for place, panel in enumerate(curves.panels, start=1):
             axes = canvas.add_subplot(rows, columns, place, sharey=axes)
             for system, points in curves.curves[framework].get(panel, {}).items():
-                _curve(axes, points, colour[system])
+                _curve(axes, points, styles[system])
             axes.set_title(panel)
-            axes.set_xlabel(curves.x)
+            axes.set_xlabel(curves.across(panel))
             axes.set_ylabel("" if (place - 1) % columns else "accuracy (%)")
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        handles = [Line2D([], [], color=colour[s], marker="o", markersize=4, label=s) for s in curves.systems]
-        canvas.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)))
+            if panel in curves.ticks:
+                axes.set_xticks(list(curves.ticks[panel][1]), list(curves.ticks[panel][1].values()))
+            else:
+                axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        handles = [_handle(styles[system], system) for system in curves.systems]
+        canvas.legend(handles=handles, loc="outside lower center", ncols=min(2 * columns, len(handles)))
         title = f"{curves.title}, {curves.where}, {framework}: mean and 95 % interval over seeds"
-        return Figure(f"{curves.name}-{slug(curves.where)}", title, svg_text(canvas))
+        return titled_figure(canvas, f"{curves.name}-{slug(curves.where)}", curves.says, title)
 
 
-def _curve(axes: Axes, points: Mapping[int, Interval], colour: str) -> None:
+def titled_figure(canvas: Canvas, name: str, finding: str, title: str) -> Figure:
+    """The finding above the picture, as wide as that is; with the title in the caption."""
+    text = finding or title
+    width = max(20, int(canvas.get_figwidth() * _LETTERS))
+    canvas.suptitle("\n".join(textwrap.wrap(text, width)), x=0.01, ha="left", fontsize=10, fontweight="bold")
+    return Figure(name, says(finding, title), svg_text(canvas))
+
+
+def _handle(style: Style, label: str, line: bool = True) -> Line2D:
+    dash: Any = style.dash[0] if line else ""
+    return Line2D([], [], color=style.colour, marker=style.marker[0], linestyle=dash, markersize=4, label=label)
+
+
+def _curve(axes: Axes, points: Mapping[int, Interval], style: Style) -> None:
     severities = sorted(points)
-    axes.plot(severities, [100 * points[s].value for s in severities], color=colour, marker="o", markersize=3)
+    axes.plot(
+        severities,
+        [100 * points[s].value for s in severities],
+        color=style.colour,
+        marker=style.marker[0],
+        linestyle=style.dash[0],
+        markersize=3.5,
+        linewidth=1.3,
+    )
     low, high = ([100 * getattr(points[s], end) for s in severities] for end in ("low", "high"))
-    axes.fill_between(severities, low, high, color=colour, alpha=0.13, linewidth=0)
+    axes.fill_between(severities, low, high, color=style.colour, alpha=0.1, linewidth=0)
 
 
 def energy_figure(points: EnergyAccuracy) -> Figure:
-    """A panel per hardware profile: energy across, accuracy up; colour is the system, shape the framework."""
+    """A panel per hardware profile: energy across, accuracy up; a line joins the Pareto front."""
     with styled():
-        everything = [point for panel in points.points.values() for point in panel]
-        systems = list(dict.fromkeys(point.system for point in everything))
-        frameworks = list(dict.fromkeys(point.framework for point in everything))
-        colour = colours(systems)
-        marker = {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(frameworks)}
+        styles = points.styles
         canvas = new_canvas(2.9 * len(points.points) + 0.8, 3.4)
         grid = canvas.subplots(1, len(points.points), sharey=True, squeeze=False)[0]
         for axes, (profile, of_profile) in zip(grid, points.points.items(), strict=True):
+            best = front(of_profile)
+            axes.plot(
+                [point.energy.value / 1e3 for point in best],
+                [100 * point.accuracy.value for point in best],
+                color="#888888",
+                linewidth=0.9,
+                linestyle=":",
+            )
             for point in of_profile:
+                style = styles[point.system]
                 axes.errorbar(
                     [point.energy.value / 1e3],
                     [100 * point.accuracy.value],
                     xerr=_lengths([point.energy], 1e-3),
                     yerr=_lengths([point.accuracy], 100),
-                    color=colour[point.system],
-                    marker=marker[point.framework],
+                    color=style.colour,
+                    ecolor=(style.colour, 0.4),
+                    marker=style.marker[0],
                     markersize=6,
                     markeredgecolor="white",
                     markeredgewidth=0.6,
-                    elinewidth=0.9,
-                    alpha=0.9,
+                    elinewidth=0.8,
                 )
             axes.set_title(profile)
             axes.set_xlabel("energy per sample (nJ)")
         grid[0].set_ylabel("accuracy (%)")
-        handles = [Line2D([], [], color=colour[s], marker="o", linestyle="", label=s) for s in systems]
-        handles += [Line2D([], [], color="#888888", marker=marker[f], linestyle="", label=f) for f in frameworks]
-        canvas.legend(handles=handles, loc="outside lower center", ncols=min(8, max(len(systems), len(frameworks))))
+        handles = [_handle(style, system, line=False) for system, style in styles.items()]
+        handles.append(Line2D([], [], color="#888888", linestyle=":", linewidth=0.9, label="Pareto front"))
+        canvas.legend(handles=handles, loc="outside lower center", ncols=min(2 * len(points.points), len(handles)))
         title = f"Energy against accuracy, {points.where}: mean and 95 % interval over seeds"
-        return Figure(f"energy-{slug(points.where)}", title, svg_text(canvas))
+        return titled_figure(canvas, f"energy-{slug(points.where)}", points.says, title)
 
 
 def throughput_figure(ratios: Ratios) -> Figure:
@@ -142,7 +173,7 @@ def throughput_figure(ratios: Ratios) -> Figure:
         shown = {quantity: bars for quantity, bars in ratios.bars.items() if bars}
         everything = [bar for bars in shown.values() for bar in bars]
         systems = list(dict.fromkeys(bar.system for bar in everything))
-        colour = colours(list(dict.fromkeys(bar.framework for bar in everything)))
+        colour = {bar.framework: framework_style(bar.framework).colour for bar in everything}
         groups = list(dict.fromkeys((bar.framework, bar.track) for bar in everything))
         across = max(5.4, 2.0 + 1.5 * len(systems))
         canvas = new_canvas(across, 2.0 * len(shown) + 0.6)
@@ -155,8 +186,8 @@ def throughput_figure(ratios: Ratios) -> Figure:
                     [systems.index(bar.system) + (i - (len(groups) - 1) / 2) * width for bar in own],
                     [bar.ratio.value for bar in own],
                     width * 0.92,
-                    yerr=_lengths([bar.ratio for bar in own], 1),
-                    color=colour[group[0]],
+                    yerr=_lengths([_none(bar.ratio) if bar.vague else bar.ratio for bar in own], 1),
+                    color=[VAGUE_COLOUR if bar.vague else colour[group[0]] for bar in own],
                     alpha=0.55 if group[1] == "native" else 1.0,
                     hatch="////" if group[1] == "native" else None,
                     edgecolor="white",
@@ -165,7 +196,7 @@ def throughput_figure(ratios: Ratios) -> Figure:
                 )
             axes.axhline(1, color="#444444", linewidth=0.9, linestyle=":")
             better = "shorter is better" if quantity == "latency" else "more is better"
-            axes.set_title(f"{quantity}, {TIMES} reference ({better})")
+            axes.set_title(f"{quantity}, {TIMES} plain PyTorch ({better})")
             axes.grid(axis="x", visible=False)
         grid[-1].set_xticks(range(len(systems)), systems)
         handles = [
@@ -179,9 +210,16 @@ def throughput_figure(ratios: Ratios) -> Figure:
             )
             for framework, track in groups
         ]
+        if any(bar.vague for bar in everything):
+            handles.append(Patch(facecolor=VAGUE_COLOUR, label="not measured: interval too wide"))
         canvas.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), int(across / _ENTRY)))
-        title = f"Throughput as a ratio to the reference, {ratios.where}: median and its 95 % interval"
-        return Figure(f"throughput-{slug(ratios.where)}", title, svg_text(canvas))
+        title = f"Speed relative to plain PyTorch, {ratios.where}: median and its 95 % interval"
+        return titled_figure(canvas, f"throughput-{slug(ratios.where)}", ratios.says, title)
+
+
+def _none(interval: Interval) -> Interval:
+    """The value without an interval."""
+    return Interval(interval.value, math.nan, math.nan, interval.n)
 
 
 def heat_figure(heat: HeatMap) -> Figure:
@@ -189,15 +227,15 @@ def heat_figure(heat: HeatMap) -> Figure:
     with styled():
         noises = heat.noises
         columns = [len(systems) for systems in heat.values.values()]
-        canvas = new_canvas(1.9 + 0.62 * sum(columns), 1.6 + 0.21 * len(noises))
+        canvas = new_canvas(max(5.5, 2.8 + 0.62 * sum(columns)), 1.9 + 0.21 * len(noises))
         grid = canvas.subplots(1, len(columns), sharey=True, squeeze=False, width_ratios=columns)[0]
         norm = TwoSlopeNorm(1.0, *HEAT_RANGE)
         for axes, (framework, systems) in zip(grid, heat.values.items(), strict=True):
             values = [[row.get(noise, math.nan) for row in systems.values()] for noise in noises]
-            axes.pcolormesh(values, cmap="RdBu_r", norm=norm, edgecolors="white", linewidth=0.6)
+            mesh = axes.pcolormesh(values, cmap="RdBu_r", norm=norm, edgecolors="white", linewidth=0.6)
             for y, row in enumerate(values):
                 for x, value in enumerate(row):
-                    text = "" if math.isnan(value) else f"{value:.2f}"
+                    text = "" if math.isnan(value) else number(value)
                     dark = abs(norm(value) - 0.5) > 0.35
                     colour = "white" if dark else "black"
                     axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=6.5, color=colour)
@@ -207,8 +245,10 @@ def heat_figure(heat: HeatMap) -> Figure:
             axes.grid(visible=False)
             axes.tick_params(length=0)
         grid[0].invert_yaxis()
-        title = f"{heat.quantity.capitalize()}, {heat.where}: mean over seeds, 1 is the baseline's"
-        return Figure(f"heat-{slug(heat.where)}", title, svg_text(canvas))
+        bar = canvas.colorbar(mesh, ax=list(grid), ticks=HEAT_TICKS, fraction=0.04, aspect=30)
+        bar.set_ticklabels([f"1 = {heat.baseline}" if tick == 1 else f"{tick:g}" for tick in HEAT_TICKS])
+        bar.ax.tick_params(length=0)
+        return titled_figure(canvas, f"heat-{slug(heat.where)}", heat.says, heat_title(heat))
 
 
 def _lengths(intervals: Sequence[Interval], scale: float) -> list[list[float]]:

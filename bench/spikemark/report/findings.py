@@ -9,20 +9,19 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from spikemark.core.statistics import Interval, mean_interval
+from spikemark.core.statistics import mean_interval
 from spikemark.report.accuracy import ranked
-from spikemark.report.cells import PROFILE, REFERENCE, Cells
+from spikemark.report.cells import Cells, neurons_of
 from spikemark.report.claims import judged_claims
-from spikemark.report.comparisons import PairedTest, paired_tests
-from spikemark.report.curves import mean_under_noise, noises_of
-from spikemark.report.families import told_apart
-from spikemark.report.model import DASH, TIMES, number, slug
+from spikemark.report.energy import relative_costs, told_costs
+from spikemark.report.families import Judged, judged, told_losses
+from spikemark.report.model import ABSENT, DASH, TIMES, Entry, Table, number, slug
 from spikemark.report.native import TITLE, own_results
-from spikemark.report.throughput import typical
-from spikemark.report.verdicts import Verdict
+from spikemark.report.plots import framework_style, neuron_style
+from spikemark.report.provenance import fairness
+from spikemark.report.throughput import TRAINING, mean_ratios, told_speeds
+from spikemark.report.verdicts import REFUTED, Verdict
 
-MATTERS = 0.5
-"""Percentage points of accuracy, and percent of a cost, below which a difference is not worth a sentence."""
 _MOST = 4
 """Names that a sentence lists before it counts the rest."""
 
@@ -35,11 +34,13 @@ class Bar:
         label: what it is of.
         text: its value.
         length: as a fraction of the longest one.
+        colour: that of its neuron or framework in every figure.
     """
 
     label: str
     text: str
     length: float
+    colour: str
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,16 @@ class Finding:
         sentence: plain text.
         section: title of the section with the numbers.
         bars: the numbers that it is about, where a picture helps.
+        grid: likewise, where there are two directions.
+        weight: what it rests on: seeds, frameworks and systems; more is firmer.
     """
 
     topic: str
     sentence: str
     section: str
     bars: tuple[Bar, ...] = ()
+    grid: Table | None = None
+    weight: tuple[int, ...] = ()
 
     @property
     def anchor(self) -> str:
@@ -80,25 +85,24 @@ class Card:
 
 
 QUESTIONS: Mapping[str, str] = {
-    "Claims": "What does a learned threshold bring?",
     "Accuracy": "Which neuron is the most accurate?",
     "Robustness": "Which neuron is the most robust?",
     "Speed": "Which framework is the fastest?",
     "Energy": "What does it cost in energy?",
+    "Claims": "What does a learned threshold bring?",
     "Own neurons": "What do I get when I follow a framework's documentation?",
 }
 """By topic."""
 
 
-def cards(found: Mapping[str, Sequence[Finding]]) -> list[Card]:
-    """For each question its first answer, by suite in the order given."""
-    cards = []
+def cards(found: Mapping[str, Sequence[Finding]]) -> dict[str, Card]:
+    """For each topic the answer that rests on most, of the first suite that gives one so firm."""
+    cards = {}
     for topic, question in QUESTIONS.items():
-        answers = ((suite, finding) for suite, told in found.items() for finding in told if finding.topic == topic)
-        first = next(answers, None)
-        if first is not None:
-            suite, finding = first
-            cards.append(Card(question, finding, slug(suite)))
+        answers = [(suite, finding) for suite, told in found.items() for finding in told if finding.topic == topic]
+        if answers:
+            suite, finding = max(answers, key=lambda answer: answer[1].weight)
+            cards[topic] = Card(question, finding, slug(suite))
     return cards
 
 
@@ -111,6 +115,7 @@ def findings(cells: Cells) -> list[Finding]:
         *_robustness(cells),
         *_energy(cells),
         *_speed(cells),
+        *_trust(cells),
         *_problems(cells),
     ]
 
@@ -118,12 +123,18 @@ def findings(cells: Cells) -> list[Finding]:
 def _claims(cells: Cells) -> Iterator[Finding]:
     verdicts: dict[Verdict, list[str]] = {}
     for claim, verdict in judged_claims(cells).items():
-        verdicts.setdefault(verdict, []).append(claim.name)
+        verdicts.setdefault(verdict, []).append(claim.statement)
     if not verdicts:
         return
     total = sum(map(len, verdicts.values()))
-    told = "; ".join(f"{len(names)} {verdict} ({_listed(names)})" for verdict, names in sorted(verdicts.items()))
-    yield Finding("Claims", f"Of {total} claims that these records bear on: {told}.", "Claims")
+    counted = ", ".join(f"{len(names)} {verdict}" for verdict, names in sorted(verdicts.items()))
+    decided = "".join(
+        f" {verdict.capitalize()}: {_listed(verdicts[verdict], 2)}."
+        for verdict in ("holds", *REFUTED)
+        if verdict in verdicts
+    )
+    sentence = f"Of {_count(total, 'published claim')} on which these records bear: {counted}.{decided}"
+    yield Finding("Claims", sentence, "Claims", weight=(total,))
 
 
 def _native(cells: Cells) -> Iterator[Finding]:
@@ -143,11 +154,13 @@ def _native(cells: Cells) -> Iterator[Finding]:
     frameworks = dict.fromkeys(result.neuron.partition(":")[0] for result in results)
     own = [[result for result in spent if result.neuron.startswith(f"{name}:")] for name in frameworks]
     shown = {result.neuron: result.additions for one in own for result in (one[0], one[-1])}
-    yield Finding("Own neurons", sentence, TITLE, _bars(shown, 0, " additions", most_first=False))
+    colours = {name: framework_style(name.partition(":")[0]).colour for name in shown}
+    bars = _bars(shown, 0, " additions", colours, most_first=False)
+    yield Finding("Own neurons", sentence, TITLE, bars, weight=(len(results),))
 
 
 def _accuracy(cells: Cells) -> Iterator[Finding]:
-    group = _largest(cells.where(measure="accuracy"))
+    group = _firmest(cells.where(measure="accuracy"))
     if group is None:
         return
     where, own = group
@@ -155,7 +168,7 @@ def _accuracy(cells: Cells) -> Iterator[Finding]:
     if ranking.best is None:
         return
     best = mean_interval(results[ranking.best], bounds=(0, 1))
-    worse = [name for name, test in ranking.against_best.items() if _matters(test) and test.verdict == "worse"]
+    worse = [name for name, test in ranking.against_best.items() if test.matters and test.verdict == "worse"]
     ties = [test for test in ranking.against_best.values() if test.verdict == "undecided"]
     if worse and not ties:
         said = f"{ranking.best} is the most accurate ({number(100 * best.value, 1)} %)"
@@ -169,12 +182,13 @@ def _accuracy(cells: Cells) -> Iterator[Finding]:
         seen = f"; {_range(smallest)} points could have been seen" if smallest else ""
         said = f"no difference between {len(results)} systems is found{seen}"
     shown = {name: 100 * mean_interval(runs, bounds=(0, 1)).value for name, runs in results.items()}
-    yield Finding("Accuracy", f"On {where} ({framework}): {said}.", "Accuracy", _bars(shown, 1, " %"))
+    bars = _bars(shown, 1, " %", _colours(own))
+    yield Finding("Accuracy", f"On {where} ({framework}): {said}.", "Accuracy", bars, weight=_weight(own))
 
 
 def _robustness(cells: Cells) -> Iterator[Finding]:
     """Against which families of noise a system is more or less robust than the baseline, in the first framework."""
-    group = _largest(cells.where(measure="robustness"))
+    group = _firmest(cells.where(measure="robustness"))
     if group is None:
         return
     where, every = group
@@ -183,82 +197,86 @@ def _robustness(cells: Cells) -> Iterator[Finding]:
     base = own.baseline
     if base is None or len(own.names("system")) < 2:
         return
-    apart = {place: lost for place, lost in told_apart(every, framework).items() if abs(lost) >= MATTERS}
-    by_system: dict[str, list[str]] = {}
-    for (family, system), lost in sorted(apart.items(), key=lambda item: -abs(item[1])):
-        by_system.setdefault(system, []).append(f"{number(abs(lost), 1)} {'more' if lost > 0 else 'fewer'} to {family}")
-    if by_system:
-        told = "; ".join(f"{system} {_listed(families, 2)}" for system, families in list(by_system.items())[:_MOST])
-        said = f"points of accuracy lost, compared with {base}: {told}"
-    else:
-        said = f"no system is told apart from {base} under any family of noise"
-    shown = {
-        system: 100 * mean_interval(runs).value
-        for (system,) in own.names("system")
-        if (runs := mean_under_noise(own.where(system=system), noises_of(own)))
-    }
+    found = judged(every, framework)
+    said = told_losses(found, base) or f"no system is told apart from {base} under any family of noise"
+    apart = found.apart
+    order = sorted(apart, key=lambda system: -max(abs(lost) for _, lost in apart[system]))
+    rest = [system for (system,) in own.names("system") if system not in (base, *order)]
+    grid = _strip(where, found, [base, *order, *rest], neurons_of(own))
     section = "Robustness by family of noise"
-    yield Finding("Robustness", f"On {where} ({framework}): {said}.", section, _bars(shown, 1, " %"))
+    yield Finding("Robustness", f"On {where} ({framework}): {said}.", section, grid=grid, weight=_weight(every))
+
+
+def _strip(where: str, found: Judged, systems: Sequence[str], neurons: Mapping[str, str]) -> Table:
+    """Points lost, families down and systems across; in colour where the test tells a system from the baseline."""
+    shown = systems[:_MOST]
+    rows = tuple(
+        (Entry(family), *(_lost(found, family, system) for system in shown))
+        for family in found.families
+        if any((family, system) in found.lost for system in shown)
+    )
+    short = [neurons[system] if list(neurons.values()).count(neurons[system]) == 1 else system for system in shown]
+    return Table(f"Points of accuracy lost: {where}", ("lost to", *short), rows)
+
+
+def _lost(found: Judged, family: str, system: str) -> Entry:
+    runs = found.lost.get((family, system))
+    if runs is None:
+        return ABSENT
+    value = 100 * mean_interval(runs).value
+    test = found.tests.get((family, system))
+    return Entry(number(value, 1), value, tone=test.tone if test and test.matters else "")
 
 
 def _energy(cells: Cells) -> Iterator[Finding]:
     """Every system's energy against that of the baseline neuron, in the first framework."""
-    group = _largest(cells.where(measure="energy"))
+    group = _firmest(cells.where(measure="energy"))
     if group is None:
         return
     where, every = group
+    ratios, sentence = relative_costs(every), told_costs(where, every)
+    if not sentence:
+        return
+    shown = {name: math.exp(test.difference.value) for name, test in ratios.items()}
     own = every.where(framework=every.leading)
-    costs = {
-        system: {
-            seed: math.log(value)
-            for seed, value in own.where(system=system).runs("energy", profile=PROFILE).items()
-            if value > 0
-        }
-        for (system,) in own.names("system")
-    }
-    base = own.baseline
-    if base is None or not costs.get(base):
-        return
-    tests = paired_tests({name: (runs, costs[base]) for name, runs in costs.items() if name != base and runs})
-    changed = {
-        name: math.exp(test.difference.value)
-        for name, test in tests.items()
-        if test.verdict != "undecided" and abs(test.difference.value) > math.log1p(MATTERS / 100)
-    }
-    if changed:
-        order = sorted(changed, key=lambda name: -abs(math.log(changed[name])))
-        said = _listed([f"{name} {number(changed[name], 2)} {TIMES}" for name in order])
-        sentence = f"Energy per sample on {where} ({PROFILE}), relative to {base}: {said}"
-    elif tests:
-        sentence = f"Energy per sample on {where} ({PROFILE}): no system is told apart from {base}"
-    else:
-        return
-    shown = {base: 1.0} | {name: math.exp(test.difference.value) for name, test in tests.items()}
-    yield Finding("Energy", f"{sentence}.", "Energy", _bars(shown, 2, f" {TIMES}", most_first=False))
+    shown |= {str(own.baseline): 1.0}
+    bars = _bars(shown, 2, f" {TIMES}", _colours(own), most_first=False)
+    yield Finding("Energy", sentence, "Energy", bars, weight=_weight(every))
 
 
 def _speed(cells: Cells) -> Iterator[Finding]:
-    """Training speed of the frameworks on the matched track, relative to the reference."""
-    group = _largest(cells.where(measure="throughput"))
-    if group is None:
+    """Speed of the frameworks on the matched track, relative to the reference; a winner leads in every network."""
+    groups = list(cells.where(measure="throughput", track=DASH).ok.groups())
+    where, own = max(groups, key=lambda group: _weight(group[1])[1:], default=("", None))
+    if own is None:
         return
-    where, own = group
-    ratios: dict[str, Interval] = {}
-    for (framework,) in own.names("framework"):
-        logs = {}
-        for number_, (system,) in enumerate(own.where(framework=framework).names("system")):
-            one = typical(own.where(framework=framework, system=system), "training_samples_per_second_ratio", "matched")
-            if one is not None and one.value > 0:
-                logs[number_] = math.log(one.value)
-        if logs and framework != REFERENCE:
-            ratios[framework] = mean_interval(logs)
-    if not ratios:
+    means, sentence = mean_ratios(own, TRAINING), told_speeds(where, own)
+    if not means or not sentence:
         return
-    order = sorted(ratios, key=lambda framework: -ratios[framework].value)
-    told = ", ".join(f"{name} {_ratio(ratios[name])}" for name in order)
-    sentence = f"Training speed on {where}, relative to the plain PyTorch reference, mean over systems: {told}."
-    shown = {name: math.exp(ratios[name].value) for name in order}
-    yield Finding("Speed", sentence, "Throughput", _bars(shown, 2, f" {TIMES}"))
+    bars = _bars(means, 2, f" {TIMES} training", {name: framework_style(name).colour for name in means})
+    yield Finding("Speed", sentence, "Throughput", bars, weight=_weight(own)[1:])
+
+
+def _trust(cells: Cells) -> Iterator[Finding]:
+    """Whether spikes are those of the oracle, and work was the same for all."""
+    checked = cells.where(measure="conformance").ok
+    compared, differing = (
+        sum(row["value"] for record in checked for row in record["measurements"] if row["metric"] == metric)
+        for metric in ("compared_spikes", "differing_spikes")
+    )
+    if compared:
+        frameworks = ", ".join(name for (name,) in checked.names("framework"))
+        none = "No spike" if differing == 0 else f"{number(differing, 0)} spikes"
+        verb = "differs" if differing == 0 else "differ"
+        sentence = f"{none} of {number(compared, 0)} {verb} from the float64 oracle's ({frameworks})."
+        yield Finding("Conformance", sentence, "Conformance", weight=(int(compared),))
+    same, mismatches = fairness(cells)
+    if same:
+        all_agree = "all agree" if not mismatches else f"{len(mismatches)} differ"
+        sentence = (
+            f"{number(same, 0)} fingerprints of weights, batches and noises compared across frameworks: {all_agree}."
+        )
+        yield Finding("Fairness", sentence, "Fairness", weight=(same,))
 
 
 def _problems(cells: Cells) -> Iterator[Finding]:
@@ -267,31 +285,36 @@ def _problems(cells: Cells) -> Iterator[Finding]:
         yield Finding("Left out", f"Trainings without a usable result: {words}.", "Cells without a result")
 
 
-def _bars(values: Mapping[str, float], digits: int, unit: str, *, most_first: bool = True) -> tuple[Bar, ...]:
+def _bars(
+    values: Mapping[str, float], digits: int, unit: str, colours: Mapping[str, str], *, most_first: bool = True
+) -> tuple[Bar, ...]:
     longest = max(values.values())
     order = sorted(values, key=lambda name: values[name], reverse=most_first)
-    return tuple(Bar(name, f"{number(values[name], digits)}{unit}", values[name] / longest) for name in order)
+    return tuple(
+        Bar(name, f"{number(values[name], digits)}{unit}", values[name] / longest, colours[name]) for name in order
+    )
 
 
-def _largest(cells: Cells) -> tuple[str, Cells] | None:
-    """The group of matched neurons that compares most systems; the first of equal ones."""
+def _colours(own: Cells) -> dict[str, str]:
+    """Of each system, that of its neuron."""
+    return {system: neuron_style(neuron).colour for system, neuron in own.names("system", "neuron")}
+
+
+def _firmest(cells: Cells) -> tuple[str, Cells] | None:
+    """The group of matched neurons with most seeds, frameworks and systems; the first of equal ones."""
     groups = list(cells.where(track=DASH).ok.groups())
-    return max(groups, key=lambda group: len(group[1].names("system")), default=None)
+    several = [group for group in groups if len(group[1].names("system")) > 1]
+    return max(several or groups, key=lambda group: _weight(group[1]), default=None)
 
 
-def _matters(test: PairedTest) -> bool:
-    return abs(100 * test.difference.value) >= MATTERS
+def _weight(own: Cells) -> tuple[int, ...]:
+    return len(own.names("seed")), len(own.names("framework")), len(own.names("system"))
 
 
 def _listed(names: Iterable[str], most: int = _MOST) -> str:
     every = list(names)
     more = f" and {len(every) - most} more" if len(every) > most else ""
     return ", ".join(every[:most]) + more
-
-
-def _ratio(log: Interval) -> str:
-    value, low, high = (number(math.exp(end), 2) for end in (log.value, log.low, log.high))
-    return f"{value} {TIMES}" + ("" if math.isnan(log.low) else f" [{low}, {high}]")
 
 
 def _count(many: int, what: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import resources
@@ -9,9 +10,12 @@ from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.utils import htmlsafe_json_dumps
+from markupsafe import Markup
 
 from spikemark.report.findings import Card, Finding
-from spikemark.report.leaderboard import MEANINGS, Board
+from spikemark.report.leaderboard import LESS_IS_BETTER, PRIORITIES, Board
+from spikemark.report.meanings import meaning
 from spikemark.report.model import Entry, Section, Table
 
 PLOTLY, TABLES = "plotly-cartesian.min.js", "dataTables.min.js"
@@ -40,10 +44,13 @@ def markdown(
         parts.append(f"## {plain(section.title)}")
         if section.alarm:
             parts.append(f"> **Warning: {plain(section.alarm)}**")
-        parts.append(plain(section.reading))
+        if section.outcome:
+            parts.append(plain(section.outcome))
+        if section.reading:
+            parts += ["<details>", "<summary>How to read this</summary>", plain(section.reading), "</details>"]
+        parts += [f"![{plain(figure.title)}]({figure_name}-{figure.name}.svg)" for figure in section.figures]
         for table in section.tables:
             parts += _table(table)
-        parts += [f"![{plain(figure.title)}]({figure_name}-{figure.name}.svg)" for figure in section.figures]
     return "\n\n".join(parts) + "\n"
 
 
@@ -91,28 +98,47 @@ def page(
         sections: in order.
         linked: whether it lies in a site, whose pages share `ASSETS`; else it needs nothing but itself.
     """
-    charts = [chart for section in sections for chart in section.charts]
     return _rendered(
         "page.html.jinja",
         title=title,
         summary=summary,
         findings=findings,
         sections=sections,
-        charts=charts,
+        charts=any(section.charts for section in sections),
         linked=linked,
-        plotly=asset(PLOTLY) if charts and not linked else "",
+        libraries={name: "" if linked else asset(name) for name in ASSETS},
     )
 
 
-def landing(cards: Sequence[Card], boards: Sequence[Board], suites: Sequence[Mapping[str, Any]]) -> str:
+def landing(
+    cards: Sequence[Card],
+    boards: Sequence[Board],
+    claims: Mapping[str, Any] | None,
+    checks: Sequence[Section],
+    suites: Sequence[Mapping[str, Any]],
+    trust: Sequence[str],
+) -> str:
     """The landing page of a site.
 
     Args:
         cards: what was found, a question each.
-        boards: the leaderboard, a table per group.
+        boards: the leaderboard, a table per group; the firmest first.
+        claims: counts of verdicts, a table of claims, and the page with their contrasts; None without any.
+        checks: what was compared with an oracle.
         suites: name, counts and description of every suite.
+        trust: sentences on why the numbers may be trusted.
     """
-    return _rendered("landing.html.jinja", cards=cards, boards=boards, suites=suites, meanings=MEANINGS)
+    return _rendered(
+        "landing.html.jinja",
+        cards=cards,
+        boards=boards,
+        claims=claims,
+        checks=checks,
+        suites=suites,
+        trust=trust,
+        priorities=PRIORITIES,
+        less=LESS_IS_BETTER,
+    )
 
 
 def asset(name: str) -> str:
@@ -129,4 +155,18 @@ def _rendered(template: str, **values: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters |= {"compact": _compact, "meaning": meaning}
     return environment.get_template(template).render(values)
+
+
+def _compact(data: Any) -> Markup:
+    """JSON inside HTML, with as many digits as a screen shows."""
+    return htmlsafe_json_dumps(_rounded(data), separators=(",", ":"), sort_keys=True)
+
+
+def _rounded(data: Any) -> Any:
+    if isinstance(data, float):
+        return float(f"{data:.5g}") if math.isfinite(data) else None
+    if isinstance(data, Mapping):
+        return {key: _rounded(value) for key, value in data.items()}
+    return [_rounded(value) for value in data] if isinstance(data, list | tuple) else data

@@ -43,12 +43,14 @@ class Panel:
         title: above it.
         x: what grows.
         y: what is shown.
+        unit: of it, on ticks.
         lines: in order.
     """
 
     title: str
     x: str
     y: str
+    unit: str
     lines: tuple[Line, ...]
 
 
@@ -131,10 +133,10 @@ def growth_plot(cells: Cells, where: str = "") -> LogPlot | None:
     panels = {}
     for (neuron,) in cells.names("neuron"):
         of_neuron = []
-        for metric, phase, name, unit in (("seconds", PHASE, "time", "s"), ("peak_memory", None, "memory", "bytes")):
+        for metric, phase, name, unit in (("seconds", PHASE, "time", "s"), ("peak_memory", None, "memory", "B")):
             for axis in axes:
                 lines = _lines(cells.where(neuron=neuron, axis=axis), metric, axis, phase)
-                of_neuron.append(Panel(f"{name} over {axis}", f"{axis} ({GROWTH[axis]})", f"{name} ({unit})", lines))
+                of_neuron.append(Panel(f"{name} over {axis}", f"{axis} ({GROWTH[axis]})", name, unit, lines))
         if any(panel.lines for panel in of_neuron):
             panels[neuron] = tuple(of_neuron)
     return _plot("layers-growth", f"Growth of layers, {PHASE}", where, panels)
@@ -155,7 +157,7 @@ def roofline_plot(cells: Cells, where: str = "") -> LogPlot | None:
             ]
             lines.append(Line(COPY, "limit", _copy(own)))
             shown = tuple(line for line in lines if line.points)
-            of_neuron.append(Panel(f"by {axis}", "bytes that must be moved", "s per byte", shown))
+            of_neuron.append(Panel(f"by {axis}", "bytes that must be moved", "time per byte", "s/byte", shown))
         if any(panel.lines for panel in of_neuron):
             panels[neuron] = tuple(of_neuron)
     return _plot("layers-roofline", f"Distance from the memory limit, {PHASE}", where, panels)

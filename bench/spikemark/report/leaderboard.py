@@ -2,32 +2,58 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
 
 from spikemark.core.statistics import Interval, Runs, mean_interval
-from spikemark.report.accuracy import ranked
-from spikemark.report.cells import PROFILE, Cells
-from spikemark.report.comparisons import rank
+from spikemark.errors import InputError
+from spikemark.registry import registry
+from spikemark.report.accuracy import Results, apart, ranked, results_of
+from spikemark.report.cells import BASELINE, PROFILE, Cells
+from spikemark.report.comparisons import Ranking, rank
 from spikemark.report.curves import mean_under_noise
-from spikemark.report.model import ABSENT, TIMES, Entry, Table, decimals, estimate, number, slug
+from spikemark.report.families import Judged, judged
+from spikemark.report.model import ABSENT, DASH, TIMES, Entry, Table, decimals, estimate, number, slug
 from spikemark.report.throughput import typical
 
-MEANINGS: Mapping[str, str] = {
-    "rank": "systems that a paired test cannot tell apart share a rank",
-    "system": "neuron, network and rule of learning",
-    "neuron": "name in the catalogue",
-    "accuracy (%)": "test accuracy, mean over seeds and test samples [95 % interval]",
-    "under noise (%)": "accuracy, mean over the noises and severities of the suite",
-    f"energy ({TIMES} lif)": "energy per sample under the profile 45nm-fp32, divided by that of LIF",
-    "firing rate (%)": "spikes per neuron and time step",
-    f"training ({TIMES})": "training speed of the fastest framework, relative to the plain PyTorch reference",
-    f"inference ({TIMES})": "inference speed of the fastest framework, relative to the plain PyTorch reference",
-    "frameworks": "on which it was run; their matched layers compute the same spikes",
-    "seeds": "independent trainings",
+NOISY = "under noise (%)"
+LOST = "lost to "
+ENERGY = f"energy ({TIMES} {BASELINE})"
+TRAINING, INFERENCE = f"training ({TIMES})", f"inference ({TIMES})"
+PRIORITIES: Mapping[str, str] = {
+    "accuracy": "accuracy (%)",
+    "robustness": NOISY,
+    "energy": ENERGY,
+    "training speed": TRAINING,
+    "inference speed": INFERENCE,
+    "memory": "memory (MiB)",
 }
-"""What each column means, by its heading."""
+"""What may matter most, and the column that answers it."""
+LESS_IS_BETTER = (ENERGY, "memory (MiB)")
+_ARXIV = re.compile(r"arXiv (\d{4}\.\d{4,5})")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the numbers of a row come from.
+
+    Attributes:
+        anchor: in links.
+        system: whose they are.
+        command: measures them again.
+        commits: of Spikemark, when they were measured.
+        records: keys of the records by measure.
+    """
+
+    anchor: str
+    system: str
+    command: str
+    commits: tuple[str, ...]
+    records: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -36,13 +62,27 @@ class Board:
 
     Attributes:
         suite: its name.
-        where: data set, network and what else tells the group apart.
+        dataset: the data set.
+        network: the network.
+        where: what tells the group apart, data set and network first.
         table: one row per system.
+        origins: of the rows, in order.
+        trained: how many frameworks, seeds and systems it compares.
     """
 
     suite: str
+    dataset: str
+    network: str
     where: str
     table: Table
+    origins: tuple[Origin, ...]
+    trained: tuple[int, int, int]
+
+    @property
+    def firmness(self) -> tuple[bool, int, int, int]:
+        """What to show first: matched neurons before others, then what rests on most."""
+        frameworks, seeds, systems = self.trained
+        return "native" not in self.where, seeds, frameworks, systems
 
     @property
     def page(self) -> str:
@@ -54,42 +94,65 @@ def boards(suite: str, cells: Cells) -> Iterator[Board]:
     """A board for every group of which systems were trained."""
     for where, group in cells.by_measure("accuracy", "energy", "robustness").groups():
         trained = group.where(measure="accuracy").ok
-        if len(trained.names("system")) > 1:
-            (place,) = trained.names("dataset", "network", "variant")
-            # Timings train nothing, so their settings are others'.
-            timed = cells.where(
-                measure="throughput", **dict(zip(("dataset", "network", "variant"), place, strict=True))
-            )
-            yield Board(suite, where, _table(where, group, trained, next(timed.editions())[1]))
+        systems = trained.names("system")
+        if len(systems) < 2:
+            continue
+        (place,) = trained.names("dataset", "network", "variant")
+        # Timings train nothing, so their settings are others'.
+        timed = cells.where(measure="throughput", **dict(zip(("dataset", "network", "variant"), place, strict=True)))
+        timed = next(timed.editions())[1] if timed.records else timed
+        name = slug(f"{suite} {where}")
+        origins = tuple(_origin(name, suite, system, group, timed) for (system,) in systems)
+        table, order = _table(where, group, trained, timed, {origin.system: origin for origin in origins})
+        by_name = {origin.system: origin for origin in origins}
+        counts = len(trained.names("framework")), len(trained.names("seed")), len(systems)
+        ranked_origins = tuple(by_name[system] for system in order)
+        yield Board(suite, place[0], place[1], where, table, ranked_origins, counts)
 
 
-def _table(where: str, group: Cells, trained: Cells, timed: Cells) -> Table:
+def _table(
+    where: str, group: Cells, trained: Cells, timed: Cells, origins: Mapping[str, Origin]
+) -> tuple[Table, list[str]]:
     framework, _, results = ranked(trained)
+    every, _ = results_of(trained)
     ranks = _ranks(results)
-    energies = _energies(group.where(framework=framework))
-    rows = []
-    for system in sorted(results, key=lambda name: (ranks[name], -mean_interval(results[name]).value)):
-        own = group.where(system=system)
-        here = own.where(framework=framework)
+    leading = group.where(framework=framework)
+    energies, families = _energies(leading), judged(group, framework)
+    ranking = rank(results, leading.baseline)
+    order = sorted(results, key=lambda name: (ranks[name], -mean_interval(results[name]).value))
+    columns: dict[str, list[Entry]] = {}
+    for system in order:
+        here, own = leading.where(system=system), timed.where(system=system)
+        neuron = here.names("neuron")[0][0]
         accuracy = mean_interval(results[system], bounds=(0, 1))
         rate = here.runs("firing_rate")
-        names = ", ".join(name for (name,) in own.where(measure="accuracy").ok.names("framework"))
-        rows.append(
-            (
-                Entry(str(ranks[system]), float(ranks[system])),
-                Entry(system),
-                Entry(own.names("neuron")[0][0]),
-                Entry(estimate(accuracy, 100, 1), 100 * accuracy.value, strong=ranks[system] == 1),
-                _noisy(here.where(measure="robustness")),
-                _ratio(energies.get(system)),
-                Entry(number(100 * _mean(rate), 1), 100 * _mean(rate)) if rate else ABSENT,
-                _fastest(timed.where(system=system), "training_samples_per_second_ratio"),
-                _fastest(timed.where(system=system), "samples_per_second_ratio"),
-                Entry(names),
-                Entry(str(accuracy.n), float(accuracy.n)),
+        row = {
+            "rank": Entry(str(ranks[system]), float(ranks[system])),
+            "system": Entry(system),
+            "neuron": Entry(neuron),
+            "accuracy (%)": Entry(estimate(accuracy, 100, 1), 100 * accuracy.value, strong=ranks[system] == 1),
+            f"against {BASELINE}": _verdict(ranking, system),
+            NOISY: _noisy(here.where(measure="robustness")),
+            **{f"{LOST}{family}": _lost(families, family, system) for family in families.families},
+            ENERGY: _ratio(energies.get(system)),
+            "firing rate (%)": Entry(number(100 * fmean(rate.values()), 1), 100 * fmean(rate.values()))
+            if rate
+            else ABSENT,
+            TRAINING: _speeds(own, "training_samples_per_second_ratio"),
+            INFERENCE: _speeds(own, "samples_per_second_ratio"),
+            "memory (MiB)": _speeds(own, "peak_memory", 2**-20),
+            "seeds": Entry(str(accuracy.n), float(accuracy.n)),
+            "frameworks": _frameworks(every, framework, system),
+            "route": _routes(group, system),
+            "paper": _paper(system),
+        }
+        for heading, entry in row.items():
+            linked = entry.sort is not None and heading not in ("rank", "seeds")
+            columns.setdefault(heading, []).append(
+                replace(entry, link=f"#{origins[system].anchor}") if linked else entry
             )
-        )
-    return Table(where, tuple(MEANINGS), tuple(rows), 3)
+    rows = tuple(zip(*columns.values(), strict=True))
+    return Table(where, tuple(columns), rows, 3), order
 
 
 def _ranks(results: Mapping[str, Runs]) -> dict[str, int]:
@@ -103,6 +166,23 @@ def _ranks(results: Mapping[str, Runs]) -> dict[str, int]:
         ranks |= dict.fromkeys(level, place)
         left = {name: runs for name, runs in left.items() if name not in level}
     return ranks
+
+
+def _verdict(ranking: Ranking, system: str) -> Entry:
+    test = ranking.against_baseline.get(system)
+    if test is None:
+        return Entry("(itself)", tone="muted") if system == ranking.baseline else ABSENT
+    return Entry(test.verdict, 100 * test.difference.value, tone=test.tone)
+
+
+def _lost(families: Judged, family: str, system: str) -> Entry:
+    """Points lost beyond the baseline's own loss; in colour where the corrected test tells them apart."""
+    runs = families.lost.get((family, system))
+    if runs is None:
+        return ABSENT
+    value = 100 * fmean(float(loss.mean()) for loss in runs.values())
+    test = families.tests.get((family, system))
+    return Entry(number(value, 1), value, tone=test.tone if test else "")
 
 
 def _energies(own: Cells) -> dict[str, Interval]:
@@ -136,17 +216,69 @@ def _ratio(interval: Interval | None) -> Entry:
     return Entry(estimate(shown, digits=decimals([interval.value])), interval.value)
 
 
-def _fastest(own: Cells, metric: str) -> Entry:
-    ratios = {
-        framework: ratio
+def _speeds(own: Cells, metric: str, scale: float = 1.0) -> Entry:
+    """The best framework's, by name; those of all frameworks for the page, whose reader may choose one."""
+    found = {
+        framework: scale * median.value
         for (framework,) in own.names("framework")
-        if (ratio := typical(own.where(framework=framework), metric, "matched")) is not None
+        if (median := typical(own.where(framework=framework), metric, "matched")) is not None
     }
-    if not ratios:
+    if not found:
         return ABSENT
-    best = max(ratios, key=lambda framework: ratios[framework].value)
-    return Entry(f"{number(ratios[best].value, 2)} {best}", ratios[best].value)
+    best = (min if metric == "peak_memory" else max)(found, key=lambda framework: found[framework])
+    texts = {name: number(value, decimals([value])) for name, value in found.items()}
+    by = {name: [texts[name], value] for name, value in found.items()}
+    return Entry(f"{texts[best]} {best}", found[best], data={"by": json.dumps(by, sort_keys=True)})
 
 
-def _mean(runs: Mapping[int, float]) -> float:
-    return sum(runs.values()) / len(runs)
+def _frameworks(results: Results, leading: str, system: str) -> Entry:
+    """Those on which it was trained: how many agree, and behind that what each reached."""
+    own = {framework: runs for (framework, name), runs in results.items() if name == system and runs}
+    reached = {name: number(100 * mean_interval(runs, bounds=(0, 1)).value, 1) for name, runs in own.items()}
+    names = json.dumps(sorted(own))
+    if len(own) == 1:
+        return Entry(leading, data={"names": names})
+    differ = apart(results, leading, system)
+    summary = f"{len(own)} alike" if not differ else f"{len(differ)} of {len(own)} differ"
+    return Entry(", ".join(f"{name} {text}" for name, text in reached.items()), summary=summary, data={"names": names})
+
+
+def _routes(group: Cells, system: str) -> Entry:
+    kinds: dict[str, list[str]] = {}
+    for record in group.where(system=system):
+        if "kind" in record["route"]:
+            kinds.setdefault(record["route"]["kind"], []).append(record["cell"]["framework"])
+    told = [f"{kind}: {', '.join(dict.fromkeys(names))}" for kind, names in sorted(kinds.items())]
+    if not told:
+        return ABSENT
+    return Entry("; ".join(told), summary=", ".join(sorted(kinds))) if len(told) > 1 else Entry(told[0])
+
+
+def _paper(system: str) -> Entry:
+    """The publication behind a system, as registered; linked where it has a number that links can be made of."""
+    try:
+        source = registry("system").source(system)
+    except InputError:  # somebody's own, which is not registered here
+        return ABSENT
+    if not source:
+        return ABSENT
+    found = _ARXIV.search(source)
+    return Entry(source, summary="source", link=f"https://arxiv.org/abs/{found[1]}" if found else "")
+
+
+def _origin(board: str, suite: str, system: str, group: Cells, timed: Cells) -> Origin:
+    """The records behind a row: of the leading framework, whose numbers it shows, and timings of all."""
+    own = group.where(system=system, framework=group.where(measure="accuracy").ok.leading)
+    records = [*own.ok, *timed.where(system=system).ok]
+    keys: dict[str, list[str]] = {}
+    for record in records:
+        keys.setdefault(record["cell"]["measure"], []).append(record["key"])
+    axes = {name: own.names(name)[0][0] for name in ("dataset", "variant")} if own.records else {}
+    terms = [f"system={system}", *(f"{name}={value}" for name, value in axes.items() if value != DASH)]
+    return Origin(
+        f"{board}-{slug(system)}",
+        system,
+        f"spikemark run {suite} " + " ".join(f"--only {term}" for term in terms),
+        tuple(sorted({record["environment"]["commit"] for record in records if record["environment"].get("commit")})),
+        {measure: tuple(found) for measure, found in sorted(keys.items())},
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -11,13 +12,15 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 from spikemark.report.charts import Trace, on_panel, panel_axis, panels_layout
-from spikemark.report.figures import MARKERS, new_canvas, styled, svg_text
+from spikemark.report.figures import new_canvas, styled, titled_figure
 from spikemark.report.growth import Line, LogPlot, Panel
 from spikemark.report.model import Chart, Figure, slug
-from spikemark.report.plots import colours
+from spikemark.report.plots import framework_style
 
 _COLUMNS = 3
 _SHORT = EngFormatter(places=0, sep="")
+_LARGE, _FEW = 1024, 5
+_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 # Beyond this ratio of the largest to the smallest number, powers of ten are ticks enough.
 _WIDE = 100
 _LIMIT = "#7f7f7f"
@@ -37,13 +40,15 @@ def log_chart(plot: LogPlot) -> Chart:
                 data.append(_trace(neuron, number, line, colour[line.name], whose not in legend))
                 legend.add(whose)
     first = next(iter(plot.panels.values()))
-    layout = panels_layout([panel.title for panel in first], x="", y="", shared_y=False)
+    layout = panels_layout([panel.title for panel in first], x=[panel.x for panel in first], y="", shared_y=False)
     for number, panel in enumerate(first):
         sizes = _sizes([panels[number] for panels in plot.panels.values()])
-        ticks = {"tickvals": sizes, "ticktext": [_SHORT(size) for size in sizes]}
-        layout[panel_axis("xaxis", number)] |= {"type": "log", "title": {"text": panel.x}} | ticks
+        ticks = {"tickvals": sizes, "ticktext": [size_label(size) for size in sizes]}
+        layout[panel_axis("xaxis", number)] |= {"type": "log"} | ticks
         title = "" if number % _COLUMNS else panel.y
-        layout[panel_axis("yaxis", number)] |= {"type": "log", "title": {"text": title}, "exponentformat": "power"}
+        heights = _decades([panels[number] for panels in plot.panels.values()])
+        named = {"tickvals": heights, "ticktext": [_with_unit(panel)(height) for height in heights]}
+        layout[panel_axis("yaxis", number)] |= {"type": "log", "title": {"text": title}} | named
     return Chart(plot.name, plot.title, data, layout, tuple(plot.panels), "Neuron")
 
 
@@ -59,7 +64,7 @@ def _trace(neuron: str, panel: int, line: Line, colour: str, in_legend: bool) ->
         "x": list(line.points),
         "y": [interval.value for interval in line.points.values()],
         "line": {"color": colour, "width": 2, "dash": _DASHES[line.track][1]},
-        "marker": {"size": 5},
+        "marker": {"size": 6, "symbol": framework_style(line.name).marker[1]},
         "text": [
             f"{i.value:.3g} [{i.low:.3g}, {i.high:.3g}]" if i.low == i.low else f"{i.value:.3g}"
             for i in line.points.values()
@@ -79,7 +84,7 @@ def _figure(plot: LogPlot, neuron: str) -> Figure:
     with styled():
         colour = _colours(plot)
         frameworks = [name for name in colour if any(line.name == name for p in panels for line in p.lines)]
-        marker = {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(colour)}
+        marker = {name: framework_style(name).marker[0] for name in colour}
         rows, columns = -(-len(panels) // _COLUMNS), min(_COLUMNS, len(panels))
         canvas = new_canvas(3.1 * columns + 0.5, 2.6 * rows + 0.6)
         for place, panel in enumerate(panels, start=1):
@@ -101,7 +106,7 @@ def _figure(plot: LogPlot, neuron: str) -> Figure:
         ]
         handles += [Line2D([], [], color="#444444", linestyle=_DASHES[track][0], label=track) for track in tracks]
         canvas.legend(handles=handles, loc="outside lower center", ncols=min(8, len(handles)))
-        return Figure(f"{plot.name}-{slug(neuron)}", f"{plot.title}, {neuron}", svg_text(canvas))
+        return titled_figure(canvas, f"{plot.name}-{slug(neuron)}", "", f"{plot.title}, {neuron}")
 
 
 def _scales(axes: Axes, panel: Panel) -> None:
@@ -109,12 +114,35 @@ def _scales(axes: Axes, panel: Panel) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     sizes = _sizes([panel])
-    axes.set_xticks(sizes, [_SHORT(size) for size in sizes])
+    axes.set_xticks(sizes, [size_label(size) for size in sizes], rotation=45 if len(sizes) > _FEW else 0)
     axes.xaxis.set_minor_locator(NullLocator())
     values = [interval.value for line in panel.lines for interval in line.points.values()]
     axes.yaxis.set_major_locator(LogLocator(subs=(1,) if max(values) > _WIDE * min(values) else (1, 2, 5)))
-    axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.yaxis.set_major_formatter(_with_unit(panel))
     axes.yaxis.set_minor_locator(NullLocator())
+
+
+def size_label(size: float) -> str:
+    """A power of two as such, where it is one and large; else the number with its prefix."""
+    exponent = math.log2(size)
+    if size >= _LARGE and exponent.is_integer():
+        return "2" + str(int(exponent)).translate(_RAISED)
+    return _SHORT(size)
+
+
+def _with_unit(panel: Panel) -> EngFormatter:
+    """Of the ticks up: seconds as "10 ms", bytes as "1 MB", seconds per byte as "1 ns/byte"."""
+    return EngFormatter(unit=panel.unit)
+
+
+def _decades(panels: Sequence[Panel]) -> list[float]:
+    """Powers of ten around all numbers; with 2 and 5 between where there are few."""
+    values = [interval.value for panel in panels for line in panel.lines for interval in line.points.values()]
+    if not values:
+        return []
+    steps = (1,) if max(values) > _WIDE * min(values) else (1, 2, 5)
+    first, last = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    return [float(f"{step}e{power}") for power in range(first, last + 1) for step in steps]
 
 
 def _sizes(panels: Sequence[Panel]) -> list[float]:
@@ -136,5 +164,5 @@ def _line(axes: Axes, line: Line, colour: str, marker: str) -> None:
 def _colours(plot: LogPlot) -> dict[str, str]:
     """A colour per framework, the same for every neuron; what is a limit is grey."""
     lines = [line for panels in plot.panels.values() for panel in panels for line in panel.lines]
-    named = colours(list(dict.fromkeys(line.name for line in lines if line.track != "limit")))
+    named = {line.name: framework_style(line.name).colour for line in lines if line.track != "limit"}
     return named | {line.name: _LIMIT for line in lines if line.track == "limit"}

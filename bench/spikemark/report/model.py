@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -26,14 +26,18 @@ class Entry:
         sort: what the column is sorted by; the text when None.
         strong: whether it stands out.
         tone: how it is coloured where there are colours.
-        names: those that the text lists; a page shows how many they are, and the text behind that.
+        summary: what a page shows at first, with the text behind it; nothing is hidden when empty.
+        link: where a page goes from it.
+        data: what scripts of a page read, by name.
     """
 
     text: str
     sort: float | None = None
     strong: bool = False
     tone: Tone = ""
-    names: tuple[str, ...] = ()
+    summary: str = ""
+    link: str = ""
+    data: Mapping[str, str] = field(default_factory=dict)
 
 
 ABSENT = Entry(DASH, tone="muted")
@@ -75,7 +79,7 @@ def alike(rows: Iterable[tuple[Entry, ...]], place: int = 0) -> tuple[tuple[Entr
 def _joined(names: list[str], row: tuple[Entry, ...], place: int) -> tuple[Entry, ...]:
     if len(names) == 1:
         return row
-    return (*row[:place], Entry(", ".join(names), names=tuple(names)), *row[place + 1 :])
+    return (*row[:place], Entry(", ".join(names), summary=f"{len(names)} alike"), *row[place + 1 :])
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,7 @@ class Section:
         tables: in order.
         charts: for HTML.
         figures: for Markdown.
+        outcome: what was found where no table says it; always shown.
         alarm: what must not be overlooked; empty when there is nothing.
     """
 
@@ -132,6 +137,7 @@ class Section:
     tables: list[Table] = field(default_factory=list)
     charts: list[Chart] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
+    outcome: str = ""
     alarm: str = ""
 
     @property

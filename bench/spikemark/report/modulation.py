@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from spikemark.core.statistics import Difference, mean_interval, paired_difference, verdict
 from spikemark.report.cells import Cells
+from spikemark.report.comparisons import MATTERS
 from spikemark.report.model import ABSENT, Entry, Section, Table, Tone, alike, estimate, percent
 
 READING = """\
@@ -48,4 +49,5 @@ def _numbers(own: Cells, sizes: list[int], noise: str | None, severity: int) -> 
 
 
 def _gain(difference: Difference) -> Entry:
-    return Entry(estimate(difference, 100, signed=True), difference.value, tone=_TONES[verdict(difference)])
+    tone = _TONES[verdict(difference)] if abs(100 * difference.value) >= MATTERS else "muted"
+    return Entry(estimate(difference, 100, signed=True), difference.value, tone=tone)

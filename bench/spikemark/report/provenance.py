@@ -92,7 +92,7 @@ def fairness_section(cells: Cells) -> Section:
     if not mismatches:
         outcome = f"{compared} fingerprints were compared across frameworks: all agree."
         nothing = "No fingerprints could be compared across frameworks."
-        return Section("Fairness", f"{reading} {outcome if compared else nothing}")
+        return Section("Fairness", reading, outcome=outcome if compared else nothing)
     rows = tuple(
         (Entry(m.cell), Entry(m.name), Entry(framework), Entry(fingerprint or "missing", tone="bad"))
         for m in mismatches
@@ -120,11 +120,11 @@ def problems_section(cells: Cells) -> Section:
         rows.append((Entry(word, tone="bad"), *entries))
     older = f" {cells.superseded} older records of cells that were run again are left out." if cells.superseded else ""
     if not rows:
-        return Section("Cells without a result", f"None: all {len(cells)} cells have one.{older}")
+        return Section("Cells without a result", "", outcome=f"None: all {len(cells)} cells have one.{older}")
     columns = ("status", "measures", "framework", "system", "neuron", "data set", "variant", "seed", "reason", "key")
     without = len(cells) - len(cells.ok)
     table = Table(f"{without} of {len(cells)} cells have no result", columns, tuple(rows), len(columns))
-    return Section("Cells without a result", PROBLEMS_READING + older, [table])
+    return Section("Cells without a result", PROBLEMS_READING, [table], outcome=older.strip())
 
 
 def environment_section(cells: Cells) -> Section:
@@ -135,8 +135,8 @@ def environment_section(cells: Cells) -> Section:
     ]
     days = sorted(record["started"][:10] for record in cells)
     hours = sum(record["seconds"] for record in cells) / 3600
-    when = f" Measured from {days[0]} to {days[-1]}; {hours:.2f} hours of computing in all cells together."
-    return Section("Environment", ENVIRONMENT_READING + when, [table for table in tables if table.rows])
+    when = f"Measured from {days[0]} to {days[-1]}; {hours:.2f} hours of computing in all cells together."
+    return Section("Environment", ENVIRONMENT_READING, [table for table in tables if table.rows], outcome=when)
 
 
 def _settings(cell: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

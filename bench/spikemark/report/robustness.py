@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from spikemark.core.statistics import Floats, Interval, mean_interval
+from spikemark.noise.case import NOISES
 from spikemark.report import charts, figures
 from spikemark.report.attacks import attacks_section
-from spikemark.report.cells import Cells
-from spikemark.report.comparisons import rank
+from spikemark.report.cells import Cells, neurons_of
 from spikemark.report.corruption import corruption_section
 from spikemark.report.curves import SampledCurve, mean_over_severities, means, noises_of, sampled_curves
-from spikemark.report.families import families_section
-from spikemark.report.model import TIE, Entry, Section, Table, alike, n_entry, percent
+from spikemark.report.families import families_section, losses_in_words
+from spikemark.report.model import Entry, Section, Table, alike, n_entry, percent
 from spikemark.report.plots import Curves
 
-READING = f"""\
+READING = """\
 Test accuracy in percent under noise: mean [95 % interval] over seeds. Every framework and neuron met the same noisy
 samples (fingerprints are compared below); "clean" is measured on those same samples, so it may differ from the accuracy
 table, which has the whole test set. A noise's column is the mean over its severities without the clean one, "all
-noises" the mean over those columns; in each framework the best of it is bold, and {TIE} marks what a paired test over
-seeds cannot tell from it. The bands of the curves are the 95 % intervals; what few seeds leave open makes them wide."""
+noises" the mean over those columns. The section on families of noise says which system is more robust. Shaded bands are
+95 % confidence intervals: the fewer seeds, the wider. Each noise has its physical severities on its axis."""
 
 
 def robustness_sections(cells: Cells) -> list[Section]:
@@ -35,7 +37,7 @@ def robustness_section(cells: Cells) -> Section:
             continue
         contenders = sampled_curves(group, noises)
         section.tables.append(_table(f"Accuracy under noise: {where}", group, noises, contenders))
-        curves = _drawn(where, contenders)
+        curves = replace(_drawn(where, group, contenders), ticks=_ticks(group, noises), says=losses_in_words(group))
         section.charts.append(charts.curve_chart(curves))
         section.figures.append(figures.curve_figure(curves))
     return section
@@ -50,18 +52,10 @@ def _table(
         of_noises = [mean_over_severities(curves[noise]) for noise in noises]
         summaries[key] = [clean, means(of_noises), *of_noises]
     intervals = {key: [_interval(runs) for runs in parts] for key, parts in summaries.items()}
-    rankings = {
-        framework: rank({system: parts[1] for (f, system), parts in summaries.items() if f == framework})
-        for framework, _ in summaries
-    }
     rows = []
     for (framework, system), parts in intervals.items():
         problems = group.where(framework=framework, system=system).problems()
-        row = [Entry(framework), Entry(system)]
-        for column, interval in enumerate(parts):
-            mark = rankings[framework].mark(system) if column == 1 else ""
-            row.append(percent(interval, mark))
-        rows.append((*row, n_entry(parts, problems)))
+        rows.append((Entry(framework), Entry(system), *map(percent, parts), n_entry(parts, problems)))
     columns = ("framework", "system", "clean", "all noises", *noises, "n")
     return Table(title, columns, alike(rows), 2, "n: seeds.")
 
@@ -70,11 +64,23 @@ def _interval(runs: dict[int, Floats]) -> Interval | None:
     return mean_interval(runs, bounds=(0, 1)) if runs else None
 
 
-def _drawn(where: str, contenders: dict[tuple[str, str], dict[str, SampledCurve]]) -> Curves:
+def _ticks(group: Cells, noises: list[str]) -> dict[str, tuple[str, dict[int, str]]]:
+    """By noise, its unit and its level at each severity, as the records have it; 0 is clean."""
+    found = {}
+    for noise in noises:
+        told = (record["cell"].get("noises", {}).get(noise, {}).get("levels") for record in group)
+        levels = next(filter(None, told), None)
+        if levels:
+            unit = NOISES[noise].unit if noise in NOISES else "level"
+            found[noise] = (unit, {0: "clean", **{i: f"{level:g}" for i, level in enumerate(levels, start=1)}})
+    return found
+
+
+def _drawn(where: str, group: Cells, contenders: dict[tuple[str, str], dict[str, SampledCurve]]) -> Curves:
     drawn: dict[str, dict[str, dict[str, dict[int, Interval]]]] = {}
     for (framework, system), curves in contenders.items():
         for noise, curve in curves.items():
             points = {severity: mean_interval(runs, bounds=(0, 1)) for severity, runs in curve.items()}
             if points:
                 drawn.setdefault(framework, {}).setdefault(noise, {})[system] = points
-    return Curves(where, drawn)
+    return Curves(where, drawn, neurons_of(group))

@@ -38,7 +38,7 @@ def routes_section(cells: Cells) -> Section:
     frameworks = sorted({framework for framework, _ in routes}, key=lambda name: (name != REFERENCE, name))
     neurons = list(dict.fromkeys(neuron for _, neuron in routes))
     if not routes:
-        return Section("Routes", "The records do not say how the frameworks compute their neurons.")
+        return Section("Routes", "", outcome="The records do not say how the frameworks compute their neurons.")
     kinds = [
         (Entry(neuron), *(_kind(routes.get((framework, neuron))) for framework in frameworks)) for neuron in neurons
     ]

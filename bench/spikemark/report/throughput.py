@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from statistics import fmean
 
 from spikemark.core.measurement import Measurement
 from spikemark.core.statistics import Interval
 from spikemark.measures.speed.points import TRACKS
 from spikemark.report import charts, figures
-from spikemark.report.cells import Cells
-from spikemark.report.model import ABSENT, TIMES, Entry, Section, Table, decimals, estimate, number
-from spikemark.report.plots import Bar, Ratios
+from spikemark.report.cells import REFERENCE, Cells
+from spikemark.report.model import ABSENT, DASH, TIMES, Entry, Section, Table, decimals, estimate, number
+from spikemark.report.plots import VAGUE, Bar, Ratios
 from spikemark.report.summary import interval_of
 
 READING = """\
@@ -22,6 +24,7 @@ are of the native track alone, and their reference is the reference's LIF. In th
 the matched track compares two copies of one network: what they stray from 1 is the noise of the measurement.
 Peak memory is what one forward and backward pass adds; the first call includes compiling and loading."""
 
+TRAINING, INFERENCE = "training_samples_per_second_ratio", "samples_per_second_ratio"
 QUANTITIES = {
     "samples_per_second": "inference",
     "training_samples_per_second": "training",
@@ -122,6 +125,43 @@ def _machine(group: Cells) -> str:
     return " ".join(notes)
 
 
+def mean_ratios(group: Cells, metric: str) -> dict[str, float]:
+    """By framework, the geometric mean over systems of its speed divided by the reference's; the fastest first."""
+    means = {
+        name: math.exp(fmean(math.log(ratio.value) for ratio in found.values()))
+        for name, found in _matched(group, metric).items()
+    }
+    return dict(sorted(means.items(), key=lambda item: -item[1]))
+
+
+def told_speeds(where: str, group: Cells) -> str:
+    """Which framework leads in every network, in training and inference, as a sentence; "" without any timing."""
+    told = []
+    for doing, metric in (("train", TRAINING), ("run", INFERENCE)):
+        means, ratios = mean_ratios(group, metric), _matched(group, metric)
+        if means:
+            first, *others = means
+            leads = _faster(ratios[first], {}) and all(_faster(ratios[first], ratios[name]) for name in others)
+            numbers = ", ".join(f"{name} {number(mean)} {TIMES}" for name, mean in means.items())
+            told.append(f"{first if leads else 'none'} is the fastest to {doing} ({numbers})")
+    return f"On {where}, relative to plain PyTorch: {'; '.join(told)}." if told else ""
+
+
+def _matched(group: Cells, metric: str) -> dict[str, dict[str, Interval]]:
+    """By framework and system, where the interval says anything; the reference itself is 1."""
+    found: dict[str, dict[str, Interval]] = {}
+    for framework, system in group.where(track=DASH).names("framework", "system"):
+        ratio = typical(group.where(framework=framework, system=system), metric, "matched")
+        if framework != REFERENCE and ratio is not None and ratio.low > 0 and ratio.high <= VAGUE * ratio.low:
+            found.setdefault(framework, {})[system] = ratio
+    return found
+
+
+def _faster(first: Mapping[str, Interval], other: Mapping[str, Interval]) -> bool:
+    """Whether every interval of the first lies above the other's in the same network; above 1 where it has none."""
+    return all(ratio.low > (other[system].high if system in other else 1.0) for system, ratio in first.items())
+
+
 def _ratios(where: str, group: Cells) -> Ratios:
     bars: dict[str, tuple[Bar, ...]] = {}
     for metric, name in QUANTITIES.items():
@@ -131,6 +171,7 @@ def _ratios(where: str, group: Cells) -> Ratios:
             for track in TRACKS:
                 ratio = typical(contender, f"{metric}_ratio", track)
                 if ratio is not None:
-                    found.append(Bar(framework, track, system, ratio))
+                    kinds = {record["route"].get("kind", "") for record in contender} if track == "matched" else {""}
+                    found.append(Bar(framework, track, system, ratio, ", ".join(sorted(kinds - {""}))))
         bars[name] = tuple(found)
-    return Ratios(where, bars)
+    return Ratios(where, bars, told_speeds(where, group))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from statistics import fmean
 
 from spikemark.core.statistics import Interval, mean_interval
-from spikemark.report.cells import Cells
+from spikemark.report.cells import Cells, neurons_of
 from spikemark.report.charts import curve_chart
 from spikemark.report.model import ABSENT, Chart, Entry, Table, share_entry
 from spikemark.report.plots import Curves
@@ -44,7 +44,8 @@ def learning_chart(where: str, group: Cells) -> list[Chart]:
         if len(found) >= _FEWEST_EPOCHS:
             points = {epoch: mean_interval(runs, bounds=(0, 1)) for epoch, runs in sorted(found.items())}
             drawn.setdefault(framework, {}).setdefault("validation set", {})[system] = points
-    return [curve_chart(Curves(where, drawn, "learning", "Learning curves", "epoch"))] if drawn else []
+    curves = Curves(where, drawn, neurons_of(group), "learning", "Learning curves", "epoch")
+    return [curve_chart(curves)] if drawn else []
 
 
 def _told(group: Cells) -> Iterator[tuple[str, str, list[TrainingRecord]]]:
