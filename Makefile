@@ -5,7 +5,7 @@ READY := .venv/.ready
 # Tests and suites get their parallelism from processes; a thread pool in each would fight over the cores.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: quick test lint bench docs clean
+.PHONY: quick test lint axe bench docs clean
 
 quick: .venv/.quick  ## run the quick suite and render its report
 	$(BIN)/spikemark run quick --out out/quick
@@ -21,6 +21,11 @@ lint: $(READY)  ## style, types and the wall between harness and adapters
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+axe: build/axe/node_modules/axe-core/axe.min.js  ## Deque's accessibility rules, which the browser tests apply where they are
+
+build/axe/node_modules/axe-core/axe.min.js:
+	npm install --silent --no-audit --no-fund --prefix build/axe axe-core@4.14.1
 
 bench: $(READY)  ## measure; prints ratios, asserts nothing about time
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -s

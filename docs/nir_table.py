@@ -124,18 +124,18 @@ def main() -> None:
     versions = ", ".join(f"{name} {get_adapter(name).version()}" for name in FRAMEWORKS)
     parts = [
         "# NIR: one graph on several frameworks",
+        "## What this says",
+        "\n".join(
+            f"- Of {len(small)} small graphs {f} computes {faithful[f]} as NIR says and "
+            f"{len(small) - faithful[f] - refused[f]} otherwise, and refuses {refused[f]}."
+            for f in FRAMEWORKS
+        ),
         f"Made by `python docs/nir_table.py` with {versions}, nir {version('nir')}, nirtorch {version('nirtorch')}; "
         "[docs/nir.md](../docs/nir.md) says how. Each framework imports the graph with its own importer and its own "
         "defaults; spikes are compared with NIR's equations in float64. A cause is named where the equations with that "
         "deviation give the framework's spikes at every step.",
-        f"Of {len(small)} small graphs "
-        + "; ".join(
-            f"{f} computes {faithful[f]} as NIR says, {len(small) - faithful[f] - refused[f]} otherwise, and refuses "
-            f"{refused[f]}"
-            for f in FRAMEWORKS
-        )
-        + ". sinabs, Rockpool and Spyx are missing: sinabs cannot be installed beside this nir, and "
-        "there is no adapter of the other two.",
+        "sinabs, Rockpool and Spyx are missing: sinabs cannot be installed beside this nir, and there is no adapter of "
+        "the other two.",
         "## Small graphs, each with one peculiarity",
         matrix(small).to_markdown(index=False),
         "Inputs: 2 samples of 60 steps, multiples of 1/64, so that membranes can equal their thresholds. dt = 1e-4 s "

@@ -31,24 +31,50 @@ ROWS = (1, 3, 6)
 SEEDS = (5, 10)
 
 
+Rates = dict[Verdict, float]
+Rows = list[tuple[float, int, int, float, Rates]]
+"""Margin, rows, seeds, true effect, and the percentage of ledgers with each verdict."""
+
+
 def main() -> None:
-    """Print the table."""
-    print(INTRODUCTION)
-    print(f"| margin | rows | seeds | true effect | {' | '.join(VERDICTS)} |")
-    print(f"|{' --- |' * (4 + len(VERDICTS))}")
+    """Print the report."""
     drawn = {(seeds, effect): ledgers(seeds, effect / 100) for seeds in SEEDS for effect in EFFECTS}
+    found: Rows = []
     for margin in MARGINS:
         asked = contrast("one", "other", margin=margin)
         for rows in ROWS:
             for (seeds, effect), differences in drawn.items():
                 verdicts = [overall(decide([(asked, one) for one in ledger[:rows]])) for ledger in differences]
-                told = " | ".join(f"{100 * verdicts.count(verdict) / LEDGERS:.1f}" for verdict in VERDICTS)
-                print(f"| {margin:g} | {rows} | {seeds} | {effect:g} | {told} |")
+                rates = {verdict: 100 * verdicts.count(verdict) / LEDGERS for verdict in VERDICTS}
+                found.append((margin, rows, seeds, effect, rates))
+    print("# How often each verdict is given\n\n## What this says\n")
+    print("\n".join(f"- {sentence}" for sentence in says(found)))
+    print(f"\n## How it was simulated\n\n{INTRODUCTION}")
+    print(f"| margin | rows | seeds | true effect | {' | '.join(VERDICTS)} |")
+    print(f"|{' --- |' * (4 + len(VERDICTS))}")
+    for margin, rows, seeds, effect, rates in found:
+        told = " | ".join(f"{rate:.1f}" for rate in rates.values())
+        print(f"| {margin:g} | {rows} | {seeds} | {effect:g} | {told} |")
+
+
+def says(found: Rows) -> list[str]:
+    """What the table says, a sentence each."""
+    alarms = max(rates["holds"] for *_, effect, rates in found if effect == 0)
+    missed = max(rates["smaller than margin"] for margin, _, _, effect, rates in found if effect >= margin)
+    wrong = max(rates["opposite found"] for *_, effect, rates in found if effect >= 0)
+    held = {n: [rates["holds"] for _, _, seeds, effect, rates in found if (seeds, effect) == (n, 0.5)] for n in SEEDS}
+    few, many = (f"{min(rates):.1f} to {max(rates):.1f} %" for rates in held.values())
+    least, most = SEEDS
+    return [
+        f"Where nothing differs, a claim is said to hold in at most {alarms:.1f} % of ledgers.",
+        f"An effect as large as the margin is called smaller than it in at most {missed:.1f} %, and the opposite of the "
+        f"truth is found in at most {wrong:.1f} %.",
+        f"An effect of 0.5 points is found in {few} of ledgers with {least} seeds and in {many} with {most}: the more "
+        "rows a claim has, the harder it is to hold, since every row must.",
+    ]
 
 
 INTRODUCTION = f"""\
-# How often each verdict is given
-
 Simulated ledgers of one claim, "the first arm is more accurate than the second": percent of {LEDGERS} ledgers with each
 verdict, by the true effect in percentage points, the claim's rows (each a data set or network of its own) and seeds.
 Test sets have {SAMPLES:,} samples, arms an accuracy of about {ACCURACY:.0%}, and the difference between them a standard

@@ -157,11 +157,34 @@ def exact_rows(folder):
     return rows
 
 
+def says(timed):
+    """What the table of timings says, a sentence for each thing injected."""
+    found = {}
+    for what, rule, slower, *_ in timed:
+        found.setdefault(what, {})[rule] = slower
+    sentences = []
+    for what, rules in found.items():
+        told = "; ".join(f"{rule} {rate}" for rule, rate in rules.items())
+        start = (
+            "Where nothing changed, these gave false alarms"
+            if what.startswith("none")
+            else f"{what} slower was found by"
+        )
+        sentences.append(f"{start}: {told}.")
+    return sentences
+
+
 def write(pool, comparisons, results, note):
     loads, walls = ([visit[name] for visit in pool] for name in ("load", "wall"))
     timed = timing_rows(pool, comparisons)
     lines = [
         "# How often the regression gate cries wolf, and how often it misses",
+        "",
+        "## What this says",
+        "",
+        *(f"- {sentence}" for sentence in says(timed)),
+        "",
+        "## How it was measured",
         "",
         f"{len(pool)} visits, each a fresh process, {np.median([v['measuring'] for v in pool]):.2f} s of measuring and "
         f"{np.median(walls):.1f} s in all; {pool[0]['started']} to {pool[-1]['started']}. Load average "

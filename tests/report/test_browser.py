@@ -141,7 +141,8 @@ def test_headings_sort_and_choices_redraw(browser, pages):
     assert down == [*sorted(numbers, reverse=True), None]
     shown = browser.run("""(() => {const select = document.querySelector("select[data-chart^=noise]");
       select.value = "norse"; select.dispatchEvent(new Event("change"));
-      return [...new Set(document.getElementById(select.dataset.chart).data.filter(trace => trace.meta).map(trace => trace.meta))]})()""")
+      const {data} = document.getElementById(select.dataset.chart);
+      return [...new Set(data.map(trace => trace.meta).filter(meta => meta))]})()""")
     assert shown == ["norse"]
     before = browser.run("document.body.innerText.includes('[')")
     browser.run("document.querySelector('[data-intervals]').click()")

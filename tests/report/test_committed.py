@@ -15,6 +15,14 @@ def _other_versions():
     return [name for name in ("matplotlib", "plotly", "pandas", "scipy", "numpy") if version(name) != pinned[name]]
 
 
+@pytest.mark.parametrize("report", sorted((ROOT / "reports").glob("*.md")), ids=lambda path: path.stem)
+def test_every_report_opens_with_what_it_says(report):
+    title, _, heading, _, *lines = report.read_text(encoding="utf-8").splitlines()
+    assert title.startswith("# ")
+    assert heading == "## What this says"
+    assert lines[0].startswith("- ")
+
+
 @pytest.mark.skipif(bool(_other_versions()), reason=f"other versions than constraints.txt: {_other_versions()}")
 def test_committed_reports_follow_from_the_committed_records(tmp_path):
     written = write_report(ROOT / "results", tmp_path)
