@@ -67,8 +67,8 @@ def says(found: Rows) -> list[str]:
     least, most = SEEDS
     return [
         f"Where nothing differs, a claim is said to hold in at most {alarms:.1f} % of ledgers.",
-        f"An effect as large as the margin is called smaller than it in at most {missed:.1f} %, and the opposite of the "
-        f"truth is found in at most {wrong:.1f} %.",
+        f"An effect as large as the margin is called smaller than it in at most {missed:.1f} %, and the opposite of "
+        f"the truth is found in at most {wrong:.1f} %.",
         f"An effect of 0.5 points is found in {few} of ledgers with {least} seeds and in {many} with {most}: the more "
         "rows a claim has, the harder it is to hold, since every row must.",
     ]

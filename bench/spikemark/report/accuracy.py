@@ -9,17 +9,18 @@ from spikemark.core.statistics import Interval, Runs, mean_interval
 from spikemark.report.cells import Cells
 from spikemark.report.comparisons import PairedTest, Ranking, paired_tests, rank
 from spikemark.report.learned import learned_section
-from spikemark.report.model import ABSENT, TIE, Entry, Section, Table, alike, number, percent
+from spikemark.report.model import ABSENT, TIE, Entry, Section, Table, agreed, alike, number, percent
 from spikemark.report.training import learning_chart, training_table
 
 READING = f"""\
-Test accuracy in percent: mean [95 % interval] over seeds and test samples. The test set is read once, with the weights
-of the epoch that was best on the validation set; the last epoch is shown beside it. Frameworks whose numbers agree to
-the last digit share a row. In each framework the best neuron
-is bold, and {TIE} marks those that a paired test cannot tell from it; one without a mark is worse. Tests are corrected
-(Holm) within one framework, and for the comparison of frameworks within one system; intervals are not, so one that
-excludes 0 may still be undecided. "Undecided" does not mean equal: MDE is the smallest true difference that the test,
-so corrected, would find in about 80 of 100 repetitions."""
+Test accuracy in percent: mean [95 % interval] over seeds and test samples. The test set is read once, with the
+weights of the epoch that was best on the validation set; the last epoch is shown beside it. Frameworks share a row,
+with the numbers of the first one, where a paired test does not tell them apart or by less than half a point; what
+each reached is behind its name. In each framework the best neuron is bold, and {TIE} marks those that a paired test
+cannot tell from it; one without a mark is worse. Tests are corrected (Holm) within one framework, and for the
+comparison of frameworks within one system; intervals are not, so one that excludes 0 may still be undecided.
+"Undecided" does not mean equal: MDE is the smallest true difference that the test, so corrected, would find in about
+80 of 100 repetitions."""
 
 Results = dict[tuple[str, str], Runs]
 
@@ -64,6 +65,18 @@ def apart(results: Results, leading: str, system: str) -> list[str]:
     return [name for name, test in tests.items() if test.matters]
 
 
+def agreeing_frameworks(group: Cells, results: Results) -> dict[str, list[str]]:
+    """By system, the leading framework and those whose results are not told from its own; none with lost runs."""
+    found = {}
+    for (system,) in group.names("system"):
+        whole = [f for (f, s), runs in results.items() if s == system and runs
+                 and not group.where(framework=f, system=system).problems()]  # fmt: skip
+        if group.leading in whole:
+            differ = apart(results, group.leading, system)
+            found[system] = [group.leading, *(name for name in whole if name != group.leading and name not in differ)]
+    return found
+
+
 def results_of(group: Cells) -> tuple[Results, Results]:
     """Best-validation and last-epoch accuracy of every framework and system."""
     best, last = Results(), Results()
@@ -90,7 +103,8 @@ def _table(title: str, group: Cells, best: Results, last: Results, rankings: Map
         f"n = {most} seeds, unless noted. Intervals of the last epoch are over seeds alone, since single samples are "
         "recorded for the best one."
     )
-    return Table(title, columns, alike(rows), 3, note)
+    agreeing = agreeing_frameworks(group, best)
+    return Table(title, columns, alike(agreed(rows, agreeing, 3)), 3, note)
 
 
 def _place(interval: Interval | None, most: int, mark: str, problems: str) -> Entry:

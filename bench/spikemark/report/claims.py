@@ -22,16 +22,15 @@ A claim holds where every one of its contrasts does. The plots show all contrast
 tables below. Where a claim's set-up is not the publication's, the verdict is about the set-up that is named. One number
 decides nothing: a verdict takes at least five seeds."""
 JUDGING = """\
-Each row is one contrast of a claim on one data set: first minus second in percentage points of test accuracy, or first
-divided by second for costs, with its 95 % interval, paired by seed and (for accuracy) test sample. "Holds": the test
-finds what the claim says; each contrast at 5 %, since all have to. "Opposite found": a test finds the opposite; it is
-corrected over the rows of the claim (Holm), since any of them can refute it. "Smaller than margin": two one-sided
-tests, corrected likewise, show that the difference does not reach the margin in either direction. The margin was
-written down before the runs and is at most the published effect. "Not testable here": what the contrast is about did
-not happen, such as a learned threshold that did not move, or runs that are degenerate; these count where the claim is
-that its first side prevents them. All else is undecided; MDE is
-the smallest true difference that the test would find in about 80 of 100 repetitions. Frameworks that compute the same
-are one row."""
+Each row is one contrast of a claim on one data set: first minus second in percentage points of test accuracy, or
+first divided by second for costs, with its 95 % interval, paired by seed and (for accuracy) test sample. "Holds": the
+test finds what the claim says; each contrast at 5 %, since all have to. "Opposite found": a test finds the opposite;
+it is corrected over the rows of the claim (Holm), since any of them can refute it. "Smaller than margin": two
+one-sided tests, corrected likewise, show that the difference does not reach the margin in either direction. The
+margin was written down before the runs and is at most the published effect. "Not testable here": what the contrast is
+about did not happen, such as a learned threshold that did not move, or runs that are degenerate; these count where
+the claim is that its first side prevents them. All else is undecided; MDE is the smallest true difference that the
+test would find in about 80 of 100 repetitions. Frameworks that compute the same are one row."""
 
 _TONES: Mapping[Verdict, Tone] = {
     "holds": "good",

@@ -12,7 +12,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from spikemark.report.figures import new_canvas, styled, svg_text
+from spikemark.report.figures import new_canvas, styled, titled_figure
 from spikemark.report.model import TIMES, Chart, Figure
 
 _GAP = 1.0  # Between claims, in lines.
@@ -63,14 +63,14 @@ class Scale:
 
 POINTS = Scale(
     "effects-accuracy",
-    "Accuracy, first minus second, in points",
+    "Accuracy, first minus second, in points (linear up to 1, then logarithmic)",
     math.asinh,  # About linear up to 1, then logarithmic.
     (0, *(sign * size for size in (1, 2, 5, 10, 20, 50) for sign in (-1, 1))),
     lambda value: f"{value:+g}" if value else "0",
 )
 RATIOS = Scale(
     "effects-costs",
-    "Costs, first divided by second",
+    "Costs, first divided by second (logarithmic)",
     math.log,
     (1, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 1.25, 2, 5, 10, 20, 50),
     lambda value: f"{value:g}{TIMES}",
@@ -132,7 +132,7 @@ def effects_figure(plot: Plot, name: str, title: str) -> Figure:
             for outcome, (colour, marker, _) in plot.styles.items()
         ]
         canvas.legend(handles=handles, loc="outside upper center", ncols=len(handles))
-        return Figure(name, title, svg_text(canvas))
+        return titled_figure(canvas, name, "", title)
 
 
 def _draw(axes: Axes, scale: Scale, lines: Sequence[tuple[float, Effect]], colour: str, marker: str) -> None:

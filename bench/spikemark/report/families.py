@@ -13,10 +13,11 @@ from spikemark.report.model import ABSENT, Entry, Section, Table, alike, estimat
 
 READING = f"""\
 Robust against what? Points lost: clean accuracy minus accuracy under noise, mean over the severities and noises of a
-family, so that a better clean accuracy is not taken for robustness. It is compared with that of {BASELINE} in the same
-framework, paired by seed and, where records keep them, by test sample and draw; the tests of a framework are corrected
-together (Holm). Undecided is not equal: MDE is the smallest true difference that the test would find in about 80 of 100
-repetitions. Attacks are summed up by the worst of them per sample, where several were run."""
+family, so that a better clean accuracy is not taken for robustness. It is compared with that of {BASELINE} in the
+same framework, paired by seed and, where records keep them, by test sample and draw; the tests of a framework are
+corrected together (Holm). Undecided is not equal: MDE is the smallest true difference that the test would find in
+about 80 of 100 repetitions. The verdict is that of the first framework, since all run the same neuron; the other
+frameworks repeat it below. Attacks are summed up by the worst of them per sample, where several were run."""
 _WORDS: Mapping[Verdict, str] = {"better": "more robust", "worse": "less robust", "undecided": "undecided"}
 Lost = dict[int, Floats]
 _MOST = 2
@@ -29,15 +30,16 @@ def families_section(cells: Cells) -> Section:
         families = _families(group)
         curves = sampled_curves(group, [noise for noises in families.values() for noise in noises])
         baselines = [system for system, neuron in group.names("system", "neuron") if neuron == BASELINE]
-        rows = [
-            row
-            for (framework,) in group.names("framework")
-            for row in _rows(framework, _of(framework, curves), families, baselines)
-        ]
-        if rows and baselines:
+        frameworks = [name for (name,) in group.names("framework")]
+        rows = {name: _rows(name, _of(name, curves), families, baselines) for name in frameworks}
+        if any(rows.values()) and baselines:
             columns = ("framework", "family", "system", "points lost", f"minus {baselines[0]}", "p", "noises", "n")
-            title = titled("Verdicts by family of noise", where)
-            section.tables.append(Table(title, columns, alike(rows), 3, "n: seeds. Fewer points lost is better."))
+            title, note = titled("Verdicts by family of noise", where), "n: seeds. Fewer points lost is better."
+            section.tables.append(Table(title, columns, tuple(rows.pop(group.leading)), 3, note))
+            others = [row for of_framework in rows.values() for row in of_framework]
+            if others:
+                again = titled("The same on other frameworks", where)
+                section.tables.append(Table(again, columns, alike(others), 3, note, collapsed=True))
     return section
 
 

@@ -76,6 +76,30 @@ def alike(rows: Iterable[tuple[Entry, ...]], place: int = 0) -> tuple[tuple[Entr
     return tuple(_joined([row[place].text for row in same], same[0], place) for same in found.values())
 
 
+def agreed(
+    rows: Sequence[tuple[Entry, ...]], agreeing: Mapping[str, Sequence[str]], at: int
+) -> list[tuple[Entry, ...]]:
+    """Rows of frameworks that agree on a system, as one with the numbers of the first.
+
+    Args:
+        rows: framework and system first.
+        agreeing: frameworks by system, the one that speaks for them first.
+        at: the column that is told of each framework, behind its name.
+    """
+    found = []
+    for row in rows:
+        framework, system = row[0].text, row[1].text
+        names = agreeing.get(system, ())
+        if len(names) < 2 or framework not in names:
+            found.append(row)
+        elif framework == names[0]:
+            own = {r[0].text: r[at].text.partition(" ")[0] for r in rows if r[1].text == system and r[0].text in names}
+            same = len(set(own.values())) == 1
+            told = ", ".join(name if same else f"{name} {number}" for name, number in own.items())
+            found.append((Entry(told, summary=f"{len(own)} alike"), *row[1:]))
+    return found
+
+
 def _joined(names: list[str], row: tuple[Entry, ...], place: int) -> tuple[Entry, ...]:
     if len(names) == 1:
         return row

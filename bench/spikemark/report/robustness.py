@@ -7,20 +7,23 @@ from dataclasses import replace
 from spikemark.core.statistics import Floats, Interval, mean_interval
 from spikemark.noise.case import NOISES
 from spikemark.report import charts, figures
+from spikemark.report.accuracy import agreeing_frameworks
 from spikemark.report.attacks import attacks_section
 from spikemark.report.cells import Cells, neurons_of
 from spikemark.report.corruption import corruption_section
 from spikemark.report.curves import SampledCurve, mean_over_severities, means, noises_of, sampled_curves
 from spikemark.report.families import families_section, losses_in_words
-from spikemark.report.model import Entry, Section, Table, alike, n_entry, percent
+from spikemark.report.model import Entry, Section, Table, agreed, alike, n_entry, percent
 from spikemark.report.plots import Curves
 
 READING = """\
 Test accuracy in percent under noise: mean [95 % interval] over seeds. Every framework and neuron met the same noisy
-samples (fingerprints are compared below); "clean" is measured on those same samples, so it may differ from the accuracy
-table, which has the whole test set. A noise's column is the mean over its severities without the clean one, "all
-noises" the mean over those columns. The section on families of noise says which system is more robust. Shaded bands are
-95 % confidence intervals: the fewer seeds, the wider. Each noise has its physical severities on its axis."""
+samples (fingerprints are compared below); "clean" is measured on those same samples, so it may differ from the
+accuracy table, which has the whole test set. A noise's column is the mean over its severities without the clean one,
+"all noises" the mean over those columns. Frameworks share a row, with the numbers of the first one, where a paired
+test of that column does not tell them apart or by less than half a point. The section on families of noise says which
+system is more robust. Shaded bands are 95 % confidence intervals: the fewer seeds, the wider. Each noise has its
+physical severities on its axis."""
 
 
 def robustness_sections(cells: Cells) -> list[Section]:
@@ -57,7 +60,8 @@ def _table(
         problems = group.where(framework=framework, system=system).problems()
         rows.append((Entry(framework), Entry(system), *map(percent, parts), n_entry(parts, problems)))
     columns = ("framework", "system", "clean", "all noises", *noises, "n")
-    return Table(title, columns, alike(rows), 2, "n: seeds.")
+    agreeing = agreeing_frameworks(group, {key: parts[1] for key, parts in summaries.items()})
+    return Table(title, columns, alike(agreed(rows, agreeing, 3)), 2, "n: seeds.")
 
 
 def _interval(runs: dict[int, Floats]) -> Interval | None:

@@ -16,13 +16,14 @@ from spikemark.report.plots import VAGUE, Bar, Ratios
 from spikemark.report.summary import interval_of
 
 READING = """\
-Medians over interleaved rounds; the ratio is to the reference implementation, timed in the same rounds, with the 95 %
-interval of its median. Above 1, samples per second are more and latencies are longer than the reference's. The matched
-track runs the very same neuron in every framework; the native track puts the framework's own default neuron in its
-place, which computes something else and is shown for what users get out of the box; rows of a framework's own neurons
-are of the native track alone, and their reference is the reference's LIF. In the rows of the reference itself
-the matched track compares two copies of one network: what they stray from 1 is the noise of the measurement.
-Peak memory is what one forward and backward pass adds; the first call includes compiling and loading."""
+Medians over interleaved rounds; ratios compare each framework with the plain PyTorch reference, timed in the same
+rounds, with the 95 % interval of the median. Throughput: higher is better. Latency: lower is better. A ratio whose
+interval spans more than a factor of 2 is grey: the machine was too noisy to measure it. The matched track runs the
+very same neuron in every framework; the native track uses the framework's own default neuron instead, which computes
+something else and shows what users get out of the box; rows of a framework's own neurons are of the native track
+alone, and their reference is the reference's LIF. In the rows of the reference itself, the matched track compares two
+copies of one network: their distance from 1 is the noise of the measurement. Peak memory is what one forward and
+backward pass adds; the first call includes compiling and loading."""
 
 TRAINING, INFERENCE = "training_samples_per_second_ratio", "samples_per_second_ratio"
 QUANTITIES = {
