@@ -80,7 +80,7 @@ verdict, by the true effect in percentage points, the claim's rows (each a data 
 Test sets have {SAMPLES:,} samples, arms an accuracy of about {ACCURACY:.0%}, and the difference between them a standard
 deviation of {100 * SPREAD:g} points over seeds. "Holds" at a true effect of 0 is a false alarm: at most 5 %, of which
 half in either direction. "Smaller than margin" is false where the true effect is at least the margin, "opposite found"
-wherever the effect is not below 0: at most 5 % of ledgers each. Made by `python docs/verdict_rates.py`.
+where the effect is not below 0: at most 5 % of ledgers each. Made by `python docs/verdict_rates.py`.
 """
 
 

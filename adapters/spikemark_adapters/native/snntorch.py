@@ -90,7 +90,7 @@ class _Parallel(OwnNeurons):
 
 
 def unlisted(neuron: Any) -> Any:
-    """`neuron`, taken out of snnTorch's list of all instances, which would keep it alive for ever."""
+    """`neuron`, taken out of snnTorch's list of all instances, which would keep it alive forever."""
     snntorch.SpikingNeuron.instances.remove(neuron)
     return neuron
 

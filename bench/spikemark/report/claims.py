@@ -132,7 +132,7 @@ def registered() -> list[Claim]:
 
 
 def judge(claim: Claim, cells: Cells) -> list[Row]:
-    """All contrasts of a claim wherever both sides were run, corrected together; a row, too, where that is nowhere."""
+    """All contrasts of a claim where both sides were run, corrected together; a row, too, where that is nowhere."""
     rows: list[Row] = []
     for contrast in claim.contrasts:
         own = cells.where(measure=_MEASURES[contrast.quantity])

@@ -81,7 +81,7 @@ def content(file: Path) -> bytes:
         ResultsError: it cannot be read.
     """
     try:
-        if not file.is_file():  # reading a pipe would wait for ever
+        if not file.is_file():  # reading a pipe would wait forever
             file.stat()
             raise ResultsError(f"{file} is no regular file; move it out of the results")
         return file.read_bytes()

@@ -1,4 +1,4 @@
-"""Where jobs are executed: in this process, in local worker processes, or on a dask cluster. One interface.
+"""Where jobs are executed: in this process, in local worker processes, or on a dask cluster, behind one interface.
 
 Only a process that runs jobs imports torch and frameworks.
 """

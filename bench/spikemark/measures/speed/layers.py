@@ -48,7 +48,7 @@ def layers(
 
     Args:
         adapter: the framework.
-        reference: whom ratios are taken to.
+        reference: what ratios are relative to.
         spec: the dynamics of the matched layers.
         points: where to measure.
         phases: what to time.

@@ -93,7 +93,7 @@ class Timings:
 
 
 def visiting_order(names: Sequence[str], round_number: int) -> list[str]:
-    """Who is timed after whom in a round: pairs of rounds start one contender later, the second of a pair reversed."""
+    """The order of contenders in a round: pairs of rounds start one contender later, the second of a pair reversed."""
     start = round_number // 2 % len(names)
     order = [*names[start:], *names[:start]]
     return order[::-1] if round_number % 2 else order
@@ -117,7 +117,7 @@ def interleave(
     Args:
         contenders: the work of each; the return value is dropped.
         budget: when to stop.
-        reference: to whom ratios are taken; the first contender when None. With no other one, the run ends when its
+        reference: what ratios are relative to; the first contender when None. With no other one, the run ends when its
             own time is known well enough.
         visit_seconds: how long one timed visit lasts at least.
         clock: seconds, increasing.

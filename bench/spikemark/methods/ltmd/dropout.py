@@ -44,7 +44,7 @@ class ModerateDropout(Masked):
 def keep_probability(activity: Tensor, rate: float) -> Tensor:
     """``clip(1 - (1 - p) r / (1 - mean p), 0, 1)`` with p the activity moved and scaled to 0..1 over the whole batch.
 
-    The mean over all units is ``1 - r`` wherever nothing is clipped. Where all units are equally active, each is kept
+    The mean over all units is ``1 - r`` where nothing is clipped. Where all units are equally active, each is kept
     with probability ``1 - r``.
 
     Args:
