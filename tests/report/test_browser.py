@@ -139,7 +139,7 @@ def test_headings_sort_and_choices_redraw(browser, pages):
     up, down = orders
     *numbers, absent = up
     assert numbers == sorted(numbers)
-    assert len(numbers) >= 4
+    assert len(numbers) == 3
     assert absent is None  # the failed cell stays last either way
     assert down == [*sorted(numbers, reverse=True), None]
     shown = browser.run("""(() => {const select = document.querySelector("select[data-chart^=noise]");
