@@ -142,10 +142,10 @@ def test_headings_sort_and_choices_redraw(browser, pages):
     assert len(numbers) == 3
     assert absent is None  # the failed cell stays last either way
     assert down == [*sorted(numbers, reverse=True), None]
-    shown = browser.run("""(() => {const select = document.querySelector("select[data-chart^=noise]");
-      select.value = "norse"; select.dispatchEvent(new Event("change"));
-      const {data} = document.getElementById(select.dataset.chart);
-      return [...new Set(data.map(trace => trace.meta).filter(meta => meta))]})()""")
+    browser.run("""window.select = document.querySelector("select[data-chart^=noise]");
+      select.value = "norse"; select.dispatchEvent(new Event("change"))""")
+    shown = browser.run("""new Promise(done => setTimeout(() => { const {data} = document.getElementById(select.dataset.chart);
+      done([...new Set(data.map(trace => trace.meta).filter(meta => meta))]); }, 50))""")
     assert shown == ["norse"]
     before = browser.run("document.body.innerText.includes('[')")
     browser.run("document.querySelector('[data-intervals]').click()")
