@@ -144,7 +144,8 @@ def test_headings_sort_and_choices_redraw(browser, pages):
     assert down == [*sorted(numbers, reverse=True), None]
     browser.run("""window.select = document.querySelector("select[data-chart^=noise]");
       select.value = "norse"; select.dispatchEvent(new Event("change"))""")
-    shown = browser.run("""new Promise(done => setTimeout(() => { const {data} = document.getElementById(select.dataset.chart);
+    shown = browser.run("""new Promise(done => setTimeout(() => {
+      const {data} = document.getElementById(select.dataset.chart);
       done([...new Set(data.map(trace => trace.meta).filter(meta => meta))]); }, 50))""")
     assert shown == ["norse"]
     before = browser.run("document.body.innerText.includes('[')")
