@@ -3,6 +3,7 @@
 import logging
 import signal
 import socket
+import ssl
 import threading
 import time
 from contextlib import contextmanager
@@ -164,10 +165,32 @@ def test_local_workers_are_killed_replaced_and_end_at_once(tmp_path):
     assert begun.wait(60)
     children = processes_of_workers()
     assert len(children) == 1
+    assert all(map(refuses_strangers, ports := listening())), ports
+    assert len(ports) == 3, "of scheduler, nanny and worker; none for HTTP"
     assert signal.SIGINT in blocked(children[0].pid), "Ctrl-C reaches all processes of a terminal"
     pool.close()
     _, alive = psutil.wait_procs(children, timeout=10)
     assert not alive
+
+
+def listening():
+    """Ports of this process and those it started."""
+    family = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    return [
+        place.laddr for one in family for place in one.net_connections("inet") if place.status == psutil.CONN_LISTEN
+    ]
+
+
+def refuses_strangers(place):
+    """Whether a port speaks TLS, and only with those who have the certificate; seen from this machine alone."""
+    stranger = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    stranger.check_hostname, stranger.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection(tuple(place), timeout=20) as plain, stranger.wrap_socket(plain) as connection:
+        try:
+            connection.recv(1)
+        except ssl.SSLError as error:
+            return "CERTIFICATE_REQUIRED" in str(error) and place.ip == "127.0.0.1"
+    return False
 
 
 def blocked(pid):

@@ -156,7 +156,7 @@ class DaskPool:
             if address == worker:
                 self._tasks.pop(future)
                 task.cancel()
-        del self._states[worker]
+        self._states.pop(worker, None)
         try:
             self._client.restart_workers([worker], timeout=_ANSWER_SECONDS)
         except (ValueError, AssertionError, OSError):
@@ -182,7 +182,7 @@ class DaskPool:
 
 
 class LocalPool(DaskPool):
-    """Worker processes on this machine.
+    """Worker processes on this machine, which talk by TLS with certificates that last as long as they do.
 
     Args:
         workers: processes, one thread each.
@@ -196,8 +196,9 @@ class LocalPool(DaskPool):
     def __init__(self, workers: int, place: Place, listener: Listener) -> None:
         super().__init__(place, listener, patience=600.0)
         with needs("cluster", "running in worker processes (or --workers 0)"):
+            import cryptography  # noqa: F401 (dask's temporary certificates)
             import dask
-            from distributed import Client, Nanny, SpecCluster
+            from distributed import Client, Nanny, Security, SpecCluster
 
             from spikemark.suites.silent import Scheduler, Worker
         _silence()
@@ -207,7 +208,8 @@ class LocalPool(DaskPool):
         dask.config.set(
             {"distributed.scheduler.allowed-failures": 0, "distributed.nanny.pre-spawn-environ": one_thread}
         )
-        common = {"host": "127.0.0.1", "protocol": "tcp://"}
+        security = Security.temporary()
+        common = {"host": "127.0.0.1", "protocol": "tls://", "security": security}
         options = common | {
             "nthreads": 1, "memory_limit": 0, "worker_class": Worker, "silence_logs": logging.CRITICAL,
         }  # fmt: skip
@@ -215,6 +217,7 @@ class LocalPool(DaskPool):
             self._cluster = SpecCluster(
                 scheduler={"cls": Scheduler, "options": common | {"port": 0}},
                 worker={"cls": Nanny, "options": options},
+                security=security,
                 silence_logs=logging.CRITICAL,
             )
         try:
