@@ -33,7 +33,7 @@ bench: $(READY)  ## measure; prints ratios, asserts nothing about time
 docs: .venv/.docs  ## the documentation site, in build/documentation
 	rm -rf build/pages && mkdir -p build/pages
 	cp -r docs reports build/pages && cp README.md build/pages/index.md
-	cp CONTRIBUTING.md CHANGELOG.md LICENSE build/pages
+	cp CONTRIBUTING.md CHANGELOG.md LICENSE SECURITY.md build/pages
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # Without compiling what nobody may import, which takes 0.4 GB and a good part of the time.

@@ -31,8 +31,8 @@ class Machines:
         self.processes.append(process)
         return process
 
-    def scheduler(self):
-        return self.start("scheduler", "--host", "127.0.0.1", "--port", self.port, "--no-dashboard")
+    def scheduler(self, *arguments):
+        return self.start("scheduler", "--host", "127.0.0.1", "--port", self.port, "--no-dashboard", *arguments)
 
     def worker(self, name, *arguments, **variables):
         options = ("--nthreads", 1, "--no-nanny", "--no-dashboard", "--name", name)

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import psutil
 import pytest
+from distributed import Security
 
 from machines import Machines
 from spikemark.errors import InputError
@@ -133,6 +134,27 @@ def test_a_scheduler_that_does_not_come_back_stops_the_run(machines, monkeypatch
         scheduler.wait()
         with pytest.raises(InputError, match=r"lost for 0 s; finished jobs are kept"):
             until(pool.workers)
+
+
+def test_a_cluster_with_certificates(machines, tmp_path, monkeypatch):
+    """Made for the test; a client without them is refused."""
+    made = Security.temporary()
+    files = {"ca": made.tls_ca_file, "cert": made.tls_client_cert, "key": made.tls_client_key}
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    authority, certificate, key = (tmp_path / name for name in files)
+    machines.tls = ("--tls-ca-file", authority, "--tls-cert", certificate, "--tls-key", key)
+    plain = machines.address
+    machines.address = plain.replace("tcp", "tls")
+    machines.scheduler("--protocol", "tls")
+    machines.worker("encrypted", "--protocol", "tls")
+    jobs = jobs_of(epochs=40, seeds=[0])
+    with client(machines, jobs, tls=(authority, certificate, key)) as pool:
+        assert runner.run(jobs, tmp_path / "results", pool, "cpu").statuses == {"ok": 1}
+    monkeypatch.setattr(cluster, "_ANSWER_SECONDS", 2.0)
+    for address, words in ((plain, "no dask scheduler answers there"), (machines.address, "TLS needs --tls-ca")):
+        with pytest.raises(InputError, match=f"^--scheduler {address}: {words}"):
+            ClusterPool(Address(address), Place(), lambda event: None)
 
 
 def test_a_port_that_says_nothing(monkeypatch):
