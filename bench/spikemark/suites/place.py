@@ -101,6 +101,7 @@ def check(needs: Needs, place: Place) -> None:
 def identity(needs: Needs) -> dict[str, str]:
     """What this process brings to the jobs: versions, code, and data sets by the checksums on their cards.
 
+    An installed package has no commit; its source is compared either way.
     Two processes that differ would give other numbers under the same keys.
 
     Raises:
@@ -110,7 +111,8 @@ def identity(needs: Needs) -> dict[str, str]:
         load_plugin(plugin)
     versions, here = package_versions(), digests()
     return (
-        {"Python": ".".join(platform.python_version_tuple()[:2]), "commit": str(commit())}
+        {"Python": ".".join(platform.python_version_tuple()[:2])}
+        | ({} if (of := commit()) is None else {"commit": of})
         | {name: versions.get(name, "missing") for name in _PACKAGES}
         | {framework: framework_version(framework) for framework in needs.frameworks}
         | {f"source of {package}": source_digest(package) for package in ("spikemark", "spikemark_adapters")}
@@ -122,7 +124,7 @@ def identity(needs: Needs) -> dict[str, str]:
 def unlike(expected: Mapping[str, str], needs: Needs) -> str:
     """In words, how this process differs from one of another identity; empty if it does not."""
     here = identity(needs) if expected else {}
-    names = [name for name, there in expected.items() if here[name] != there]
+    names = [name for name, there in expected.items() if here.get(name, there) != there]
     return ", ".join(f"its {name} is {here[name]}, the client's {expected[name]}" for name in names)
 
 
