@@ -368,6 +368,21 @@ def test_norms_pooling_and_elementwise_parameters_are_no_operations() -> None:
     assert (count.layers, count.macs, count.acs, count.dense) == ((), 0, 0, 0)
 
 
+@pytest.mark.parametrize("way", [lambda x: x.data.zero_(), lambda x: x.numpy().fill(0)])
+def test_values_changed_where_autograd_does_not_look_are_seen(way: Callable[[Tensor], object]) -> None:
+    class Emptied(Folded):
+        def forward(self, x: Tensor) -> Tensor:
+            first, second = self.layers
+            x = x.clone()
+            out = first(x)
+            way(x)
+            return out + second(x)
+
+    x = spikes(STEPS, BATCH, 8)
+    first, second = count_operations(Emptied(nn.Linear(8, 8), nn.Linear(8, 8)), x).layers
+    assert (first.acs, second.acs) == (x.sum().item() * 8 / BATCH, 0)
+
+
 def hooks_of(model: nn.Module) -> list[tuple[int, int]]:
     return [(len(m._forward_hooks), len(m._forward_pre_hooks)) for m in model.modules()]
 

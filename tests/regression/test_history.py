@@ -226,3 +226,10 @@ def test_page_and_summary_name_the_commit_and_begin_with_what_moved_most():
     assert "<script" not in page
     assert page.index("<h2>Worse") < page.index("<svg")
     assert page.count("<svg") == 3
+
+
+@pytest.mark.parametrize("commit", ["", "a b", "../../x\n=1", "=1", "-x", "a\x00"])
+def test_what_is_no_commit_is_refused(tmp_path, commit):
+    with pytest.raises(InputError, match="expected a hash, a tag or a branch"):
+        add(tmp_path, side(1.0), commit)
+    assert not list(tmp_path.iterdir())

@@ -25,6 +25,7 @@ from synthetic_records import (
 )
 
 from spikemark.report import write_report
+from spikemark.report.model import slug
 from spikemark.suites.packed import pack
 from spikemark.suites.records import ResultsError, load_records, write_record
 
@@ -300,3 +301,17 @@ def test_records_at_hand_a_folder_and_a_packed_file_give_the_same_report(results
 def test_no_records_at_hand_is_an_error(tmp_path):
     with pytest.raises(ResultsError, match="no records"):
         write_report([], tmp_path / "out")
+
+
+def test_long_names_make_no_long_file_names_and_no_warnings(results, tmp_path, recwarn):
+    """Of systems and data sets, which plug-ins may name as they like; two that begin alike stay two."""
+    records = suite_of(**SMALL)
+    for record in records:
+        for axis in ("system", "dataset"):
+            if axis in record["cell"]:
+                record["cell"][axis] += "x" * 300
+    paths = write_report(results(records), tmp_path / "out")
+    assert all(len(path.name) < 255 for path in paths)
+    assert not [warning for warning in recwarn if "constrained_layout" in str(warning.message)]
+    assert slug("y" * 300 + "a") != slug("y" * 300 + "b")
+    assert slug("Plain name") == "plain-name"

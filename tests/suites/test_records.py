@@ -77,6 +77,13 @@ def test_writing_leaves_no_other_file_and_nothing_half_written(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
+def test_an_error_that_is_no_text_is_kept(tmp_path):
+    """Such as that of a path that cannot be decoded."""
+    write_record(tmp_path, record(measurements=[]) | {"status": "failed", "error": "no file \udcff.py"})
+    (found,) = load_records(tmp_path)
+    assert found["error"] == "no file ?.py"
+
+
 def test_torn_records_are_named_and_left_as_they_are(tmp_path, caplog):
     whole = write_record(tmp_path, record())
     torn = tmp_path / "train_reference_mlp-lif_digits_1_ffff.json"

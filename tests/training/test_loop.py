@@ -129,6 +129,30 @@ def test_membranes_that_overflow_diverge_though_every_weight_is_a_number(monkeyp
         train(model, rule, toy(), PROTOCOL, 0)
 
 
+def test_the_loss_of_an_epoch_is_that_of_the_samples_learnt_from(monkeypatch):
+    """A last batch of one sample is left out: batch norm needs two."""
+    rule = SYSTEMS["mlp-stl"].rule
+    seen = []
+    make = type(rule).learner
+
+    def learner(self, *arguments):
+        made = make(self, *arguments)
+        learn = made.learn
+
+        def watched(inputs, labels):
+            loss, outputs = learn(inputs, labels)
+            seen.extend([loss.item()] * len(labels))
+            return loss, outputs
+
+        made.learn = watched
+        return made
+
+    monkeypatch.setattr(type(rule), "learner", learner)
+    trained = train(build(), rule, toy(n=33), replace(PROTOCOL, epochs=1), 0)
+    assert len(seen) == 32
+    assert trained.history[0].loss == pytest.approx(sum(seen) / 32, rel=1e-6)
+
+
 def test_time_is_up():
     with pytest.raises(JobTimeoutError, match="not finished within"):
         train(build(), SYSTEMS["mlp-stl"].rule, toy(), PROTOCOL, 0, Watch(seconds=-1.0))

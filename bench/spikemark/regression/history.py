@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -86,6 +87,8 @@ def add(folder: Path, side: Side, commit: str, when: datetime | None = None) -> 
     watched = [series for series in side.series.values() if series.watched]
     if not watched:
         raise InputError(f"{side.label} holds no series to add to a history")
+    if not re.fullmatch(r"\w[\w.+/@-]*", commit):
+        raise InputError(f"--commit {commit!r}: expected a hash, a tag or a branch")
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder, lambda: log.warning("another process adds to %s; waiting for it", folder)):
         sweep(folder, older_than=0)

@@ -6,6 +6,7 @@ import io
 import math
 import re
 import textwrap
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -69,7 +70,9 @@ def new_canvas(width: float, height: float) -> Canvas:
 def svg_text(canvas: Canvas) -> str:
     """A figure as the text of an SVG file, the same each time."""
     file = io.StringIO()
-    canvas.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "constrained_layout not applied")  # names longer than the figure is wide
+        canvas.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     text = _LONG_NUMBER.sub(lambda match: f"{float(match[0]):.2f}", file.getvalue())
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 

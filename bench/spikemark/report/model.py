@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -170,9 +171,15 @@ class Section:
         return slug(self.title)
 
 
+_LONGEST = 100
+
+
 def slug(text: str) -> str:
-    """Text as a part of a file name or a link: lower-case letters, digits and hyphens only."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unnamed"
+    """Text as a part of a file name or a link: lower-case letters, digits and hyphens only, not many of them."""
+    plain = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unnamed"
+    if len(plain) <= _LONGEST:
+        return plain
+    return f"{plain[:_LONGEST]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def titled(title: str, where: str) -> str:

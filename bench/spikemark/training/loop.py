@@ -209,13 +209,18 @@ def _train_epoch(
     stream: tuple[int, int],
     watch: Watch,
 ) -> tuple[float, int]:
-    """One pass over the split in the given order; the mean loss, and the bytes kept for backward in its first batch."""
+    """One pass over the split in the given order.
+
+    Returns:
+        The mean loss over the samples learnt from (a last batch of one is left out), and the bytes kept for backward in
+        the first batch.
+    """
     model.train()
     device = device_of(model)
     random = generator("encoding", *stream)
     total = torch.zeros((), device=device)
     spikes = torch.zeros((), device=device)
-    saved = 0
+    saved = learnt = 0
     for number, batch in enumerate(order.split(protocol.batch_size)):
         watch.check()
         if len(batch) < 2:  # batch norm needs two samples
@@ -227,12 +232,13 @@ def _train_epoch(
             loss, outputs = learner.learn(encoded, labels)
         saved = seen.bytes if seen is not None else saved
         total += loss * len(batch)
+        learnt += len(batch)
         spikes += outputs.abs().sum()
     # Neurons whose parameters are NaN never fire, and outputs of 0 have a finite loss.
     for name, value in model.state_dict().items():
         if not bool(value.isfinite().all()):
             raise DivergedError(f"{name} is not finite in epoch {stream[1]}")
-    mean_loss = total.item() / len(order)
+    mean_loss = total.item() / max(1, learnt)
     if not math.isfinite(mean_loss):
         raise DivergedError(f"the loss is {mean_loss} in epoch {stream[1]}")
     if spikes.item() == 0:
