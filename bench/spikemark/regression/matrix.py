@@ -137,7 +137,8 @@ def contenders(packages: Sequence[str] = ()) -> list[str]:
     Raises:
         InputError: a requirement of another form, or of a package that no adapter knows.
     """
-    names = {*lock_files(), *map(contender, packages)}
+    locked = [name for name in lock_files() if entry_name(name) in FRAMEWORKS]
+    names = {*locked, *map(contender, packages)}
     return sorted(names, key=lambda name: (entry_name(name), Version(environment(name).version)))
 
 
@@ -220,18 +221,25 @@ def graphs(framework: str) -> list[Graph]:
 
 
 def _surrogates(path: Path) -> Iterator[Surrogate]:
-    """Of layers whose slope is odd: in one step, the gradient of the currents is the surrogate's alone."""
+    """Of layers whose slope is odd: in one step, the gradient of the currents is the surrogate's alone.
+
+    Nothing is said of layers that a version does not have, that cannot fire in one step, or where more current gives
+    fewer spikes.
+    """
     recorded = golden.read(path)
     for name, layer in recorded.header.layers.items():
         raised = layer.raised.get("default")
         if raised is not None:
-            yield Surrogate(name, raised)
+            if not raised.startswith("AttributeError: module"):
+                yield Surrogate(name, f"raises {raised.partition(':')[0]}")
             continue
-        slope = recorded.traces[name, "default", "slope"][f"{traces.GRADIENT}currents"]
-        if bool((slope < 0).any()):
-            yield Surrogate(name, f"negative at {int((slope < 0).sum())} of {slope.numel()} currents")
-        elif not bool(slope.any()):
-            yield Surrogate(name, "zero everywhere")
+        shown = recorded.traces[name, "default", "slope"]
+        slope, fired = shown[f"{traces.GRADIENT}currents"], shown[traces.SPIKES][0].flatten(1).sum(1)
+        if bool(fired[-1] > fired[0]):
+            if bool((slope < 0).any()):
+                yield Surrogate(name, f"negative at {int((slope < 0).sum())} of {slope.numel()} currents")
+            elif not bool(slope.any()):
+                yield Surrogate(name, "zero everywhere")
 
 
 def _change(before: str, after: str, one: Environment, path: Path) -> Change:

@@ -18,7 +18,7 @@ from spikemark.regression.matrix import Change, Entry, Graph, Layer, Matrix
 COLUMNS = ("part", "framework", "version", "backend", "subject", "finding", "differing", "compared", "gradient_error")
 _READING = """\
 Every contender runs in an environment of its own, which [docs/environments.md](../docs/environments.md) describes;
-`spikemark conformance --matrix` makes this page. It has four parts. *Conformance* lends a framework our spike and our
+`spikemark conformance --matrix` makes this page. It has five parts. *Conformance* lends a framework our spike and our
 reset and asks whether its machinery computes the neuron spec. *Own classes* lends nothing: each class is compared with
 an equation that its documentation or its name states. *Surrogates* are slopes in a single step. *NIR* is what importers
 make of small graphs. *Changes* compares a framework's own layers with those of the version before it."""
