@@ -20,6 +20,7 @@ import torch
 
 from spikemark.core.adapter import Unsupported
 from spikemark.core.frameworks import get_adapter
+from spikemark.core.tables import to_csv
 from spikemark.data.card import Binning
 from spikemark.data.loading import load_dataset
 from spikemark.models.nir import input_shape, load_nir, read_graph
@@ -157,7 +158,7 @@ def main() -> None:
     ]
     OUT.mkdir(exist_ok=True)
     (OUT / "nir.md").write_text("\n\n".join(parts).replace("\n\n- ", "\n- ") + "\n", encoding="utf-8")
-    table([*small, *published]).to_csv(Path("results/nir.csv"), index=False)
+    Path("results/nir.csv").write_text(to_csv(table([*small, *published])), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def to_csv(frame: pd.DataFrame, float_format: str | None = None) -> str:
 
 
 def _harmless(cell: Any) -> Any:
-    if not isinstance(cell, str) or not cell.startswith(_FORMULA):
+    if not isinstance(cell, str) or not cell.startswith(_FORMULA) or len(cell) == 1:
         return cell
     with suppress(ValueError):
         float(cell)
