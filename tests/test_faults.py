@@ -207,6 +207,38 @@ def test_a_full_disk_leaves_whole_files_and_the_run_goes_on_later(records, tmp_p
     assert len(load_records(tmp_path / "new")) == 2
 
 
+@pytest.fixture
+def disk(tmp_path):
+    """A function that mounts a small disk, or gives it more room."""
+    place = tmp_path / "disk"
+    place.mkdir()
+
+    def mount(options):
+        known = ["remount"] if os.path.ismount(place) else []
+        command = ["mount", "-t", "tmpfs", "-o", ",".join([*known, options]), "tmpfs", place]
+        if subprocess.run(command, check=False, stderr=subprocess.DEVNULL).returncode:
+            pytest.skip("this user may mount nothing")
+        return place
+
+    yield mount
+    if os.path.ismount(place):
+        subprocess.run(["umount", place], check=True)
+
+
+@pytest.mark.parametrize(("full", "room"), [("size=4k", "size=1m"), ("nr_inodes=3", "nr_inodes=100")])
+def test_a_disk_without_room_and_one_without_inodes(spikemark, disk, full, room):
+    place = disk(full)
+    code, _, err = spikemark("run", "smoke", "--out", place, *SMOKE)
+    assert (code, "Traceback" in err) == (2, False)
+    said = err.splitlines()[-1]
+    assert said.startswith(f"spikemark: {place}")
+    assert said.endswith(": No space left on device; once that is mended, run the same command again")
+    assert len(list(place.glob("*.json"))) <= 1
+    disk(room)
+    assert spikemark("run", "smoke", "--out", place, *SMOKE)[0] == 0
+    assert len(load_records(place)) == 2
+
+
 @pytest.mark.parametrize("arguments", [("list", "neurons"), ("compare", "{records}", "{records}"), ("--help",)])
 def test_standard_output_that_is_full(records, arguments):
     command = [sys.executable, "-m", "spikemark", *(word.replace("{records}", str(records)) for word in arguments)]
@@ -279,6 +311,25 @@ def test_one_interrupt_ends_a_run_in_order(slow, tmp_path, workers, number):
     assert said == ["spikemark: interrupted; finished jobs are kept, run the same command to continue"]
     assert len(load_records(out)) == 1 if workers else not list(out.glob("*.json"))
     assert all(map(ended, psutil.wait_procs(children, timeout=5)[1]))
+
+
+def test_an_interrupt_while_the_program_starts():
+    """At whatever moment, from the first import on."""
+    code = (
+        "import os, signal, sys\n"
+        "def trace(frame, event, argument):\n"
+        "    global left\n"
+        "    left -= 1\n"
+        "    if left == 0: os.kill(os.getpid(), signal.SIGINT)\n"
+        "left = int(sys.argv.pop(1))\n"
+        "from spikemark.__main__ import start\n"
+        "sys.setprofile(trace)\n"
+        "start()"
+    )
+    for calls in (1_000, 30_000, 100_000, 300_000):
+        command = [sys.executable, "-c", code, str(calls), "list", "profiles"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, "Traceback" in done.stderr) == (130, False), (calls, done.stderr)
 
 
 @pytest.mark.parametrize(("workers", "pause"), [(0, 0.0), (0, 0.05), (0, 0.5), (2, 0.05)])
