@@ -16,7 +16,7 @@ def _one_thread():
 @pytest.fixture
 def spikemark(capsys, monkeypatch):
     """Call the entry point in this process; gives exit status, standard output and standard error."""
-    interrupt = signal.getsignal(signal.SIGINT)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["spikemark", *map(str, arguments)])
@@ -24,7 +24,8 @@ def spikemark(capsys, monkeypatch):
             with pytest.raises(SystemExit) as exit_:
                 cli.main()
         finally:
-            signal.signal(signal.SIGINT, interrupt)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         out, err = capsys.readouterr()
         return exit_.value.code or 0, out, err
 
