@@ -93,7 +93,7 @@ def test_forms(tmp_path):
 
 
 def test_prices_are_numbers_from_0():
-    with pytest.raises(InputError, match="ac is -1"):
+    with pytest.raises(InputError, match="ac: .*found -1"):
         EnergyProfile(mac=1, ac=-1, weight_read=0, neuron_update=0, state_access=0, source="mine", assumptions="none")
 
 

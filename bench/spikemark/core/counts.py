@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ Kind = Literal["binary", "ternary", "scaled", "integer", "graded", "analog", "ru
 layer that is counted by a rule of its own."""
 ACCUMULATING: frozenset[Kind] = frozenset({"binary", "ternary", "scaled", "integer"})
 """Where operations are accumulates: the weights can absorb the constant, and a whole number n is n additions."""
+
+FULL_BITS = 32
+"""Of a weight, unless its layer says otherwise by an attribute ``weight_bits``."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,10 @@ class LayerCount:
         macs: multiply-accumulates; 0 unless the input is graded or analog.
         acs: accumulates; 0 if the input is graded or analog.
         dense: pairs of an input and a weight, zeros of both included.
+        products: pairs of nonzeros of an integer input, whose `acs` are as many as its numbers say; None for others.
+        additions: accumulates if a graded input is read as whole multiples of one unit, which the weights absorb, such
+            as the average of spikes; None where it is no such multiples, and for other inputs.
+        bits: of a weight.
     """
 
     name: str
@@ -34,6 +42,14 @@ class LayerCount:
     macs: float
     acs: float
     dense: float
+    products: float | None = None
+    additions: float | None = None
+    bits: int = FULL_BITS
+
+    def __mul__(self, share: float) -> LayerCount:
+        """A share of the operations."""
+        parts = {n: getattr(self, n) for n in ("macs", "acs", "dense", "products", "additions")}
+        return replace(self, **{n: None if value is None else share * value for n, value in parts.items()})
 
 
 @dataclass(frozen=True)
@@ -103,6 +119,52 @@ class OperationCount:
     def state_accesses(self) -> float:
         """State variables of neurons that are read and written back, once each per neuron update."""
         return sum(2 * layer.words * layer.neuron_updates for layer in (*self.spiking, *self.integrating))
+
+    def as_additions(self) -> OperationCount:
+        """The same work with graded inputs read as additions wherever they are whole multiples of a unit.
+
+        Those of the first layer are the data, such as pixels of 16 grey levels, and stay what they are.
+        """
+        return self.with_layers(
+            replace(layer, macs=0.0, acs=layer.additions) if i and layer.additions is not None else layer
+            for i, layer in enumerate(self.layers)
+        )
+
+    def as_products(self) -> OperationCount:
+        """The same work with integer inputs read as one multiplication for each nonzero, whatever its value."""
+        return self.with_layers(
+            layer if layer.products is None else replace(layer, macs=layer.products, acs=0.0) for layer in self.layers
+        )
+
+    def with_bits(self, bits: int) -> OperationCount:
+        """The same work with weights of so many bits."""
+        return self.with_layers(replace(layer, bits=bits) for layer in self.layers)
+
+    def with_layers(self, layers: Iterable[LayerCount]) -> OperationCount:
+        """The same neurons behind other layers."""
+        return replace(self, layers=tuple(layers))
+
+    def once(self, steps: int) -> OperationCount:
+        """The same work where the first layer is computed once instead of at each of `steps`, its input being held."""
+        return self.with_layers(layer if i else layer * (1 / steps) for i, layer in enumerate(self.layers))
+
+    def silent(self) -> OperationCount:
+        """What is left if no neuron fires: layers with analog inputs, and the updates of neurons."""
+        return self.with_layers(layer for layer in self.layers if layer.kind not in ACCUMULATING)
+
+    def driven(self) -> OperationCount:
+        """What comes to that if every spiking input fires at every step, one accumulate for each pair."""
+        layers = (layer for layer in self.layers if layer.kind in ACCUMULATING)
+        return OperationCount(tuple(replace(layer, macs=0.0, acs=layer.dense) for layer in layers), ())
+
+    def dense_pass(self, steps: int) -> OperationCount:
+        """A dense network of the same layers that makes one pass: every pair is a multiply-accumulate."""
+        return OperationCount(
+            tuple(
+                LayerCount(n.name, "analog", n.dense / steps, 0.0, n.dense / steps, bits=n.bits) for n in self.layers
+            ),
+            (),
+        )
 
 
 @runtime_checkable

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,19 +14,39 @@ from pydantic import Field, field_validator
 
 from spikemark.core.counts import OperationCount
 from spikemark.core.measurement import Measurement, Metric
-from spikemark.core.options import each_once
+from spikemark.core.options import checked, each_once
 from spikemark.errors import InputError
 from spikemark.measures.measure import Measure
 from spikemark.registry import Registry, known, registry
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from spikemark.data.card import Card
     from spikemark.measures.subject import Subject
 
 PROFILES: Registry[EnergyProfile]
 
 
-@dataclass(frozen=True)
+Price = Annotated[float, Field(ge=0)]
+
+
+@checked
+class OperationPrices:
+    """Prices of the operations of layers whose weights are narrower, in pJ.
+
+    Attributes:
+        mac: a multiply-accumulate; None for hardware that has none.
+        ac: an accumulate.
+        weight_read: a weight fetched from memory, once per operation.
+    """
+
+    mac: Price | None
+    ac: Price
+    weight_read: Price
+
+
+@checked
 class EnergyProfile:
     """Prices of one kind of hardware, in pJ.
 
@@ -36,23 +58,92 @@ class EnergyProfile:
         state_access: a state variable of a neuron read or written.
         source: where the prices are published.
         assumptions: what is ours, not the source's.
+        narrow: prices of operations by bits of the weight, for layers with no more bits than that; without, what is
+            above holds whatever the weights.
+
+    Raises:
+        InputError: a price is missing, negative or no number.
     """
 
-    mac: float | None
-    ac: float
-    weight_read: float
-    neuron_update: float
-    state_access: float
+    mac: Price | None
+    ac: Price
+    weight_read: Price
+    neuron_update: Price
+    state_access: Price
     source: str
-    assumptions: str
+    assumptions: str = ""
+    narrow: dict[int, OperationPrices] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        for name, price in vars(self).items():
-            if isinstance(price, float | int) and not 0 <= price < math.inf:
-                raise InputError(f"profile: {name} is {price}; prices are numbers from 0")
+    def prices(self, bits: int) -> EnergyProfile | OperationPrices:
+        """Those of the operations of a layer with weights of so many bits."""
+        return next((self.narrow[width] for width in sorted(self.narrow) if bits <= width), self)
+
+
+def read_profiles(path: Path) -> dict[str, EnergyProfile]:
+    """Profiles of one's own from a TOML file: a table for each, with the fields of `EnergyProfile`.
+
+    A price for hardware that has no multiply-accumulates is ``mac = "none"``.
+
+    Raises:
+        InputError: no such file, not TOML, or a profile lacks a price or has a wrong one; one line names it.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"profiles: {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"profiles: {path} is not TOML: {error}") from None
+    if not tables:
+        raise InputError(f"profiles: {path} holds no tables, one for each profile")
+    return {name: as_profile(name, table) for name, table in tables.items()}
+
+
+def as_profile(name: str, given: object) -> EnergyProfile:
+    """A profile from its fields.
+
+    Raises:
+        InputError: it is none.
+    """
+    if isinstance(given, EnergyProfile):
+        return given
+    if not isinstance(given, Mapping):
+        raise InputError(f"profile {name!r}: is a {type(given).__name__}; expected prices by name")
+    table = {key: None if key == "mac" and value == "none" else value for key, value in given.items()}
+    try:
+        narrow = table.get("narrow", {})
+        if narrow:
+            table["narrow"] = {int(bits): OperationPrices(**prices) for bits, prices in narrow.items()}
+        return EnergyProfile(**table)
+    except (InputError, TypeError, ValueError) as error:
+        raise InputError(f"profile {name!r}: {error}") from None
 
 
 _HOROWITZ = "M. Horowitz, Computing's energy problem (and what we can do about it), ISSCC 2014, 45 nm, 0.9 V"
+
+_WIDTHS = (
+    "of 8 and 4 bits with sums of 32 bits: multiplication 0.2 and 0.05 pJ (quadratic from 8 bits, ours), addition 0.1"
+)
+_ACCESS = f"{_HOROWITZ}: 10 pJ for 64 bits of an 8 KB SRAM"
+
+
+def _by_width(
+    per_bit: float, neuron_update: float, state_access: float, source: str, assumptions: str
+) -> EnergyProfile:
+    """45 nm: prices that follow the width of the weights, which are packed in memory."""
+    return EnergyProfile(
+        mac=4.6,
+        ac=0.9,
+        weight_read=32 * per_bit,
+        neuron_update=neuron_update,
+        state_access=state_access,
+        source=source,
+        assumptions=assumptions,
+        narrow={
+            8: OperationPrices(mac=0.3, ac=0.1, weight_read=8 * per_bit),
+            4: OperationPrices(mac=0.15, ac=0.1, weight_read=4 * per_bit),
+        },
+    )
+
 
 OUR_PROFILES: Mapping[str, EnergyProfile] = MappingProxyType(
     {
@@ -117,28 +208,53 @@ OUR_PROFILES: Mapping[str, EnergyProfile] = MappingProxyType(
             "2019: synaptic operation 450 pJ, neuron update 2.19 nJ; 28 nm test chip, measured",
             assumptions="memory is in the prices; static power is left out; inputs must be spikes",
         ),
+        "45nm-by-width": _by_width(
+            0.0,
+            0.0,
+            0.0,
+            f"{_HOROWITZ}: floating-point and integer multiplications and additions",
+            f"synaptic arithmetic only; weights of 32 bits in floating point, {_WIDTHS}",
+        ),
+        "45nm-by-width-sram": _by_width(
+            10 / 64,
+            4.6,
+            5.0,
+            f"{_ACCESS}, so 5 pJ for a 32-bit word and 1.25 for 8 bits",
+            f"weights of 32 bits in floating point, {_WIDTHS}; weights are packed, every operation fetches its own; "
+            "states of 32 bits, whose update costs one floating-point multiply-accumulate; sums, spikes and "
+            "activations travel for free",
+        ),
+        "45nm-by-width-dram": _by_width(
+            20.0,
+            4.6,
+            5.0,
+            f"{_ACCESS}; DRAM 640 pJ for 32 bits: Han, Pool, Tran and Dally, NeurIPS 2015, table 1, so 20 pJ for a bit",
+            "as 45nm-by-width-sram, with weights in DRAM",
+        ),
     }
 )
 
 
 def energy(count: OperationCount, profile: EnergyProfile) -> float:
     """Energy of one sample in pJ; NaN if there are MACs and the profile has no price for them."""
-    return priced(profile, count.macs, count.acs, count.weight_reads, count.neuron_updates, count.state_accesses)
+    total = profile.neuron_update * count.neuron_updates + profile.state_access * count.state_accesses
+    for layer in count.layers:
+        prices = profile.prices(layer.bits)
+        if prices.mac is None and layer.macs:
+            return math.nan
+        total += (prices.mac or 0.0) * layer.macs + prices.ac * layer.acs
+        total += prices.weight_read * (layer.macs + layer.acs)
+    return total
 
 
-def priced(
-    profile: EnergyProfile, macs: float, acs: float, weight_reads: float, neuron_updates: float, state_accesses: float
-) -> float:
-    """Counts times prices, in pJ; NaN if there are MACs and the profile has no price for them."""
-    if profile.mac is None and macs:
-        return math.nan
-    return (
-        (profile.mac or 0.0) * macs
-        + profile.ac * acs
-        + profile.weight_read * weight_reads
-        + profile.neuron_update * neuron_updates
-        + profile.state_access * state_accesses
-    )
+def break_even(count: OperationCount, twin: OperationCount, profile: EnergyProfile) -> float:
+    """The share of spiking inputs that fire, at which a network costs as much as its twin.
+
+    The operations of layers that get spikes grow with that share; all else stays as it is. Below 0 the network costs
+    more even if no neuron fires; NaN where no layer gets spikes, or a price is missing.
+    """
+    each = energy(count.driven(), profile)
+    return (energy(twin, profile) - energy(count.silent(), profile)) / each if each else math.nan
 
 
 class Energy(Measure):
@@ -151,6 +267,9 @@ class Energy(Measure):
         Metric("dense", "1/sample", "exact", watched=False),
         Metric("neuron_updates", "1/sample", "exact"),
         Metric("energy", "pJ/sample", "exact"),
+        Metric("energy_once", "pJ/sample", "exact", watched=False),
+        Metric("energy_silent", "pJ/sample", "exact", watched=False),
+        Metric("energy_driven", "pJ/sample", "exact", watched=False),
         Metric("firing_rate", "spikes/step", "exact", watched=False),
     )
     section = "spikemark.report.energy:energy_section"
@@ -180,10 +299,10 @@ class Energy(Measure):
         count = count_operations(subject.model, encoded.to(subject.device), layout="TB")
         profiles = {name: PROFILES[name] for name in self.profiles}
         for name, profile in profiles.items():
-            if profile.mac is None and count.macs:
+            if math.isnan(energy(count, profile)):
                 where = ", ".join(layer.name for layer in count.layers if layer.macs)
                 raise InputError(f"profile {name!r} has no price for multiply-accumulates, such as those of {where}")
-        return energy_rows(count, profiles)
+        return [*energy_rows(count, profiles), *reading_rows(count, profiles, held_steps(encoded))]
 
     def check(self, card: Card) -> None:
         """See `Measure.check`."""
@@ -197,7 +316,11 @@ class Energy(Measure):
         """The prices of every profile."""
         prices = {name: asdict(PROFILES[name]) for name in self.profiles}
         words = ("source", "assumptions")
-        return {"profiles": {name: {k: v for k, v in p.items() if k not in words} for name, p in prices.items()}}
+        told = {name: {k: v for k, v in p.items() if k not in words} for name, p in prices.items()}
+        for prices_of in told.values():
+            if not prices_of["narrow"]:
+                del prices_of["narrow"]
+        return {"profiles": told}
 
 
 def energy_rows(count: OperationCount, profiles: Mapping[str, EnergyProfile]) -> list[Measurement]:
@@ -228,6 +351,34 @@ def energy_rows(count: OperationCount, profiles: Mapping[str, EnergyProfile]) ->
         for layer in count.spiking
     ]
     return rows
+
+
+def held_steps(encoded: Tensor) -> int:
+    """How many steps of ``[T, B, ...]`` show one and the same input: all of them, or 1."""
+    return len(encoded) if bool((encoded == encoded[:1]).all()) else 1
+
+
+def reading_rows(count: OperationCount, profiles: Mapping[str, EnergyProfile], held: int) -> list[Measurement]:
+    """What tells at which rate of spikes a network costs as much as another, under every profile that has a price.
+
+    Args:
+        count: of one sample, with an input that is held counted at every step.
+        profiles: by name.
+        held: for how many steps the input is held.
+
+    Returns:
+        ``energy_once``, with the first layer computed once if its input is held; of that ``energy_silent``, which is
+        spent even if no neuron fires; and ``energy_driven``, which comes to that if every spiking input fires at every
+        step.
+    """
+    once = count.once(held)
+    counts = {"energy_once": once, "energy_silent": once.silent(), "energy_driven": count.driven()}
+    return [
+        Measurement(metric=metric, value=value, unit="pJ/sample", profile=name)
+        for name, profile in profiles.items()
+        for metric, part in counts.items()
+        if not math.isnan(value := energy(part, profile))
+    ]
 
 
 def _per_sample(metric: str, value: float) -> Measurement:

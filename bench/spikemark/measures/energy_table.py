@@ -1,4 +1,4 @@
-"""Exact counts as the table that papers print: by layer and in total, under every profile, beside a dense network."""
+"""Exact counts as the table that papers print: by layer and in total, under every profile, beside dense networks."""
 
 from __future__ import annotations
 
@@ -10,35 +10,18 @@ from typing import Any
 
 import pandas as pd
 
-from spikemark.core.counts import ACCUMULATING, LayerCount, OperationCount, SpikingCount
+from spikemark.core.counts import FULL_BITS, LayerCount, OperationCount
 from spikemark.core.tables import to_csv
 from spikemark.errors import needs
-from spikemark.measures.energy import EnergyProfile, priced
+from spikemark.measures.energy import EnergyProfile, break_even, energy
 
 TOTAL, ONCE, HIDDEN, DENSE = "total", "total, constant input once", "without the first layer", "dense network, one pass"
+ADDITIONS, PRODUCTS = "total, averages as additions", "total, sums as products"
 
 
-@dataclass(frozen=True)
-class Work:
-    """What a row of the table adds up, per sample.
-
-    Attributes:
-        dense: pairs of an input and a weight, zeros of both included.
-        macs, acs, neuron_updates, weight_reads, state_accesses: see `OperationCount`.
-    """
-
-    dense: float = 0.0
-    macs: float = 0.0
-    acs: float = 0.0
-    neuron_updates: float = 0.0
-    weight_reads: float = 0.0
-    state_accesses: float = 0.0
-
-    def __add__(self, other: Work) -> Work:
-        return Work(*(one + two for one, two in zip(vars(self).values(), vars(other).values(), strict=True)))
-
-    def __mul__(self, share: float) -> Work:
-        return Work(*(share * value for value in vars(self).values()))
+def dense_title(bits: int) -> str:
+    """Of the row of a dense network with weights of so many bits."""
+    return DENSE if bits == FULL_BITS else f"{DENSE}, {bits} bits"
 
 
 @dataclass(frozen=True)
@@ -73,20 +56,21 @@ class EnergyTable:
         among all, of neurons spikes per neuron and step), counts per sample, and for each profile energy in nJ and
         relative to the dense network (%). NaN stands where a profile has no price for what a row does.
         """
-        dense = self._dense
+        rows = list(self._rows())
+        dense = next(count for title, _, _, count in rows if title == DENSE)
         return pd.DataFrame(
             {
                 "layer": layer,
                 "input": kind,
                 "rate (%)": 100 * rate,
-                "dense": work.dense,
-                "MACs": work.macs,
-                "ACs": work.acs,
-                "neuron updates": work.neuron_updates,
-                "memory accesses": work.weight_reads + work.state_accesses,
-                **self._energies(work, dense),
+                "dense": count.dense,
+                "MACs": count.macs,
+                "ACs": count.acs,
+                "neuron updates": count.neuron_updates,
+                "memory accesses": count.weight_reads + count.state_accesses,
+                **self._energies(count, dense),
             }
-            for layer, kind, rate, work in self._rows(dense)
+            for layer, kind, rate, count in rows
         )
 
     @property
@@ -104,20 +88,31 @@ class EnergyTable:
     def break_even(self) -> dict[str, float]:
         """By profile, the rate (%) of spiking inputs at which the network costs as much as the dense one.
 
-        The operations of those layers grow with the rate; all else stays as it is, a constant input being counted once.
-        Below 0 the network costs more even if it never spikes; NaN where no layer gets spikes or a price is missing.
+        See `spikemark.measures.energy.break_even`; a constant input is counted once.
         """
-        spiking = [_synapses(layer) for layer in self.count.layers if layer.kind in ACCUMULATING]
-        driven = sum(spiking, Work())
-        if not driven.dense:
-            return dict.fromkeys(self.profiles, math.nan)
-        totals = {layer: work for layer, _, _, work in self._rows(self._dense)}
-        rest = totals.get(ONCE, totals[TOTAL]) + driven * -1
-        every = Work(acs=driven.dense, weight_reads=driven.dense)
+        return {name: rates[FULL_BITS] for name, rates in self.break_evens.items()}
+
+    @property
+    def break_evens(self) -> dict[str, dict[int, float]]:
+        """The same by profile and bits: with weights of so many bits in both networks, where a profile prices them."""
+        once, dense = self._once, self._dense
         return {
-            name: _percent(_energy(profile, self._dense) - _energy(profile, rest), _energy(profile, every))
+            name: {
+                bits: 100 * break_even(once.with_bits(bits), dense.with_bits(bits), profile)
+                for bits in (FULL_BITS, *sorted(profile.narrow, reverse=True))
+            }
             for name, profile in self.profiles.items()
         }
+
+    @property
+    def flips(self) -> tuple[list[str], list[str]]:
+        """The profiles under which the network costs less than the dense one, and those under which it costs more."""
+        once, dense = self._once, self._dense
+        costs = {name: (energy(once, profile), energy(dense, profile)) for name, profile in self.profiles.items()}
+        return (
+            [name for name, (own, other) in costs.items() if own < other],
+            [name for name, (own, other) in costs.items() if own > other],
+        )
 
     def text(self, form: str) -> str:
         """The table as "markdown", "csv" or "latex".
@@ -136,39 +131,64 @@ class EnergyTable:
                 columns = "ll" + "r" * (len(shown.columns) - 2)
                 latex: str = shown.to_latex(index=False, escape=True, caption=caption, column_format=columns)
                 return latex
-            even = ", ".join(f"{name} {_shown(rate)} %" for name, rate in self.break_even.items())
             grid = shown.to_markdown(index=False, disable_numparse=True)
-            return f"{grid}\n\nRate of spiking inputs at which both cost the same: {even}.\n\n{self.sentence}\n"
+            return f"{grid}\n\n{self._told()}\n\n{self.sentence}\n"
+
+    def _told(self) -> str:
+        """What the table says, in words."""
+        evens = "; ".join(
+            f"{name}: "
+            + ", ".join(
+                f"{_shown(rate)} %" if bits == FULL_BITS else f"{_shown(rate)} % ({bits} bits)"
+                for bits, rate in rates.items()
+            )
+            for name, rates in self.break_evens.items()
+        )
+        less, more = self.flips
+        lines = [f"Rate of spiking inputs at which both cost the same: {evens}."]
+        if less and more:
+            lines.append(
+                f"The ranking flips: a constant input counted once, the network costs less than the dense one under "
+                f"{', '.join(less)}, and more under {', '.join(more)}."
+            )
+        if self.count.spiking and not self.count.firing_rate:
+            lines.append("The network never spikes: what it costs is its first layer and the updates of its neurons.")
+        return "\n\n".join(lines)
 
     @property
-    def _dense(self) -> Work:
-        pairs = self.count.dense / self.steps
-        return Work(dense=pairs, macs=pairs, weight_reads=pairs)
+    def _dense(self) -> OperationCount:
+        return self.count.dense_pass(self.steps)
 
-    def _energies(self, work: Work, dense: Work) -> dict[str, float]:
+    @property
+    def _once(self) -> OperationCount:
+        return self.count.once(self.steps if self.constant else 1)
+
+    def _energies(self, count: OperationCount, dense: OperationCount) -> dict[str, float]:
         columns = {}
         for name, profile in self.profiles.items():
-            own, other = _energy(profile, work), _energy(profile, dense)
+            own, other = energy(count, profile), energy(dense, profile)
             columns[f"{name} (nJ)"] = own / 1_000
             columns[f"{name}, of dense (%)"] = _percent(own, other)
         return columns
 
-    def _rows(self, dense: Work) -> Iterator[tuple[str, str, float, Work]]:
+    def _rows(self) -> Iterator[tuple[str, str, float, OperationCount]]:
         count = self.count
-        layers = [(_short(layer.name), layer.kind, _density(layer), _synapses(layer)) for layer in count.layers]
-        neurons = [
-            (_short(n.name), "neurons", n.firing_rate, _neurons(n)) for n in (*count.spiking, *count.integrating)
-        ]
-        yield from layers
-        yield from neurons
-        total = sum((work for *_, work in (*layers, *neurons)), Work())
-        yield TOTAL, "", count.firing_rate, total
-        if layers:
-            first = layers[0][-1]
+        for layer in count.layers:
+            yield _short(layer.name), layer.kind, _density(layer), OperationCount((layer,), ())
+        for neurons in (*count.spiking, *count.integrating):
+            yield _short(neurons.name), "neurons", neurons.firing_rate, OperationCount((), (neurons,))
+        yield TOTAL, "", count.firing_rate, count
+        if count.as_additions() != count:
+            yield ADDITIONS, "", count.firing_rate, count.as_additions()
+        if count.as_products() != count:
+            yield PRODUCTS, "", count.firing_rate, count.as_products()
+        if count.layers:
             if self.constant and self.steps > 1:
-                yield ONCE, "", count.firing_rate, total + first * (1 / self.steps - 1)
-            yield HIDDEN, "", count.firing_rate, total + first * -1
-        yield DENSE, "", math.nan, dense
+                yield ONCE, "", count.firing_rate, self._once
+            yield HIDDEN, "", count.firing_rate, count.with_layers(count.layers[1:])
+        widths = {bits for profile in self.profiles.values() for bits in profile.narrow}
+        for bits in (FULL_BITS, *sorted(widths, reverse=True)):
+            yield dense_title(bits), "", math.nan, self._dense.with_bits(bits)
 
 
 def _percent(part: float, whole: float) -> float:
@@ -180,20 +200,8 @@ def _short(name: str) -> str:
     return name.removeprefix("module.")
 
 
-def _energy(profile: EnergyProfile, work: Work) -> float:
-    return priced(profile, work.macs, work.acs, work.weight_reads, work.neuron_updates, work.state_accesses)
-
-
 def _density(layer: LayerCount) -> float:
     return (layer.macs + layer.acs) / layer.dense if layer.dense else math.nan
-
-
-def _synapses(layer: LayerCount) -> Work:
-    return Work(layer.dense, layer.macs, layer.acs, weight_reads=layer.macs + layer.acs)
-
-
-def _neurons(layer: SpikingCount) -> Work:
-    return Work(neuron_updates=layer.neuron_updates, state_accesses=2 * layer.words * layer.neuron_updates)
 
 
 def _shown(value: Any) -> str:

@@ -65,7 +65,7 @@ class Point:
             "framework": self.framework,
             "neuron": self.neuron,
             "track": "native" if _is_native(self.neuron) else None,
-            "network": self.system and self.system.network,
+            "network": self.system and self.system.architecture,
             "system": self.system_name,
             "dataset": self.dataset,
             "axis": self.axis or None,

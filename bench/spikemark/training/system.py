@@ -49,6 +49,11 @@ class System:
             raise InputError(f"system: rule is {self.rule!r}; expected options such as Bptt(loss='mse-rate')")
 
     @property
+    def architecture(self) -> str:
+        """The network whose layers it has: that of which a network is a twin, else its own; where tables put it."""
+        return str(self.options.get("twin_of", self.network))
+
+    @property
     def resolved_neuron(self) -> Neuron:
         """The neuron, with the system's own first decay and threshold.
 

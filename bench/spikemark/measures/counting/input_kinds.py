@@ -16,6 +16,7 @@ MAX_LEVELS = 64
 """An input with more distinct nonzero magnitudes than this (those of an 8 x 8 average of spikes) is analog."""
 
 _HEAD = 4
+_ROUNDING = 1e-6
 
 
 class InputValues:
@@ -53,6 +54,28 @@ class InputValues:
         """Whether all are whole numbers up to `MAX_LEVELS`; more additions would cost more than a product."""
         levels = self._levels
         return levels is not None and bool((levels == levels.round()).all()) and float(levels[-1]) <= MAX_LEVELS
+
+    @property
+    def few(self) -> bool:
+        """Whether there are at most `MAX_LEVELS` distinct magnitudes so far."""
+        return self._levels is not None
+
+    @property
+    def unit(self) -> float | None:
+        """What all magnitudes are whole multiples of, `MAX_LEVELS` at most: 1 for whole numbers, else the smallest.
+
+        Up to a rounding of the multiples: a third of three spikes is not quite three thirds of one. None without one.
+        """
+        if self._levels is None:
+            return None
+        if self.whole:
+            return 1.0
+        levels = self._levels.double()
+        levels = levels if not self._ones else torch.cat((levels, levels.new_ones(1)))
+        smallest = levels[1:].min()
+        multiples = levels / smallest
+        whole = bool((multiples - multiples.round()).abs().max() <= _ROUNDING * multiples.max())
+        return float(smallest) if whole and float(multiples.max()) <= MAX_LEVELS else None
 
     def see(self, values: Tensor, known: Census) -> None:
         """Take in ``[N, ...]`` and its census."""

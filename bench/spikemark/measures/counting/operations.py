@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from spikemark.core.counts import CountsItself, LayerCount, OperationCount, SpikingCount
 from spikemark.core.foreign import Declared, first_tensor, reset_states, unchanged
 from spikemark.errors import InputError
-from spikemark.measures.counting.pairs import Tally
 from spikemark.measures.counting.tracing import Activity, Trace, UncountableError, are_spikes
 
 Layout = Literal["TB", "BT", "B"]
@@ -63,11 +62,11 @@ def count_operations(
             output = model(inputs.contiguous())
     _check_known(trace, inputs)
     batch = samples_seen(inputs, output, trace.batches, layout)
-    counts = {name: _layer_count(name, tally, batch) for name, tally in trace.layers.items()}
+    counts = [tally.count(name, batch) for name, tally in trace.layers.items()]
     ruled = (LayerCount(n, "ruled", *(v / batch for v in values)) for n, values in trace.ruled.items())
     spiking = {name: activity for name, activity in trace.activity.items() if activity.site.known.spiking}
     return OperationCount(
-        layers=(*counts.values(), *ruled),
+        layers=(*counts, *ruled),
         spiking=tuple(_spiking_count(name, activity, batch) for name, activity in spiking.items()),
         integrating=tuple(
             SpikingCount(name, activity.updates / batch, 0.0, activity.site.words)
@@ -183,19 +182,12 @@ def _check_known(trace: Trace, inputs: Tensor) -> None:
             f"layer {name!r} ({kind}) emits spikes and is not known, so its neurons cannot be counted; say "
             f"neurons=({kind},) if it is a layer of neurons, or neurons={{{kind}: 2}} if each has two state variables"
         )
-    fed = next(
-        (name for name, tally in trace.layers.items() if tally.operations and tally.totals()[0] == "binary"), None
-    )
+    fed = next((name for name, tally in trace.layers.items() if tally.operations and tally.kind == "binary"), None)
     if fed is not None and not trace.activity and not are_spikes(inputs, silent=True):
         raise UncountableError(
             f"{fed!r} is given spikes that no module emits, so their neurons cannot be counted; put what fires "
             "into a module of its own, and say neurons=(ITS_CLASS,)"
         )
-
-
-def _layer_count(name: str, tally: Tally, batch: int) -> LayerCount:
-    kind, macs, acs, dense = tally.totals()
-    return LayerCount(name, kind, macs / batch, acs / batch, dense / batch)
 
 
 def _spiking_count(name: str, activity: Activity, batch: int) -> SpikingCount:

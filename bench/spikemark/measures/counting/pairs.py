@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikemark.core.counts import ACCUMULATING, Kind
+from spikemark.core.counts import ACCUMULATING, FULL_BITS, Kind, LayerCount
 from spikemark.measures.counting.census import Census, census
 from spikemark.measures.counting.input_kinds import InputValues
 
@@ -35,33 +35,47 @@ class Operand:
 
     Attributes:
         values: their kind.
-        additions: accumulates if they are whole numbers: of each pair the magnitude of this side's value.
+        magnitude: of each pair the magnitude of this side's value, all added up; of no use once there are many values.
     """
 
     def __init__(self) -> None:
         self.values = InputValues()
-        self.additions = 0
+        self.magnitude = 0.0
 
-    def see(self, values: Tensor, known: Census, pairs: int, meet: Callable[[Tensor], int]) -> None:
+    @property
+    def additions(self) -> int | None:
+        """Accumulates if every value is so many additions of one unit; None where they are no multiples of a unit."""
+        unit = self.values.unit
+        return None if unit is None else round(self.magnitude / unit)
+
+    def see(self, values: Tensor, known: Census, pairs: int, meet: Callable[[Tensor], float]) -> None:
         """Take in ``[N, *features]``.
 
         Args:
             values: of one call.
             known: their census.
             pairs: that they are part of.
-            meet: pairs with the other side of as many values as a map ``[*features]`` says.
+            meet: pairs with the other side, each as often as a map ``[*features]`` says.
         """
         self.values.see(values, known)
         if known.only_ones:
-            self.additions += pairs
-        elif self.values.whole:
-            self.additions += meet(values.abs().sum(0, dtype=torch.float64).cpu())
+            self.magnitude += pairs
+        elif self.values.few:
+            self.magnitude += meet(values.abs().sum(0, dtype=torch.float64).cpu())
 
 
 class Tally:
-    """Totals of one layer over its calls."""
+    """Totals of one layer over its calls.
 
-    def __init__(self) -> None:
+    Attributes:
+        operations: pairs of nonzeros.
+        dense: pairs of anything.
+        sides: of the product; that of a weight is never seen.
+        bits: of a weight.
+    """
+
+    def __init__(self, bits: int = FULL_BITS) -> None:
+        self.bits = bits
         self.operations = 0
         self.dense = 0
         self.sides = (Operand(), Operand())
@@ -73,13 +87,24 @@ class Tally:
         seen = [side for side in self.sides if side.values.seen]
         return min(seen or [first], key=lambda side: (_CHEAPEST.index(side.values.kind), side is second))
 
-    def totals(self) -> tuple[Kind, int, int, int]:
-        """Kind of the input, and MACs, ACs and dense operations."""
-        side = self.cheaper
-        kind = side.values.kind
-        if kind not in ACCUMULATING:
-            return kind, self.operations, 0, self.dense
-        return kind, 0, side.additions if kind == "integer" else self.operations, self.dense
+    @property
+    def kind(self) -> Kind:
+        """Of the input."""
+        return self.cheaper.values.kind
+
+    def count(self, name: str, samples: int) -> LayerCount:
+        """Per sample."""
+        kind, operations, dense = self.kind, self.operations / samples, self.dense / samples
+        additions = self.cheaper.additions if kind in ("integer", "graded") else None
+        each = None if additions is None else additions / samples
+        match kind:
+            case "integer":
+                assert each is not None
+                return LayerCount(name, kind, 0.0, each, dense, products=operations, bits=self.bits)
+            case _ if kind in ACCUMULATING:
+                return LayerCount(name, kind, 0.0, operations, dense, bits=self.bits)
+            case _:
+                return LayerCount(name, kind, operations, 0.0, dense, additions=each, bits=self.bits)
 
 
 def linear_pairs(tally: Tally, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> None:  # noqa: A002
@@ -87,10 +112,10 @@ def linear_pairs(tally: Tally, input: Tensor, weight: Tensor, bias: Tensor | Non
     rows = input.reshape(-1, input.shape[-1])
     known, fan_out = census(rows), census(weight).nonzero
 
-    def meet(inputs: Tensor) -> int:
-        return int(inputs @ fan_out)
+    def meet(inputs: Tensor) -> float:
+        return float(inputs @ fan_out)
 
-    pairs = meet(known.nonzero)
+    pairs = round(meet(known.nonzero))
     tally.operations += pairs
     tally.dense += len(rows) * weight.numel()
     tally.sides[0].see(rows, known, pairs, meet)
@@ -115,12 +140,12 @@ def conv_pairs(
             return census(weights.movedim(1, 0)).nonzero.unsqueeze(1)
         return census(weights.reshape(groups, -1, *weights.shape[1:]).movedim(1, 0)).nonzero
 
-    def meet(inputs: Tensor, weights: Tensor = weight) -> int:
-        return int(convolve(inputs.unsqueeze(0), fan_out(weights), None, *settings, **named).sum())
+    def meet(inputs: Tensor, weights: Tensor = weight) -> float:
+        return float(convolve(inputs.unsqueeze(0), fan_out(weights), None, *settings, **named).sum())
 
-    pairs = meet(known.nonzero)
+    pairs = round(meet(known.nonzero))
     tally.operations += pairs
-    tally.dense += meet(torch.full_like(known.nonzero, len(images)), torch.ones_like(weight))
+    tally.dense += round(meet(torch.full_like(known.nonzero, len(images)), torch.ones_like(weight)))
     tally.sides[0].see(images, known, pairs, meet)
 
 
@@ -136,10 +161,10 @@ def product_pairs(tally: Tally, left: Tensor, right: Tensor, *, is_weight: tuple
     sides = left.movedim(-2, 0), right.movedim(-1, 0)  # [n, *batch, k] and [m, *batch, k]
     known = census(sides[0]), census(sides[1])
 
-    def meet(inputs: Tensor, other: Tensor) -> int:
-        return int((inputs * other).sum())
+    def meet(inputs: Tensor, other: Tensor) -> float:
+        return float((inputs * other).sum())
 
-    pairs = meet(known[0].nonzero, known[1].nonzero)
+    pairs = round(meet(known[0].nonzero, known[1].nonzero))
     tally.operations += pairs
     tally.dense += left.numel() * right.shape[-1]
     for i in (0, 1):

@@ -22,6 +22,7 @@ from torch.overrides import TorchFunctionMode, _get_current_function_mode
 from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode
 from torch.utils.flop_counter import flop_registry
 
+from spikemark.core.counts import FULL_BITS
 from spikemark.core.foreign import Declared, Site, first_tensor, neuron_sites, takes_batches
 from spikemark.measures.counting.census import census
 from spikemark.measures.counting.input_kinds import MAX_LEVELS
@@ -228,7 +229,9 @@ class Trace:
             self.computed[name] = None
         if not isinstance(module, COUNTED_LAYERS):
             name = self._place(name, call) if stored is None else stored.removesuffix(".weight")
-        return self.layers.setdefault(name, Tally())
+        if name not in self.layers:
+            self.layers[name] = Tally(getattr(module, "weight_bits", FULL_BITS))
+        return self.layers[name]
 
     def stored(self, tensor: Tensor) -> str | None:
         """The name of the parameter or buffer that a tensor is, or is a view of."""

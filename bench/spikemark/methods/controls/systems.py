@@ -1,9 +1,13 @@
-"""Controls a referee would ask of learned thresholds: is it the threshold, or the norm, the step size, the decay?"""
+"""Controls a referee would ask of learned thresholds: is it the threshold, or the norm, the step size, the decay?
+
+And of energy: what would a dense network cost?
+"""
 
 from __future__ import annotations
 
-from spikemark.methods.controls.neurons import NEURONS
+from spikemark.methods.controls.neurons import ADAPTIVE, RELU
 from spikemark.methods.ltmd.neurons import NEURONS as LTMD
+from spikemark.methods.plif.neurons import NEURONS as PLIF
 from spikemark.methods.stl.neurons import NEURONS as STL
 from spikemark.training.bptt import Bptt
 from spikemark.training.rule import Optimizer
@@ -51,11 +55,35 @@ def _step_size(network: str) -> dict[str, System]:
 
 def _adaptive(network: str) -> dict[str, System]:
     """A threshold that follows the spikes instead of learning."""
-    return {f"{network}-{name}": System(name, network, source=neuron.source) for name, neuron in NEURONS.items()}
+    return {f"{network}-{name}": System(name, network, source=neuron.source) for name, neuron in ADAPTIVE.items()}
+
+
+def _twins(network: str) -> dict[str, System]:
+    """What a spiking network's energy is compared with: the same layers as a dense network, and with few bits."""
+    lif, bits = PLIF["lif"].source, (8, 4)
+    of = {"twin_of": network}
+    return {
+        f"{network}-dense": System("relu", "dense-twin", options=of, source=RELU.source),
+        **{
+            f"{network}-dense-int{n}": System(
+                "relu",
+                "dense-twin",
+                options=of | {"bits": n},
+                source=f"{RELU.source}; weights, activations of {n} bits",
+            )
+            for n in bits
+        },
+        **{
+            f"{network}-lif-w{n}": System(
+                "lif", "few-bits", options=of | {"bits": n}, source=f"{lif}; weights of {n} bits (ours)"
+            )
+            for n in bits
+        },
+    }
 
 
 SYSTEMS = {
     name: system
     for network in ("mlp", "convnet")
-    for name, system in (_norm(network) | _step_size(network) | _adaptive(network)).items()
+    for name, system in (_norm(network) | _step_size(network) | _adaptive(network) | _twins(network)).items()
 }
