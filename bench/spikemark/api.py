@@ -132,7 +132,9 @@ class Results:
     def energy_table(self) -> pd.DataFrame:
         """Operations per sample and energy under every profile (nJ), the mean over seeds: one row per contender.
 
-        Layers, and the comparison with a dense network, are in `spikemark.energy_table`, which counts anew.
+        ``order flips with`` names the contenders of the same data that cost less under one profile and more under
+        another, in every seed that both have. Layers, and the comparison with a dense network, are in
+        `spikemark.energy_table`, which counts anew.
 
         Raises:
             InputError: no record has counted operations.
@@ -148,7 +150,8 @@ class Results:
             value=rows["value"].where(~priced, rows["value"] / 1_000),
         )
         axes = ["dataset", "framework", "system"]
-        return rows.pivot_table(index=axes, columns="column", values="value", aggfunc="mean", sort=False)
+        table = rows.pivot_table(index=axes, columns="column", values="value", aggfunc="mean", sort=False)
+        return table.assign(**{"order flips with": _flipping(rows[priced], list(table.index))})
 
     def report(self, folder: str | Path) -> list[Path]:
         """Render the records as Markdown, CSV, figures and one HTML page per suite; the files written."""
@@ -346,7 +349,7 @@ def energy_table(
     reset: Callable[[Any], object] | None = None,
     neurons: Any = (),
     samples: int | None = None,
-    profiles: Sequence[str] = (),
+    profiles: Sequence[str] | Mapping[str, Any] = (),
     weights: str | Path | None = None,
     name: str | None = None,
     framework: str | None = None,
@@ -363,7 +366,8 @@ def energy_table(
         reset: a function of the model that forgets earlier calls.
         neurons: classes of spiking neurons that are not known.
         samples: the first so many of the test split; 128 when None.
-        profiles: registered names; all when empty.
+        profiles: registered names and TOML files, or profiles by name (`EnergyProfile`, or its fields); all registered
+            ones when empty.
         weights: a file of trained weights.
         name: of the model; its class when None.
         framework: of a ``.nir`` file, who computes it.
@@ -380,6 +384,27 @@ def energy_table(
     )  # fmt: skip
     folder = Path(data_dir) if data_dir is not None else None
     return counted_model(model, data, request, profiles=profiles, weights=weights, data_dir=folder)
+
+
+def _flipping(rows: pd.DataFrame, contenders: list[tuple[str, str, str]]) -> list[str]:
+    """For every contender (data set, framework, system) the systems whose order with it depends on the profile."""
+    from spikemark.measures.energy import flips
+
+    runs: dict[str, list[dict[int, float]]] = {}
+    for profile in rows["profile"].unique():
+        own = rows[rows["profile"] == profile].set_index(["dataset", "framework", "system"])
+        runs[str(profile)] = [
+            {int(seed): float(value) for seed, value in own.loc[[place], ["seed", "value"]].itertuples(index=False)}
+            if place in own.index
+            else {}
+            for place in contenders
+        ]
+    others: list[list[str]] = [[] for _ in contenders]
+    for i, j in flips(runs):
+        if contenders[i][0] == contenders[j][0]:
+            others[i].append(contenders[j][2])
+            others[j].append(contenders[i][2])
+    return [", ".join(dict.fromkeys(names)) for names in others]
 
 
 def _committed() -> list[Record]:

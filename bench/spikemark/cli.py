@@ -395,7 +395,9 @@ def energy(
     layout: Annotated[str, typer.Option(help="Of the input: TB, BT, or B for a loop over time inside.")] = "TB",
     encoder: Annotated[str, typer.Option(help="From samples to inputs.")] = "direct",
     samples: Annotated[int | None, typer.Option(help="Of the test split.", show_default="128")] = None,
-    profiles: Annotated[str | None, typer.Option(help="Comma-separated.", show_default="all")] = None,
+    profiles: Annotated[
+        str | None, typer.Option(help="Comma-separated names and .toml files.", show_default="all")
+    ] = None,
     framework: Annotated[str | None, typer.Option(help="Of a .nir file, who computes it.")] = None,
     format_: Annotated[TableForm, typer.Option("--format", help="How to write the table.")] = TableForm.markdown,
     out: Annotated[Path | None, typer.Option(help="File to write; standard output when left out.")] = None,

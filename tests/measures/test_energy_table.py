@@ -1,6 +1,7 @@
 """The table of energy: its sums by hand, its forms, and what has no price."""
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -12,8 +13,8 @@ from spikemark.core.counts import LayerCount, OperationCount, SpikingCount
 from spikemark.core.frameworks import get_adapter
 from spikemark.core.neurons import NEURONS
 from spikemark.errors import InputError
-from spikemark.measures.energy import PROFILES, EnergyProfile
-from spikemark.measures.energy_table import DENSE, HIDDEN, ONCE, TOTAL, EnergyTable
+from spikemark.measures.energy import PROFILES, EnergyProfile, energy, read_profiles
+from spikemark.measures.energy_table import ADDITIONS, DENSE, HIDDEN, ONCE, PRODUCTS, TOTAL, EnergyTable
 
 COUNT = OperationCount(
     layers=(
@@ -93,7 +94,7 @@ def test_forms(tmp_path):
 
 
 def test_prices_are_numbers_from_0():
-    with pytest.raises(InputError, match="ac: .*found -1"):
+    with pytest.raises(InputError, match=r"ac: .*found -1"):
         EnergyProfile(mac=1, ac=-1, weight_read=0, neuron_update=0, state_access=0, source="mine", assumptions="none")
 
 
@@ -165,3 +166,170 @@ def test_the_command(spikemark, tmp_path):
         code, _, err = spikemark("energy", *wrong)
         assert (code, err.count("\n")) == (2, 1)
         assert message in err
+
+
+@pytest.mark.usefixtures("registries_as_before")
+def test_order_that_depends_on_the_profile_is_marked(tmp_path):
+    wide, narrow = Model(), nn.Sequential(nn.Flatten(2), nn.Linear(64, 8), nn.Linear(8, 10))
+    prices = {"mac": 4.0, "ac": 1.0, "weight_read": 0.0, "neuron_update": 0.0, "state_access": 0.0, "source": "x"}
+    for name, more in (("plain", {}), ("with-neurons", {"neuron_update": 1e6})):
+        spikemark.register("profile", name, EnergyProfile(**(prices | more)))
+    with torch.no_grad():
+        wide.first.weight[1:] = 0
+    settings = {"energy": {"profiles": ("plain", "with-neurons"), "samples": 16}}
+    both = [
+        spikemark.evaluate(
+            model, "digits", steps=1, samples=16, measures=("energy",), name=name, settings=settings
+        ).records
+        for name, model in (("wide", wide), ("narrow", narrow))
+    ]
+    table = spikemark.Results([*both[0], *both[1]]).energy_table()
+    assert table["order flips with"].tolist() == ["narrow", "wide"]
+    same = spikemark.Results([*both[0]]).energy_table()
+    assert same["order flips with"].tolist() == [""]
+
+
+class Pooled(nn.Module):
+    """Neurons that copy spikes, an average over windows of so many, and a readout; or the sum with a shortcut."""
+
+    def __init__(self, window, shortcut=False):
+        super().__init__()
+        torch.manual_seed(0)
+        self.window, self.shortcut = window, shortcut
+        self.first = nn.Linear(12, 12, bias=False)
+        self.lif = get_adapter("reference").neuron(NEURONS["lif"], (12,))
+        self.readout = nn.Linear(12 // window, 5, bias=False)
+        with torch.no_grad():
+            self.first.weight.copy_(4 * torch.eye(12))
+            self.readout.weight[0, 0] = 0
+
+    def forward(self, x):
+        spikes = self.lif(self.first(x))
+        mixed = spikes + spikes.roll(1, -1) if self.shortcut else spikes
+        return self.readout(mixed.unflatten(-1, (-1, self.window)).mean(-1))
+
+
+@pytest.mark.parametrize("window", [2, 3, 4])
+def test_averaged_spikes_are_additions_too(window):
+    """Each value k / n is k additions of a weight over n, counted one by one; beside them the products."""
+    model, x = Pooled(window), (torch.rand(3, 4, 12, generator=torch.Generator().manual_seed(2)) < 0.7).float()
+    count = spikemark.count_operations(model, x, layout="TB")
+    assert [layer.kind for layer in count.layers] == ["binary", "graded"]
+    weights = model.readout.weight != 0
+    expected = products = 0
+    for row in x.flatten(0, 1):  # the neurons repeat what they see
+        for i, group in enumerate(row.view(-1, window)):
+            expected += int(group.sum()) * int(weights[:, i].sum())
+            products += bool(group.any()) * int(weights[:, i].sum())
+    assert count.layers[1].macs == products / 4
+    assert count.layers[1].additions == expected / 4
+    read = count.as_additions()
+    assert (read.macs, read.acs) == (0, count.acs + expected / 4)
+    assert count.as_products() == count
+
+
+def test_sums_of_spikes_are_products_too():
+    model, x = (
+        Pooled(1, shortcut=True),
+        (torch.rand(3, 4, 12, generator=torch.Generator().manual_seed(2)) < 0.7).float(),
+    )
+    count = spikemark.count_operations(model, x, layout="TB")
+    assert [layer.kind for layer in count.layers] == ["binary", "integer"]
+    mixed = (x + x.roll(1, -1)).flatten(0, 1)
+    fan_out = (model.readout.weight != 0).sum(0)
+    assert count.layers[1].acs == float((mixed * fan_out).sum()) / 4
+    assert count.layers[1].products == float(((mixed != 0) * fan_out).sum()) / 4
+    read = count.as_products()
+    assert (read.macs, read.acs) == (count.layers[1].products, count.layers[0].acs)
+    rows = set(EnergyTable("m", "d", count, {"45nm-fp32": PROFILES["45nm-fp32"]}, 4, 3, False, "1").frame["layer"])
+    assert {PRODUCTS} <= rows
+    assert ADDITIONS not in rows
+
+
+def test_values_without_a_unit_are_no_additions():
+    values = torch.tensor([0.0, 1.0, 2.5, 0.7]).repeat(8).view(1, 8, 4)
+    model = nn.Sequential(nn.Identity(), nn.Linear(4, 2, bias=False))
+    count = spikemark.count_operations(model, values, layout="TB")
+    assert (count.layers[0].kind, count.layers[0].additions) == ("graded", None)
+
+
+MINE = """
+[my-chip]
+mac = "none"
+ac = 2.0
+weight_read = 0
+neuron_update = 3.5
+state_access = 0.0
+source = "a data sheet"
+
+[my-chip.narrow.8]
+mac = 1.0
+ac = 0.5
+weight_read = 0.0
+"""
+
+
+def test_profiles_of_ones_own(tmp_path, spikemark):
+    (tmp_path / "mine.toml").write_text(MINE)
+    profile = read_profiles(tmp_path / "mine.toml")["my-chip"]
+    assert (profile.mac, profile.neuron_update, profile.prices(8).ac, profile.prices(9).ac) == (None, 3.5, 0.5, 2.0)
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n\n"
+        "def build(input_shape, classes, steps):\n    return nn.Sequential(nn.Flatten(2), nn.Linear(64, classes))\n"
+    )
+    command = ["energy", f"{tmp_path / 'net.py'}:build", "--data", "digits", "--steps", 2, "--samples", 5]
+    code, out, err = spikemark(*command, "--profiles", f"45nm-fp32,{tmp_path / 'mine.toml'}")
+    assert code == 0, err
+    assert "my-chip (nJ)" in out
+    for text, message in [
+        (MINE.replace("ac = 2.0\n", ""), "profile 'my-chip': ac: is missing"),
+        (MINE.replace("ac = 2.0", "ac = -2.0"), "profile 'my-chip': ac: Input should be greater than or equal to 0"),
+        (MINE.replace("ac = 2.0", "ac = inf"), "profile 'my-chip': ac: Input should be a finite number"),
+        (MINE.replace("ac = 0.5", "ac = -1"), "profile 'my-chip': ac: "),
+        (MINE.replace("ac = 2.0", "sac = 2.0"), "did you mean 'ac'"),
+        (MINE.replace(".8]", ".eight]"), "'eight'"),
+        ("ac = 3", "is a int; expected prices by name"),
+        ("", "holds no tables"),
+        ("[", "is not TOML"),
+        (None, "No such file"),
+    ]:
+        file = tmp_path / "wrong.toml"
+        file.unlink(missing_ok=True)
+        if text is not None:
+            file.write_text(text)
+        code, out, err = spikemark(*command, "--profiles", file)
+        assert (code, err.count("\n"), out) == (2, 1, ""), err
+        assert message in err
+
+
+def test_widths_have_prices_of_their_own_and_rows():
+    names = ("45nm-by-width", "45nm-by-width-sram")
+    found = table(names=names)
+    frame = found.frame.set_index("layer")
+    assert frame.loc[f"{DENSE}, 8 bits", "45nm-by-width (nJ)"] * 1_000 == pytest.approx(0.3 * 50)
+    assert frame.loc[f"{DENSE}, 4 bits", "45nm-by-width-sram (nJ)"] * 1_000 == pytest.approx((0.15 + 0.625) * 50)
+    evens = found.break_evens["45nm-by-width-sram"]
+    assert evens.keys() == {32, 8, 4}
+    silent = (0.3 + 1.25) * 10 + 4.6 * 20 + 5 * 80
+    assert evens[8] == pytest.approx(100 * ((0.3 + 1.25) * 50 - silent) / ((0.1 + 1.25) * 120))
+    assert "(8 bits)" in found.text("markdown")
+    narrow = OperationCount(tuple(replace(layer, bits=8) for layer in COUNT.layers), COUNT.spiking)
+    assert energy(narrow, PROFILES["45nm-by-width"]) == pytest.approx(0.3 * 40 + 0.1 * 30)
+    assert energy(narrow, PROFILES["45nm-fp32"]) == energy(COUNT, PROFILES["45nm-fp32"])
+
+
+def test_a_ranking_that_flips_is_told():
+    cheap = OperationCount(COUNT.layers, (SpikingCount("lif", 20, 0.1),))
+    found = EnergyTable("m", "d", cheap, {n: PROFILES[n] for n in ("45nm-fp32", "45nm-fp32-sram")}, 7, 4, True, "1")
+    less, more = found.flips
+    assert (less, more) == (["45nm-fp32"], ["45nm-fp32-sram"])
+    assert "The ranking flips" in found.text("markdown")
+
+
+def test_a_network_that_never_spikes_is_told_in_one_line():
+    silent = OperationCount(
+        (COUNT.layers[0], LayerCount("hidden", "binary", 0, 0, 120)), (SpikingCount("lif", 20, 0.0),)
+    )
+    text = EnergyTable("m", "d", silent, table().profiles, 7, 4, True, "1").text("markdown")
+    assert text.count("The network never spikes") == 1
+    assert "The network never spikes" not in table().text("markdown")

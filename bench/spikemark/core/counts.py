@@ -48,8 +48,14 @@ class LayerCount:
 
     def __mul__(self, share: float) -> LayerCount:
         """A share of the operations."""
-        parts = {n: getattr(self, n) for n in ("macs", "acs", "dense", "products", "additions")}
-        return replace(self, **{n: None if value is None else share * value for n, value in parts.items()})
+        return replace(
+            self,
+            macs=share * self.macs,
+            acs=share * self.acs,
+            dense=share * self.dense,
+            products=None if self.products is None else share * self.products,
+            additions=None if self.additions is None else share * self.additions,
+        )
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, field
+from itertools import combinations
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -98,6 +99,20 @@ def read_profiles(path: Path) -> dict[str, EnergyProfile]:
     return {name: as_profile(name, table) for name, table in tables.items()}
 
 
+def named_profiles(given: Iterable[str] | Mapping[str, object]) -> dict[str, EnergyProfile]:
+    """Profiles by registered name, from TOML files (names that end in ``.toml``), or given by name; all when empty.
+
+    Raises:
+        InputError: no such profile or file, or one has a wrong price.
+    """
+    if isinstance(given, Mapping):
+        return {name: as_profile(name, value) for name, value in given.items()}
+    found: dict[str, EnergyProfile] = {}
+    for name in each_once(tuple(given)) or tuple(PROFILES):
+        found |= read_profiles(Path(name)) if name.endswith(".toml") else {name: PROFILES[name]}
+    return {name: as_profile(name, profile) for name, profile in found.items()}
+
+
 def as_profile(name: str, given: object) -> EnergyProfile:
     """A profile from its fields.
 
@@ -108,7 +123,7 @@ def as_profile(name: str, given: object) -> EnergyProfile:
         return given
     if not isinstance(given, Mapping):
         raise InputError(f"profile {name!r}: is a {type(given).__name__}; expected prices by name")
-    table = {key: None if key == "mac" and value == "none" else value for key, value in given.items()}
+    table: dict[str, Any] = {key: None if key == "mac" and value == "none" else value for key, value in given.items()}
     try:
         narrow = table.get("narrow", {})
         if narrow:
@@ -257,6 +272,30 @@ def break_even(count: OperationCount, twin: OperationCount, profile: EnergyProfi
     return (energy(twin, profile) - energy(count.silent(), profile)) / each if each else math.nan
 
 
+def flips(energies: Mapping[str, Sequence[Mapping[int, float]]]) -> dict[tuple[int, int], tuple[str, str]]:
+    """Pairs of contenders whose order depends on the profile: every seed that both have says the one, and the other.
+
+    Args:
+        energies: by profile, the runs of every contender.
+
+    Returns:
+        By the places of a pair, a profile under which the first costs less, and one under which the second does.
+    """
+    found = {}
+    for i, j in combinations(range(len(next(iter(energies.values()), ()))), 2):
+        orders = {profile: _order(runs[i], runs[j]) for profile, runs in energies.items()}
+        less, more = (next((profile for profile, o in orders.items() if o == sign), None) for sign in (-1, 1))
+        if less is not None and more is not None:
+            found[i, j] = (less, more)
+    return found
+
+
+def _order(first: Mapping[int, float], second: Mapping[int, float]) -> int:
+    """-1 where the first is below the second in every seed that both have, 1 where it is above, else 0."""
+    signs = {(first[seed] > second[seed]) - (first[seed] < second[seed]) for seed in first.keys() & second.keys()}
+    return signs.pop() if len(signs) == 1 else 0
+
+
 class Energy(Measure):
     """On how many test samples operations are counted, and under which hardware profiles they are priced."""
 
@@ -297,7 +336,7 @@ class Energy(Measure):
         random = generator("encoding", dataset.name, "energy")
         encoded = encode(protocol.encoder, inputs, protocol.steps, random)
         count = count_operations(subject.model, encoded.to(subject.device), layout="TB")
-        profiles = {name: PROFILES[name] for name in self.profiles}
+        profiles = named_profiles(self.profiles)
         for name, profile in profiles.items():
             if math.isnan(energy(count, profile)):
                 where = ", ".join(layer.name for layer in count.layers if layer.macs)
@@ -314,7 +353,7 @@ class Energy(Measure):
 
     def determines(self) -> dict[str, Any]:
         """The prices of every profile."""
-        prices = {name: asdict(PROFILES[name]) for name in self.profiles}
+        prices = {name: asdict(profile) for name, profile in named_profiles(self.profiles).items()}
         words = ("source", "assumptions")
         told = {name: {k: v for k, v in p.items() if k not in words} for name, p in prices.items()}
         for prices_of in told.values():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 from spikemark.core.statistics import Interval, Runs, mean_interval
+from spikemark.measures.energy import flips
 from spikemark.report import charts, figures
 from spikemark.report.cells import PROFILE, Cells
 from spikemark.report.comparisons import PairedTest, paired_tests
@@ -22,6 +24,11 @@ from spikemark.report.model import (
     prefix,
 )
 from spikemark.report.plots import EnergyAccuracy, EnergyPoint
+from spikemark.report.twins import Twins
+
+FLIP = "\N{UP DOWN ARROW}"
+"""Marks contenders whose order depends on the profile."""
+_MOST_FLIPS = 4
 
 READING = """\
 Counted operations per sample, and energy under every hardware profile side by side, because rankings flip with the
@@ -50,8 +57,13 @@ def energy_section(cells: Cells) -> Section:
             continue
         section.tables.append(_totals(f"Operations and energy per sample: {where}", group, profiles))
         section.tables.append(_layers(f"Layers and the kind of their input: {where}", group.where(measure="energy")))
-        by_profile = {profile: _points(group, profile) for profile in profiles}
-        points = EnergyAccuracy(where, by_profile, told_costs(where, group))
+        twins = Twins.of(where, group, profiles)
+        if twins is not None:
+            section.tables.extend((twins.front(), twins.even()))
+            points = twins.points
+        else:
+            by_profile = {profile: _points(group, profile) for profile in profiles}
+            points = EnergyAccuracy(where, by_profile, told_costs(where, group))
         section.charts.append(charts.energy_chart(points))
         section.figures.append(figures.energy_figure(points))
     return section
@@ -72,12 +84,29 @@ def _totals(title: str, group: Cells, profiles: list[str]) -> Table:
         columns.append(entries(column, 1e-3))
     headings.append("firing rate (%)")
     columns.append(entries(rates, 100))
+    flipping = flips({name: [c.runs("energy", profile=name) for c in contenders] for name in profiles})
+    marked = {i for pair in flipping for i in pair}
     rows = []
     for i, contender in enumerate(contenders):
-        names = [Entry(name) for name in contender.names("framework", "system")[0]]
+        framework, system = contender.names("framework", "system")[0]
+        names = [Entry(framework), Entry(f"{system} {FLIP}" if i in marked else system)]
         n = n_entry([column[i] for column in (*counts, *energies, rates)], contender.problems())
         rows.append((*names, *(column[i] for column in columns), n))
-    return Table(title, (*headings, "n"), alike(rows), 2, "n: seeds. No interval is given where all seeds agree.")
+    note = "n: seeds. No interval is given where all seeds agree."
+    if marked:
+        note += f" {FLIP}: the order of some of these depends on the profile: {_told(flipping, contenders)}."
+    return Table(title, (*headings, "n"), alike(rows), 2, note)
+
+
+def _told(flipping: Mapping[tuple[int, int], tuple[str, str]], contenders: Sequence[Cells]) -> str:
+    """The pairs in words, each once however many frameworks compute it, and no more than a few."""
+    names = [contender.names("system")[0][0] for contender in contenders]
+    told = dict.fromkeys(
+        f"{names[i]} costs less than {names[j]} under {less} and more under {more}"
+        for (i, j), (less, more) in flipping.items()
+    )
+    few = list(told)[:_MOST_FLIPS]
+    return "; ".join(few) + (f"; and {len(told) - len(few)} more pairs" if len(told) > len(few) else "")
 
 
 def relative_costs(group: Cells) -> dict[str, PairedTest]:

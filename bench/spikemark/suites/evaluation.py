@@ -30,7 +30,7 @@ from spikemark.data.loading import Dataset
 from spikemark.errors import InputError, explain
 from spikemark.measures.counting.operations import count_operations
 from spikemark.measures.counting.tracing import UncountableError
-from spikemark.measures.energy import PROFILES
+from spikemark.measures.energy import held_steps, named_profiles
 from spikemark.measures.energy_table import EnergyTable
 from spikemark.measures.measure import MEASURES, Measure
 from spikemark.measures.noisy_accuracy import robustness
@@ -182,7 +182,7 @@ def counted_model(
     data: Given,
     request: Request,
     *,
-    profiles: Sequence[str] = (),
+    profiles: Iterable[str] | Mapping[str, object] = (),
     weights: str | Path | None = None,
     data_dir: Path | None = None,
 ) -> EnergyTable:
@@ -192,7 +192,7 @@ def counted_model(
         InputError: the request is wrong, or does not fit the model or the data, or a layer cannot be counted.
     """
     request.check()
-    known("profile", tuple(profiles))
+    prices = named_profiles(profiles)
     card, dataset = given_data(data, timed=request.encoder == "frames", samples=request.samples, data_dir=data_dir)
     encoder, steps = _encoding(request, card)
     title, module = open_model(model, card.shape, card.classes, steps, request.framework)
@@ -206,8 +206,7 @@ def counted_model(
             count = count_operations(network, encoded, layout="TB")
         except UncountableError as error:
             raise InputError(f"model {title!r}: {error}") from error
-    constant = bool((encoded == encoded[:1]).all())
-    prices = {name: PROFILES[name] for name in profiles or PROFILES}
+    constant = held_steps(encoded) == steps
     return EnergyTable(request.name or title, card.name, count, prices, len(inputs), steps, constant, __version__)
 
 

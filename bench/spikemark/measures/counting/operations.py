@@ -63,7 +63,10 @@ def count_operations(
     _check_known(trace, inputs)
     batch = samples_seen(inputs, output, trace.batches, layout)
     counts = [tally.count(name, batch) for name, tally in trace.layers.items()]
-    ruled = (LayerCount(n, "ruled", *(v / batch for v in values)) for n, values in trace.ruled.items())
+    ruled = (
+        LayerCount(n, "ruled", macs / batch, acs / batch, dense / batch)
+        for n, (macs, acs, dense) in trace.ruled.items()
+    )
     spiking = {name: activity for name, activity in trace.activity.items() if activity.site.known.spiking}
     return OperationCount(
         layers=(*counts, *ruled),

@@ -1,4 +1,4 @@
-"""Controls, ours: what a referee would ask of learned thresholds and of energy, thresholds that follow spikes instead."""
+"""Controls, ours: what a referee would ask of learned thresholds and of energy; thresholds that follow spikes."""
 
 from spikemark.methods.controls.claims import CLAIMS
 from spikemark.methods.controls.neurons import NEURONS

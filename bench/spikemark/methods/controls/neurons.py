@@ -1,4 +1,6 @@
-"""A ReLU in the place of neurons, and a threshold that follows the spikes: ALIF of LSNN (Bellec et al., NeurIPS 2018, arXiv 1803.09574) on LIF.
+"""A ReLU in the place of neurons; and a threshold that follows the spikes:
+
+ALIF of LSNN (Bellec et al., NeurIPS 2018, arXiv 1803.09574) on LIF.
 
 LSNN's class defaults are beta 1.6 and tau_a 200 steps, made for hundreds of steps; tau 4 suits a handful (ours).
 """

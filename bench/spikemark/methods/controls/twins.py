@@ -1,7 +1,7 @@
 """The dense twin of a spiking network, and networks with weights of few bits.
 
-A twin has the layers, widths and norms of the spiking network, ReLUs where that has neurons, and makes one pass for each
-sample. It learns from the first weights, by the rule and in the epochs of the spiking network.
+A twin has the layers, widths and norms of the spiking network, ReLUs where that has neurons, and makes one pass for
+each sample. It learns from the first weights, by the rule and in the epochs of the spiking network.
 
 Few bits are learned with (quantisation-aware training): weights on a symmetric grid per output channel (Krishnamoorthi
 2018, arXiv 1806.08342), activations on a grid whose step is learned (LSQ: Esser et al., ICLR 2020, arXiv 1902.08153),
@@ -37,7 +37,8 @@ class OnePass(nn.Module):
 
 def rounded(x: Tensor) -> Tensor:
     """To whole numbers; gradients pass as if nothing had happened."""
-    return x + (x.round() - x).detach()
+    correction: Tensor = (x.round() - x).detach()
+    return x + correction
 
 
 class Rectifier(nn.Module):
@@ -64,15 +65,17 @@ class Rectifier(nn.Module):
         if self.highest is None:
             return x.relu()
         step = self.log_step.exp()
-        return rounded((x / step).clamp(0, self.highest)) * step
+        level = rounded((x / step).clamp(0, self.highest))
+        return level * step
 
 
 def on_grid(weight: Tensor, bits: int) -> Tensor:
     """Weights ``[out, ...]`` on a symmetric grid of ``2^bits - 1`` values per output channel."""
     highest = 2 ** (bits - 1) - 1
     largest = weight.detach().abs().flatten(1).amax(1).clamp_min(torch.finfo(weight.dtype).tiny)
-    step = (largest / highest).view(-1, *[1] * (weight.dim() - 1))
-    return rounded(weight / step) * step
+    step: Tensor = (largest / highest).view(-1, *[1] * (weight.dim() - 1))
+    level: Tensor = rounded(weight / step)
+    return level * step
 
 
 class FewBitsLinear(nn.Linear):
@@ -92,7 +95,8 @@ class FewBitsConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """See `torch.nn.Conv2d`."""
-        return self._conv_forward(x, on_grid(self.weight, self.weight_bits), self.bias)
+        convolved: Tensor = self._conv_forward(x, on_grid(self.weight, self.weight_bits), self.bias)
+        return convolved
 
 
 _FEW_BITS: dict[type[nn.Module], type[nn.Module]] = {nn.Linear: FewBitsLinear, nn.Conv2d: FewBitsConv2d}
