@@ -336,8 +336,15 @@ def _spelled_out(
     attn_mask: Tensor | None = None,
     scale: float | None = None,
 ) -> None:
-    """Attention as the two products that a fused kernel makes."""
-    _aten._scaled_dot_product_attention_math(query, key, value, attn_mask, 0.0, causal, None, scale=scale)
+    """Attention as the two products that a fused kernel makes, each from a place of its own."""
+    scores = query @ key.mT * (query.shape[-1] ** -0.5 if scale is None else scale)
+    if causal:
+        scores = scores.masked_fill(~torch.ones_like(scores, dtype=torch.bool).tril(), -torch.inf)
+    if attn_mask is not None:
+        masked = attn_mask.dtype == torch.bool
+        scores = scores.masked_fill(~attn_mask, -torch.inf) if masked else scores + attn_mask
+    weights = scores.softmax(-1).nan_to_num(0.0)  # of a query that may look nowhere
+    weights @ value  # the mode sees it
 
 
 @cache
