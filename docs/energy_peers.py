@@ -283,6 +283,7 @@ def cases() -> list[Case]:
     late = {NEUROBENCH: CALL, SPIKINGJELLY: f"{CALL}; {DENSE}"}
     keys_first = {NEUROBENCH: CALLS, SPIKINGJELLY: PAIR}
     dense = {SPIKINGJELLY: DENSE}
+    calls = {NEUROBENCH: CALLS} | dense
 
     def transposed() -> nn.Module:
         return Folded(nn.ConvTranspose2d(2, 4, 3, 2, 1))
@@ -300,10 +301,10 @@ def cases() -> list[Case]:
         Case("spikes of height 0.7", linear, lambda: 0.7 * flat(), scaled),
         Case("average-pooled spikes", pooled, image, dense),
         Case("sums of spikes (SEW ADD)", lambda: pooled(shortcut=True), image, sums),
-        Case("0 and 1 at the first step, analog later", each, lambda: changing, late),
+        Case("0 and 1 at first, analog later", each, lambda: changing, late),
         Case("spiking attention, (q k') v", lambda: Attention(keys_first=False), tokens, {NEUROBENCH: CALLS}),
         Case("spiking attention, q (k' v)", lambda: Attention(keys_first=True), tokens, keys_first),
-        Case("nn.MultiheadAttention", _SelfAttention, lambda: analog(T, B, 8), {NEUROBENCH: CALLS, SPIKINGJELLY: DENSE}),
+        Case("nn.MultiheadAttention", _SelfAttention, lambda: analog(T, B, 8), calls),
         Case("fused attention of spikes", _Sdpa, tokens, {NEUROBENCH: CALLS, SPIKINGJELLY: FUSED}),
         Case("snnTorch RLeaky", rleaky, flat),
         Case("snnTorch SLSTM", slstm, flat, {NEUROBENCH: GATES}),
@@ -422,18 +423,18 @@ def main() -> None:
     valued = sum(OURS in case.reasons for case in cases())
     parts = [
         "# Energy: who counts what",
-        f"Made by `python docs/energy_peers.py` with {versions}; [docs/energy.md](../docs/energy.md) says how we count. "
-        "Operations per sample of the same network on the same input. *Pairs of nonzeros* are a brute force: every "
-        "product of a run once more with 0/1 masks of its operands, below autograd. NeuroBench: `SynapticOperations`; "
-        "SpikingJelly: `MACCounter` and `SynOpCounter`.",
+        f"Made by `python docs/energy_peers.py` with {versions}; [docs/energy.md](../docs/energy.md) says how we "
+        "count. Operations per sample of the same network on the same input. *Pairs of nonzeros* are a brute force: "
+        "every product of a run once more with 0/1 masks of its operands, below autograd. NeuroBench: "
+        "`SynapticOperations`; SpikingJelly: `MACCounter` and `SynOpCounter`.",
         f"Of {len(rows)} networks NeuroBench counts {agreeing[NEUROBENCH]} as we do, and SpikingJelly "
-        f"{agreeing[SPIKINGJELLY]}; {len(rows) - valued} of our counts equal the brute force, and {valued} count sums of "
-        "spikes by their value.",
+        f"{agreeing[SPIKINGJELLY]}; {len(rows) - valued} of our counts equal the brute force, and {valued} count sums "
+        "of spikes by their value.",
         table(rows),
-        "None of the four counts biases, norms, pooling, elementwise scales or residual additions, but for NeuroBench's "
-        "gates. SpikingJelly's `ACCounter` counts additions of norms, pooling and neurons, too; it is not in the table, "
-        "since it answers another question. What a difference costs: at 4.6 pJ for a MAC and 0.9 pJ for an AC the last "
-        f"network takes {_joules(rows[-1])} per sample.",
+        "None of the four counts biases, norms, pooling, elementwise scales or residual additions, but for "
+        "NeuroBench's gates. SpikingJelly's `ACCounter` counts additions of norms, pooling and neurons, too; it is not "
+        "in the table, since it answers another question. What a difference costs: at 4.6 pJ for a MAC and 0.9 pJ for "
+        f"an AC the last network takes {_joules(rows[-1])} per sample.",
         "Found on the way: snnTorch's `SLSTM` compares the shape of its state with that of its input, and forgets the "
         "state at every step where the two differ; ours above is as wide as its input.",
     ]

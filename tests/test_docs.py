@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from spikemark.measures.energy import read_profiles
+
 DOCS = Path(__file__).parent.parent / "docs"
 
 
@@ -35,6 +37,26 @@ def test_tables_of_the_readme_stand_in_the_committed_report():
 
 
 BLOCK = re.compile(r"^```python\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
+
+
+def test_the_walk_to_the_table_of_a_paper_takes_ten_lines(capsys):
+    """From a public model to LaTeX; and the profile that the page shows is one."""
+    for package in ("norse", "jinja2", "tabulate"):
+        pytest.importorskip(package)
+    page = (DOCS / "energy.md").read_text()
+    (walk,) = (block for block in BLOCK.findall(page) if "energy_table" in block)
+    assert len([line for line in walk.splitlines() if line]) <= 10
+    names: dict[str, object] = {"__name__": "energy"}
+    exec(compile(walk, "energy.md", "exec"), names)
+    assert names["latex"].startswith(r"\begin{table}")
+    assert "dense network, one pass, 8 bits" in names["latex"]
+    assert "Spikemark" in capsys.readouterr().out
+
+
+def test_the_profile_of_the_page_is_one(tmp_path):
+    (block,) = re.findall(r"^```toml\n(.*?)^```", (DOCS / "energy.md").read_text(), flags=re.MULTILINE | re.DOTALL)
+    (tmp_path / "mine.toml").write_text(block)
+    assert [*read_profiles(tmp_path / "mine.toml")["mine"].narrow] == [8]
 
 
 def test_own_models_run_in_at_most_ten_lines(monkeypatch):

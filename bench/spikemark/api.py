@@ -132,7 +132,8 @@ class Results:
     def energy_table(self) -> pd.DataFrame:
         """Operations per sample and energy under every profile (nJ), the mean over seeds: one row per contender.
 
-        ``order flips with`` names the contenders of the same data that cost less under one profile and more under
+        Beside each is that of a dense network of the same layers in one pass, where the records know it. ``order flips
+        with`` names the contenders of the same data that cost less under one profile and more under
         another, in every seed that both have. Layers, and the comparison with a dense network, are in
         `spikemark.energy_table`, which counts anew.
 
@@ -140,18 +141,19 @@ class Results:
             InputError: no record has counted operations.
         """
         frame = self.table
-        named = frame["metric"].isin(["macs", "acs", "dense", "neuron_updates", "firing_rate", "energy"])
+        named = frame["metric"].isin(["macs", "acs", "dense", "neuron_updates", "firing_rate", *_PRICED])
         rows = frame[(frame["measure"] == "energy") & named & frame["layer"].isna()] if "layer" in frame else frame[:0]
         if rows.empty:
             raise InputError("no record has counted operations; measure energy")
-        priced = rows["metric"] == "energy"
+        priced = rows["metric"].isin([*_PRICED])
+        ending = rows["metric"].map(_PRICED).fillna("")
         rows = rows.assign(
-            column=rows["metric"].where(~priced, rows["profile"].astype(str) + " (nJ)"),
+            column=rows["metric"].where(~priced, rows["profile"].astype(str) + ending + " (nJ)"),
             value=rows["value"].where(~priced, rows["value"] / 1_000),
         )
         axes = ["dataset", "framework", "system"]
         table = rows.pivot_table(index=axes, columns="column", values="value", aggfunc="mean", sort=False)
-        return table.assign(**{"order flips with": _flipping(rows[priced], list(table.index))})
+        return table.assign(**{"order flips with": _flipping(rows[rows["metric"] == "energy"], list(table.index))})
 
     def report(self, folder: str | Path) -> list[Path]:
         """Render the records as Markdown, CSV, figures and one HTML page per suite; the files written."""
@@ -384,6 +386,10 @@ def energy_table(
     )  # fmt: skip
     folder = Path(data_dir) if data_dir is not None else None
     return counted_model(model, data, request, profiles=profiles, weights=weights, data_dir=folder)
+
+
+_PRICED = {"energy": "", "energy_dense": ", dense"}
+"""Metrics of energy in the table of results, and what their columns are called beside the profile."""
 
 
 def _flipping(rows: pd.DataFrame, contenders: list[tuple[str, str, str]]) -> list[str]:

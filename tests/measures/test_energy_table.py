@@ -123,6 +123,18 @@ def test_a_model_of_ones_own():
     assert frame.loc[DENSE, "MACs"] == 64 * 20 + 20 * 10
 
 
+def test_a_model_with_its_own_loop_is_told_how_many_steps_that_has():
+    class Loop(Model):
+        def forward(self, x):
+            return super().forward(x.expand(5, *x.shape)).mean(0)
+
+    own, plain = (
+        spikemark.energy_table(model, "digits", layout=layout, steps=5, samples=16, profiles=["45nm-fp32"]).frame
+        for model, layout in ((Loop(), "B"), (Model(), "TB"))
+    )
+    pd.testing.assert_frame_equal(own, plain)
+
+
 def test_results_have_a_row_per_contender(tmp_path):
     found = spikemark.evaluate(Model(), "digits", steps=3, samples=16, measures=("energy",), name="mine")
     own = found.energy_table()
@@ -130,6 +142,8 @@ def test_results_have_a_row_per_contender(tmp_path):
     expected = spikemark.energy_table(Model(), "digits", steps=3, samples=16).frame.set_index("layer").loc[TOTAL]
     assert own["acs"].item() == pytest.approx(expected["ACs"])
     assert own["45nm-fp32-sram (nJ)"].item() == pytest.approx(expected["45nm-fp32-sram (nJ)"])
+    dense = spikemark.energy_table(Model(), "digits", steps=3, samples=16).frame.set_index("layer").loc[DENSE]
+    assert own["45nm-fp32-sram, dense (nJ)"].item() == pytest.approx(dense["45nm-fp32-sram (nJ)"])
     with pytest.raises(InputError, match="measure energy"):
         spikemark.evaluate(Model(), "digits", steps=3, samples=16, measures=("accuracy",)).energy_table()
 

@@ -309,6 +309,7 @@ class Energy(Measure):
         Metric("energy_once", "pJ/sample", "exact", watched=False),
         Metric("energy_silent", "pJ/sample", "exact", watched=False),
         Metric("energy_driven", "pJ/sample", "exact", watched=False),
+        Metric("energy_dense", "pJ/sample", "exact", watched=False),
         Metric("firing_rate", "spikes/step", "exact", watched=False),
     )
     section = "spikemark.report.energy:energy_section"
@@ -341,7 +342,7 @@ class Energy(Measure):
             if math.isnan(energy(count, profile)):
                 where = ", ".join(layer.name for layer in count.layers if layer.macs)
                 raise InputError(f"profile {name!r} has no price for multiply-accumulates, such as those of {where}")
-        return [*energy_rows(count, profiles), *reading_rows(count, profiles, held_steps(encoded))]
+        return [*energy_rows(count, profiles), *reading_rows(count, profiles, len(encoded), held_steps(encoded))]
 
     def check(self, card: Card) -> None:
         """See `Measure.check`."""
@@ -397,21 +398,29 @@ def held_steps(encoded: Tensor) -> int:
     return len(encoded) if bool((encoded == encoded[:1]).all()) else 1
 
 
-def reading_rows(count: OperationCount, profiles: Mapping[str, EnergyProfile], held: int) -> list[Measurement]:
+def reading_rows(
+    count: OperationCount, profiles: Mapping[str, EnergyProfile], steps: int, held: int
+) -> list[Measurement]:
     """What tells at which rate of spikes a network costs as much as another, under every profile that has a price.
 
     Args:
         count: of one sample, with an input that is held counted at every step.
         profiles: by name.
-        held: for how many steps the input is held.
+        steps: T.
+        held: for how many of them the input is held.
 
     Returns:
         ``energy_once``, with the first layer computed once if its input is held; of that ``energy_silent``, which is
         spent even if no neuron fires; and ``energy_driven``, which comes to that if every spiking input fires at every
-        step.
+        step; ``energy_dense``, of a dense network of the same layers in one pass, every pair a multiply-accumulate.
     """
     once = count.once(held)
-    counts = {"energy_once": once, "energy_silent": once.silent(), "energy_driven": count.driven()}
+    counts = {
+        "energy_once": once,
+        "energy_silent": once.silent(),
+        "energy_driven": count.driven(),
+        "energy_dense": count.dense_pass(steps),
+    }
     return [
         Measurement(metric=metric, value=value, unit="pJ/sample", profile=name)
         for name, profile in profiles.items()
