@@ -35,11 +35,13 @@ class Contender:
     Attributes:
         framework: whose.
         system: its name.
+        neuron: its neuron.
         own: its records.
     """
 
     framework: str
     system: str
+    neuron: str
     own: Cells
 
     def energy(self, profile: str, metric: str = "energy_once") -> dict[int, float]:
@@ -74,7 +76,8 @@ class Twins:
     @classmethod
     def of(cls, where: str, group: Cells, profiles: Iterable[str]) -> Twins | None:
         """None where the group does not have networks of both kinds."""
-        found = [Contender(f, s, group.where(framework=f, system=s)) for f, s in group.names("framework", "system")]
+        names = group.names("framework", "system", "neuron")
+        found = [Contender(f, s, n, group.where(framework=f, system=s)) for f, s, n in names]
         priced = tuple(p for p in profiles if found and all(one.energy(p) for one in found))
         if not priced or len({one.spikes for one in found}) < 2:
             return None
@@ -91,7 +94,7 @@ class Twins:
         for one in self.contenders:
             if one.accuracy:
                 reached = mean_interval(one.accuracy, bounds=(0, 1))
-                yield EnergyPoint(one.framework, one.system, _positive(one.energy(profile)), reached)
+                yield EnergyPoint(one.framework, one.system, one.neuron, _positive(one.energy(profile)), reached)
 
     def front(self) -> Table:
         """Accuracy, and energy under every profile."""
