@@ -117,6 +117,9 @@ def page(matrix: Matrix) -> str:
     backends = ", ".join(dict.fromkeys(entry.backend for entry in matrix.entries))
     parts = [
         "# Conformance: frameworks, versions, backends",
+        "## What this says",
+        "\n".join(f"- {said}" for said in _says(matrix)),
+        "## How it is made",
         _READING,
         f"torch {version('torch').partition('+')[0]}; backends: {backends}.",
         "## Conformance with the oracle",
@@ -139,6 +142,16 @@ def page(matrix: Matrix) -> str:
         *(_change(change) for change in matrix.changes),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _says(matrix: Matrix) -> Iterator[str]:
+    yield f"{badge(matrix)['message']}, where frameworks compute the neuron spec with the spike that they are given."
+    for entry in matrix.entries:
+        names = [f"`{one.name}`" for one in entry.stated if not one.holds and not one.raised]
+        if names:
+            yield f"{_name(entry)}: {', '.join(names)} {'does' if len(names) == 1 else 'do'} not do what is stated."
+    for change in matrix.changes:
+        yield f"{change.before} to {change.after}: {len(change.layers)} of {change.compared} layers of its own changed."
 
 
 def _table(rows_: Iterable[dict[str, Any]]) -> str:
