@@ -342,7 +342,9 @@ class Energy(Measure):
             if math.isnan(energy(count, profile)):
                 where = ", ".join(layer.name for layer in count.layers if layer.macs)
                 raise InputError(f"profile {name!r} has no price for multiply-accumulates, such as those of {where}")
-        return [*energy_rows(count, profiles), *reading_rows(count, profiles, len(encoded), held_steps(encoded))]
+        single = getattr(subject.model, "single_pass", False)
+        steps, held = (1, 1) if single else (len(encoded), held_steps(encoded))
+        return [*energy_rows(count, profiles), *reading_rows(count, profiles, steps, held)]
 
     def check(self, card: Card) -> None:
         """See `Measure.check`."""

@@ -139,7 +139,12 @@ class SpikingNetwork(nn.Sequential):
 
     In training mode a network may give several readings of each sample, one after the other along the batch:
     ``[T, readings * B, classes]``. The losses know.
+
+    Attributes:
+        single_pass: whether it makes one pass for each sample, whatever T.
     """
+
+    single_pass = False
 
     def spiking_layers(self) -> list[SpikingNeurons]:
         """Its spiking layers, from input to output."""

@@ -9,7 +9,8 @@ import torch
 from spikemark import SYSTEMS, count_operations, get_adapter
 from spikemark.core.counts import LayerCount, OperationCount, SpikingCount
 from spikemark.errors import InputError
-from spikemark.measures.energy import EnergyProfile, OperationPrices, break_even
+from spikemark.measures.energy import Energy, EnergyProfile, OperationPrices, break_even
+from spikemark.measures.subject import Subject
 from spikemark.methods.controls.twins import FewBitsConv2d, FewBitsLinear, OnePass, Rectifier, on_grid
 from spikemark.networks.build import build_network
 from spikemark.training.build import build_system
@@ -153,6 +154,20 @@ def test_the_published_example_of_a_rate_at_which_both_cost_the_same():
         rates[steps] = 100 * break_even(spiking, twin, profile)
         assert rates[steps] == pytest.approx(100 * bits / (8 * steps), rel=1e-2)
     assert sum(rates.values()) / len(rates) == pytest.approx(5.99, abs=0.02)
+
+
+def test_what_a_twin_does_once_is_not_divided_by_the_steps():
+    subject = Subject(
+        "reference", "relu", SYSTEMS["mlp-dense"], "digits", 0,
+        {"sizes": {"train": 50, "validation": 20, "test": 20}, "training": {"epochs": 1, "batch_size": 25},
+         "encoding": {"name": "direct", "steps": STEPS}},
+    )  # fmt: skip
+    rows = {
+        r["metric"]: r["value"] for r in Energy(samples=20, profiles=("45nm-fp32",)).run(subject) if "layer" not in r
+    }
+    assert rows["energy_once"] == rows["energy_silent"] == pytest.approx(rows["energy"])
+    assert rows["energy_dense"] == pytest.approx(4.6 * rows["dense"])
+    assert rows["energy"] == pytest.approx(4.6 * rows["macs"])
 
 
 def test_a_network_of_silent_neurons_has_a_rate_too():

@@ -123,6 +123,7 @@ def dense_twin(
 
     made = _plain(twin_of, input_shape, classes, cast("MakeNeurons", rectifier), norm, bits, options)
     network = SpikingNetwork()
+    network.single_pass = True
     network.add_module("one_pass", OnePass())
     for name, module in made.named_children():
         network.add_module(name, module)
