@@ -109,6 +109,12 @@ class Cells:
         return self._those(lambda r: problem(r) is None)
 
     @property
+    def profile(self) -> str:
+        """The prices of energy where one number stands for all: the usual ones, or the first that were taken."""
+        taken = [str(name) for name in self.features("energy", "profile")]
+        return taken[0] if taken and PROFILE not in taken else PROFILE
+
+    @property
     def with_degenerate(self) -> Self:
         """All, with the numbers of degenerate runs in use: for questions that are about degeneration."""
         used = (cast("Record", {**r, "status": "ok"}) if r["status"] == "degenerate" else r for r in self)

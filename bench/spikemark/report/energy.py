@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from spikemark.core.statistics import Interval, Runs, mean_interval
 from spikemark.measures.energy import flips
 from spikemark.report import charts, figures
-from spikemark.report.cells import PROFILE, Cells
+from spikemark.report.cells import Cells
 from spikemark.report.comparisons import PairedTest, paired_tests
 from spikemark.report.model import (
     ABSENT,
@@ -115,7 +115,7 @@ def relative_costs(group: Cells) -> dict[str, PairedTest]:
     costs = {
         system: {
             seed: math.log(value)
-            for seed, value in own.where(system=system).runs("energy", profile=PROFILE).items()
+            for seed, value in own.where(system=system).runs("energy", profile=group.profile).items()
             if value > 0
         }
         for (system,) in own.names("system")
@@ -131,7 +131,7 @@ def told_costs(where: str, group: Cells) -> str:
     tests, base = relative_costs(group), group.where(framework=group.leading).baseline
     # Differences are of logarithms, so those that matter are percent.
     changed = {name: math.exp(test.difference.value) for name, test in tests.items() if test.matters}
-    start = f"Energy per sample on {where} ({PROFILE})"
+    start = f"Energy per sample on {where} ({group.profile})"
     if changed:
         order = sorted(changed, key=lambda name: -abs(math.log(changed[name])))
         more = f" and {len(order) - _MOST} more" if len(order) > _MOST else ""

@@ -13,7 +13,7 @@ from spikemark.core.statistics import Interval, Runs, mean_interval
 from spikemark.errors import InputError
 from spikemark.registry import registry
 from spikemark.report.accuracy import Results, apart, ranked, results_of
-from spikemark.report.cells import BASELINE, PROFILE, Cells
+from spikemark.report.cells import BASELINE, Cells
 from spikemark.report.comparisons import Ranking, rank
 from spikemark.report.curves import mean_under_noise
 from spikemark.report.families import Judged, judged
@@ -190,7 +190,7 @@ def _energies(own: Cells) -> dict[str, Interval]:
     base = own.baseline
     if base is None:
         return {}
-    costs = {system: own.where(system=system).runs("energy", profile=PROFILE) for (system,) in own.names("system")}
+    costs = {system: own.where(system=system).runs("energy", profile=own.profile) for (system,) in own.names("system")}
     found = {}
     for system, runs in costs.items():
         shared = [seed for seed in runs if costs[base].get(seed, 0) > 0 and runs[seed] > 0]
