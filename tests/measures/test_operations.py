@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from installed import INSTALLED
 from spikemark import count_operations
 from spikemark.core.adapter import SpikingLayer
 from spikemark.core.counts import OperationCount
-from spikemark.core.frameworks import MissingFramework, adapter_names, get_adapter
+from spikemark.core.frameworks import MissingFramework, get_adapter
 from spikemark.core.neurons import NEURONS
 from spikemark.errors import InputError
 from spikemark.measures.counting.tracing import UncountableError
@@ -469,7 +470,7 @@ def test_neuron_updates_and_firing_rates() -> None:
     assert 0 < count.firing_rate < 1
 
 
-@pytest.mark.parametrize("framework", [name for name in adapter_names() if name != "reference"])
+@pytest.mark.parametrize("framework", [name for name in INSTALLED if name != "reference"])
 def test_every_framework_counts_the_same(framework: str) -> None:
     try:
         model = spiking_network(framework)

@@ -2,12 +2,13 @@ import pytest
 import torch
 from torch import nn
 
-from spikemark import SYSTEMS, adapter_names, get_adapter
+from installed import INSTALLED
+from spikemark import SYSTEMS, get_adapter
 from spikemark.networks.build import build_network
 from spikemark.training.optimisers import select_trained
 from spikemark.training.rule import Protocol
 
-FRAMEWORKS = [name for name in adapter_names() if name != "reference"]
+FRAMEWORKS = [name for name in INSTALLED if name != "reference"]
 BASIC = ["lif", "plif", "stl", "lt", "diet"]
 SHAPE = (1, 8, 8)
 

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from spikemark import NEURONS, SYSTEMS, adapter_names, get_adapter
+from installed import INSTALLED
+from spikemark import NEURONS, SYSTEMS, get_adapter
 from spikemark.errors import InputError
 from spikemark.methods.ltmd.rule import disagreement
 from spikemark.networks.build import build_network
@@ -40,7 +41,7 @@ def closed_form(currents, thetas, upstream, tau=0.5):
     return gradient
 
 
-@pytest.mark.parametrize("framework", adapter_names())
+@pytest.mark.parametrize("framework", INSTALLED)
 def test_stls_threshold_gradient_is_the_closed_form(framework):
     random = torch.Generator().manual_seed(0)
     layer = get_adapter(framework).neuron(NEURONS["stl"], (5,), generator=random).double()

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from installed import INSTALLED
 from spikemark.core.adapter import Unsupported
-from spikemark.core.frameworks import adapter_names, get_adapter
+from spikemark.core.frameworks import get_adapter
 from spikemark.core.neurons import NEURONS, Adaptation, Learnable, NeuronSpec
 from spikemark.core.streams import generator
 from spikemark.noise.case import NOISES, Case
@@ -118,7 +119,7 @@ def build(framework):
 def test_every_framework_has_it_or_says_so():
     for name in ("reference", "snntorch", "spikingjelly", "norse"):
         assert [layer.spec for layer in build(name).spiking_layers()] == [NEURONS["alif"]] * 2
-    without = [name for name in adapter_names() if not get_adapter(name).adapts]
+    without = [name for name in INSTALLED if not get_adapter(name).adapts]
     assert without == ["fused"]
     for name in without:
         with pytest.raises(Unsupported, match=f"adaptation: {name} has no thresholds that follow the spikes"):

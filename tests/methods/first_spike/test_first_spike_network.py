@@ -7,8 +7,9 @@ import torch
 from slow_first_spike import integrate
 from torch import Tensor
 
+from installed import INSTALLED
 from spikemark import count_operations
-from spikemark.core.frameworks import MissingFramework, adapter_names, get_adapter
+from spikemark.core.frameworks import MissingFramework, get_adapter
 from spikemark.core.neurons import NEURONS
 from spikemark.data.card import Sizes
 from spikemark.data.loading import load_dataset
@@ -72,7 +73,7 @@ def test_silent_network_decides_by_potential():
     assert torch.equal(model(images().unsqueeze(0))[0].argmax(1), potentials.argmax(1) // 2)
 
 
-@pytest.mark.parametrize("adapter", adapter_names())
+@pytest.mark.parametrize("adapter", INSTALLED)
 def test_clocked_twin_is_the_event_form_of_quantised_times(adapter):
     model = network(adapter, form="clocked", steps=16, deviation=0.2)
     features = model.extractor(images())

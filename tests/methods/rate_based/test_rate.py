@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from spikemark import NEURONS, SYSTEMS, Learnable, NeuronSpec, Surrogate, adapter_names, get_adapter
+from installed import INSTALLED
+from spikemark import NEURONS, SYSTEMS, Learnable, NeuronSpec, Surrogate, get_adapter
 from spikemark.core.adapter import Unsupported
 from spikemark.errors import InputError
 from spikemark.methods.rate_based.eligibility import Eligibility
@@ -150,7 +151,7 @@ def convnet(framework="reference", normalization="joint-bn", **options):
 IMAGES, LABELS = random(16, 1, 8, 8).sigmoid() * 2, torch.arange(16) % 10
 
 
-@pytest.mark.parametrize("framework", [name for name in adapter_names() if name != "reference"])
+@pytest.mark.parametrize("framework", [name for name in INSTALLED if name != "reference"])
 @pytest.mark.parametrize("rule", ["rate-m", "rate-s"])
 def test_every_framework_gives_the_references_gradients(framework, rule):
     inputs = IMAGES.expand(4, *IMAGES.shape)
