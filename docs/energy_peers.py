@@ -423,13 +423,15 @@ def main() -> None:
     valued = sum(OURS in case.reasons for case in cases())
     parts = [
         "# Energy: who counts what",
+        "## What this says",
+        f"- Of {len(rows)} networks NeuroBench counts {agreeing[NEUROBENCH]} as we do, and SpikingJelly "
+        f"{agreeing[SPIKINGJELLY]}; {len(rows) - valued} of our counts equal the brute force, and {valued} count sums "
+        "of spikes by their value.",
+        "## How it is made",
         f"Made by `python docs/energy_peers.py` with {versions}; [docs/energy.md](../docs/energy.md) says how we "
         "count. Operations per sample of the same network on the same input. *Pairs of nonzeros* are a brute force: "
         "every product of a run once more with 0/1 masks of its operands, below autograd. NeuroBench: "
         "`SynapticOperations`; SpikingJelly: `MACCounter` and `SynOpCounter`.",
-        f"Of {len(rows)} networks NeuroBench counts {agreeing[NEUROBENCH]} as we do, and SpikingJelly "
-        f"{agreeing[SPIKINGJELLY]}; {len(rows) - valued} of our counts equal the brute force, and {valued} count sums "
-        "of spikes by their value.",
         table(rows),
         "None of the four counts biases, norms, pooling, elementwise scales or residual additions, but for "
         "NeuroBench's gates. SpikingJelly's `ACCounter` counts additions of norms, pooling and neurons, too; it is not "

@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 import sys
+import threading
 from contextlib import suppress
 from enum import StrEnum
 from functools import partial
@@ -115,7 +116,21 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     """The first time, whatever runs ends in order; the second time, at once."""
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, _leave)
+    sys.unraisablehook = _sent_again
     raise KeyboardInterrupt(number)
+
+
+def _sent_again(lost: sys.UnraisableHookArgs) -> None:
+    """An interrupt that came where Python lets nothing be raised comes once more, a moment later."""
+    if not isinstance(lost.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(lost)
+        return
+    number = _status(lost.exc_value) - 128
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, _interrupt)
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
+    threading.Timer(0.05, signal.pthread_kill, (main_thread, number)).start()
 
 
 def _status(stop: KeyboardInterrupt) -> int:

@@ -150,8 +150,8 @@ def _machine(environment: dict[str, Any]) -> str:
 
 def _versions(environment: dict[str, Any]) -> Iterator[tuple[str, str]]:
     packages = environment.get("packages")
-    yield from packages.items() if isinstance(packages, dict) else ()
-    yield from ((name, str(environment[name])) for name in ("python", "threads") if environment.get(name) is not None)
+    own = {name: environment[name] for name in ("python", "threads") if environment.get(name) is not None}
+    yield from ((name, str(text)) for name, text in ((packages if isinstance(packages, dict) else {}) | own).items())
 
 
 def _name(cell: Cell) -> str:

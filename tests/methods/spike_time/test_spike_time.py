@@ -190,7 +190,7 @@ def test_what_it_cannot_train_is_refused():
 
 def test_optimisers_are_those_that_the_options_name():
     adamw = SYSTEMS["time-count"].rule.learner(model_of(), PROTOCOL, 0).optimizer
-    assert type(adamw) is torch.optim.AdamW
+    assert isinstance(adamw, torch.optim.AdamW)
     assert [group["weight_decay"] for group in adamw.param_groups] == [0.05, 0.001]
     sgd = SpikeTime(optimizer=Optimizer(name="sgd", momentum=0.0)).learner(model_of(), PROTOCOL, 0).optimizer
     assert [group["momentum"] for group in sgd.param_groups] == [0.0, 0.0]
