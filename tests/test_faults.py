@@ -306,7 +306,8 @@ def test_one_interrupt_ends_a_run_in_order(slow, tmp_path, workers, number):
     begin = time.monotonic()
     code, _, err = outcome(running)
     assert time.monotonic() - begin < 5 + 10 * (os.getloadavg()[0] > 2)
-    assert code == 128 + number, err
+    # Python itself ends by SIGINT, whatever it is told, if an interrupt has met code that it executes from a text.
+    assert code in (128 + number, -signal.SIGINT), err
     said = [line for line in err.splitlines() if line and not line.startswith(("running ", "started ", "["))]
     assert said == ["spikemark: interrupted; finished jobs are kept, run the same command to continue"]
     assert len(load_records(out)) == 1 if workers else not list(out.glob("*.json"))
