@@ -171,7 +171,7 @@ class Checks:
     ) -> Race:
         """Assert that one function takes no more processor time than another, but for the floor.
 
-        They are timed in turns in this process. A test fails only where the whole 95 % interval of the ratio lies
+        They are timed alternately in this process. A test fails only where the whole 95 % interval of the ratio lies
         beyond the floor and beyond what the process cannot tell apart; see `spikemark.regression.turns.race`.
 
         Args:

@@ -3,8 +3,8 @@
     python tests/benchmarks/regression_power.py measure [--visits 200]    # resumable; appends to out/regression-power/
     python tests/benchmarks/regression_power_report.py [--results DIR]    # judges; writes reports/regression-power.md
 
-`measure` keeps one core busy with a second process and starts a fresh process for every visit. A visit times, in turns,
-one layer of two adapters, and the second adapter twice more with a slowdown of 5 % and 10 % injected into every call.
+`measure` keeps one core busy with a second process and starts a fresh process for every visit. A visit times one layer
+of two adapters alternately, and the second adapter twice more with a slowdown of 5 % and 10 % injected into every call.
 A comparison draws its base side and its head side from different visits.
 """
 

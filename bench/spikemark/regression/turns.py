@@ -1,4 +1,4 @@
-"""Two functions against each other in one process: timed in turns, judged by the ratios of their rounds."""
+"""Two functions against each other in one process: timed alternately, judged by the ratios of their rounds."""
 
 from __future__ import annotations
 

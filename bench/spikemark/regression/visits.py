@@ -119,7 +119,7 @@ def looks(pairs: int) -> bool:
 def take_turns(
     visits: Sequence[Visits], pair: tuple[Checkout, Checkout], budget: float, enough: Callable[[int, float], bool]
 ) -> None:
-    """Visit both sides in turns.
+    """Visit both sides alternately.
 
     Args:
         visits: the commands to run, one after the other, in every visit.

@@ -288,7 +288,7 @@ class ClusterPool(DaskPool):
             (await asyncio.wait_for(greeting, _ANSWER_SECONDS)).abort()
 
         try:
-            # Dask's client waits for ever where something listens that says nothing. A notebook's thread has a loop.
+            # Dask's client waits forever where something listens that says nothing. A notebook's thread has a loop.
             with ThreadPoolExecutor(1) as thread:
                 thread.submit(asyncio.run, greeted()).result()
             with warnings.catch_warnings():
