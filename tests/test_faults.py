@@ -315,7 +315,7 @@ def test_one_interrupt_ends_a_run_in_order(slow, tmp_path, workers, number):
 
 
 def test_an_interrupt_while_the_program_starts():
-    """At whatever moment, from the first import on; the interpreter itself may lose one that meets its own C code."""
+    """At whatever moment, from the first import on; also where the tests themselves ignore the signal."""
     code = (
         "import os, signal, sys\n"
         "def trace(frame, event, argument):\n"
@@ -323,18 +323,15 @@ def test_an_interrupt_while_the_program_starts():
         "    left -= 1\n"
         "    if left == 0: os.kill(os.getpid(), signal.SIGINT)\n"
         "left = int(sys.argv.pop(1))\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from spikemark.__main__ import start\n"
         "sys.setprofile(trace)\n"
         "start()"
     )
-    ends = []
     for calls in (1_000, 30_000, 100_000, 300_000):
         command = [sys.executable, "-c", code, str(calls), "list", "profiles"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert "Traceback" not in done.stderr, (calls, done.stderr)
-        ends.append(done.returncode)
-    assert set(ends) <= {0, 130}
-    assert ends.count(130) >= 3
+        assert (done.returncode, "Traceback" in done.stderr) == (130, False), (calls, done.stderr)
 
 
 def test_an_interrupt_that_python_cannot_raise_is_not_lost():
