@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from spikemark.core.adapter import Adapter, Firing, Route, SpikingLayer, Stated, Unsupported
-from spikemark.core.neuron_class import NeuronClass
-from spikemark.core.neurons import FrameworkNeuron, NeuronSpec
+from spikemark.core.adapter import Firing, Route, SpikingLayer, Unsupported
+from spikemark.core.neurons import NeuronSpec
 from spikemark.core.nir import ImportedGraph, with_batch, without_logs
+from spikemark_adapters.framework import FrameworkAdapter
 from spikemark_adapters.known import norse as known
-from spikemark_adapters.native import variants
 from spikemark_adapters.native.norse import lif
-from spikemark_adapters.native.stated import stated
 
 with warnings.catch_warnings():
     # Norse scripts functions while it is imported, and recent torch warns about every one.
@@ -66,12 +63,13 @@ class NorseLayer(SpikingLayer):
         return torch.stack(out)
 
 
-class NorseAdapter(Adapter):
+class NorseAdapter(FrameworkAdapter):
     """Norse."""
 
     name = "norse"
     resets = ("zero", "subtract", "none")
     adapts = True
+    neuron_classes = known.NEURONS
 
     def require(self, spec: NeuronSpec) -> None:
         """See `Adapter.require`."""
@@ -91,21 +89,9 @@ class NorseAdapter(Adapter):
         """See `Adapter.neuron`."""
         return NorseLayer(spec, shape, generator=generator)
 
-    def variants(self) -> Mapping[str, FrameworkNeuron]:
-        """See `Adapter.variants`."""
-        return variants(self.name)
-
-    def stated(self) -> Mapping[str, Stated]:
-        """See `Adapter.stated`."""
-        return stated(self.name)
-
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """See `Adapter.native`; `norse.torch.LIF`, dt = 1 ms."""
         return lif(shape)
-
-    def known_neurons(self) -> Mapping[type[nn.Module], NeuronClass]:
-        """See `Adapter.known_neurons`."""
-        return known.NEURONS
 
     def from_nir(self, graph: Any, dt: float) -> ImportedGraph:
         """See `Adapter.from_nir`; `norse.torch.from_nir`."""

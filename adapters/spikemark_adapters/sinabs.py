@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,14 +9,12 @@ from sinabs import activation
 from sinabs.layers.functional.lif import lif_forward
 from torch import Tensor, nn
 
-from spikemark.core.adapter import Adapter, Firing, Route, SpikingLayer, Stated
-from spikemark.core.neuron_class import NeuronClass
-from spikemark.core.neurons import FrameworkNeuron, NeuronSpec
+from spikemark.core.adapter import Firing, Route, SpikingLayer
+from spikemark.core.neurons import NeuronSpec
 from spikemark.core.nir import ImportedGraph, without_logs
+from spikemark_adapters.framework import FrameworkAdapter
 from spikemark_adapters.known import sinabs as known
-from spikemark_adapters.native import variants
 from spikemark_adapters.native.sinabs import lif
-from spikemark_adapters.native.stated import stated
 
 _State = dict[str, Tensor]
 
@@ -84,12 +81,13 @@ class SinabsLayer(SpikingLayer):
         return spikes.transpose(0, 1)
 
 
-class SinabsAdapter(Adapter):
+class SinabsAdapter(FrameworkAdapter):
     """sinabs."""
 
     name = "sinabs"
     resets = ("zero", "subtract", "none")
     adapts = True
+    neuron_classes = known.NEURONS
 
     def route(self, spec: NeuronSpec) -> Route:
         """See `Adapter.route`."""
@@ -106,21 +104,9 @@ class SinabsAdapter(Adapter):
         """See `Adapter.neuron`."""
         return SinabsLayer(spec, shape, generator=generator)
 
-    def variants(self) -> Mapping[str, FrameworkNeuron]:
-        """See `Adapter.variants`."""
-        return variants(self.name)
-
-    def stated(self) -> Mapping[str, Stated]:
-        """See `Adapter.stated`."""
-        return stated(self.name)
-
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """See `Adapter.native`; `LIF` has no default time constant: 20 steps as in its documentation."""
         return lif(shape)
-
-    def known_neurons(self) -> Mapping[type[nn.Module], NeuronClass]:
-        """See `Adapter.known_neurons`."""
-        return known.NEURONS
 
     def forget(self, module: nn.Module) -> None:
         """See `Adapter.forget`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import redirect_stdout
 from io import StringIO
 from typing import Any
@@ -11,15 +10,13 @@ import torch
 from snntorch import Leaky, SpikingNeuron
 from torch import Tensor, nn
 
-from spikemark.core.adapter import Adapter, Firing, Route, SpikingLayer, Stated
-from spikemark.core.neuron_class import NeuronClass
-from spikemark.core.neurons import FrameworkNeuron, NeuronSpec
+from spikemark.core.adapter import Firing, Route, SpikingLayer
+from spikemark.core.neurons import NeuronSpec
 from spikemark.core.nir import ImportedGraph, with_batch, without_logs
 from spikemark.core.surrogates import spike_function
+from spikemark_adapters.framework import FrameworkAdapter
 from spikemark_adapters.known import snntorch as known
-from spikemark_adapters.native import variants
 from spikemark_adapters.native.snntorch import leaky, unlisted
-from spikemark_adapters.native.stated import stated
 
 
 class _SameStepLeaky(Leaky):  # type: ignore[misc]  # snnTorch is untyped
@@ -93,12 +90,13 @@ class SnnTorchLayer(SpikingLayer):
         return torch.stack(out)
 
 
-class SnnTorchAdapter(Adapter):
+class SnnTorchAdapter(FrameworkAdapter):
     """snnTorch."""
 
     name = "snntorch"
     resets = ("zero", "subtract", "none")
     adapts = True
+    neuron_classes = known.NEURONS
 
     def route(self, spec: NeuronSpec) -> Route:
         """See `Adapter.route`."""
@@ -120,21 +118,9 @@ class SnnTorchAdapter(Adapter):
         """See `Adapter.neuron`."""
         return SnnTorchLayer(spec, shape, generator=generator)
 
-    def variants(self) -> Mapping[str, FrameworkNeuron]:
-        """See `Adapter.variants`."""
-        return variants(self.name)
-
-    def stated(self) -> Mapping[str, Stated]:
-        """See `Adapter.stated`."""
-        return stated(self.name)
-
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """See `Adapter.native`; `snn.Leaky` has no default beta: 0.95 as in its tutorials (tutorial 5)."""
         return leaky(shape)
-
-    def known_neurons(self) -> Mapping[type[nn.Module], NeuronClass]:
-        """See `Adapter.known_neurons`."""
-        return known.NEURONS
 
     def forget(self, module: nn.Module) -> None:
         """See `Adapter.forget`."""

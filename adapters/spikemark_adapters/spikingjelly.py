@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
 from spikingjelly.activation_based import functional, neuron, surrogate
 from torch import Tensor, nn
 
-from spikemark.core.adapter import Adapter, Firing, Route, SpikingLayer, Stated, Unsupported
+from spikemark.core.adapter import Firing, Route, SpikingLayer, Unsupported
 from spikemark.core.neuron_class import NeuronClass
-from spikemark.core.neurons import FrameworkNeuron, Learnable, NeuronSpec
+from spikemark.core.neurons import Learnable, NeuronSpec
 from spikemark.core.nir import ImportedGraph
 from spikemark.core.surrogates import spike_function
+from spikemark_adapters.framework import FrameworkAdapter
 from spikemark_adapters.known import spikingjelly as known
-from spikemark_adapters.native import variants
 from spikemark_adapters.native.spikingjelly import lif
-from spikemark_adapters.native.stated import stated
 
 
 def _constant(learnable: Learnable) -> bool:
@@ -124,12 +122,13 @@ class _NodeLayer(SpikingLayer):
         return spikes
 
 
-class SpikingJellyAdapter(Adapter):
+class SpikingJellyAdapter(FrameworkAdapter):
     """SpikingJelly."""
 
     name = "spikingjelly"
     resets = ("zero", "subtract", "none")
     adapts = True
+    neuron_classes = known.NEURONS
 
     def require(self, spec: NeuronSpec) -> None:
         """See `Adapter.require`."""
@@ -156,21 +155,9 @@ class SpikingJellyAdapter(Adapter):
         layer = _NodeLayer if _step_function(spec) is None else _FunctionLayer
         return layer(spec, shape, generator=generator)
 
-    def variants(self) -> Mapping[str, FrameworkNeuron]:
-        """See `Adapter.variants`."""
-        return variants(self.name)
-
-    def stated(self) -> Mapping[str, Stated]:
-        """See `Adapter.stated`."""
-        return stated(self.name)
-
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """See `Adapter.native`; `LIFNode` in multi-step mode."""
         return lif(shape, tutorial=False)
-
-    def known_neurons(self) -> Mapping[type[nn.Module], NeuronClass]:
-        """See `Adapter.known_neurons`."""
-        return known.NEURONS
 
     def forget(self, module: nn.Module) -> None:
         """See `Adapter.forget`."""

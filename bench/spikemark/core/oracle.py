@@ -25,6 +25,22 @@ LIF = NeuronSpec(
 """What adapters of our own have as their native neuron."""
 
 
+def fires(spec: NeuronSpec, u: Tensor, theta: Tensor) -> Tensor:
+    """Whether membranes fire at their thresholds."""
+    return u >= theta if spec.fires_at_threshold else u > theta
+
+
+def after_reset(spec: NeuronSpec, u: Tensor, o: Tensor, theta: Tensor) -> Tensor:
+    """Membranes after the reset, of membranes `u` with spikes `o`."""
+    match spec.reset:
+        case "zero":
+            return u * (1 - o)
+        case "subtract":
+            return u - theta * o
+        case "none":
+            return u
+
+
 class ReferenceLayer(SpikingLayer):
     """The equations of `spikemark.core.neurons`, one line each."""
 
@@ -41,19 +57,9 @@ class ReferenceLayer(SpikingLayer):
             o = self._fire(u, self._risen(theta, e))
             out.append(o)
             e = self._followed(e, o)
-            v = self._reset(u, o, theta)
+            detached = (o.detach(), theta.detach()) if spec.detach_reset else (o, theta)
+            v = after_reset(spec, u, *detached)
         return torch.stack(out)
-
-    def _reset(self, u: Tensor, o: Tensor, theta: Tensor) -> Tensor:
-        if self.spec.detach_reset:
-            o, theta = o.detach(), theta.detach()
-        match self.spec.reset:
-            case "zero":
-                return u * (1 - o)
-            case "subtract":
-                return u - theta * o
-            case "none":
-                return u
 
     def _risen(self, theta: Tensor, e: Tensor) -> Tensor:
         return theta if self.spec.adaptation is None else theta + self.effective("adaptation_strength") * e
@@ -66,7 +72,7 @@ class ReferenceLayer(SpikingLayer):
 
     def _fire(self, u: Tensor, theta: Tensor) -> Tensor:
         z = (u - theta) / theta if self.spec.surrogate.relative else u - theta
-        fired = u >= theta if self.spec.fires_at_threshold else u > theta
+        fired = fires(self.spec, u, theta)
         # A NaN membrane does not fire; without nan_to_num the zero added for its gradient would be NaN too.
         return fired.to(u.dtype) + torch.nan_to_num(self.slope(u.detach(), z.detach()) * (z - z.detach()))
 

@@ -34,7 +34,7 @@ Price = Annotated[float, Field(ge=0)]
 
 @checked
 class OperationPrices:
-    """Prices of the operations of layers whose weights are narrower, in pJ.
+    """Prices of the operations of a layer, in pJ.
 
     Attributes:
         mac: a multiply-accumulate; None for hardware that has none.
@@ -48,13 +48,10 @@ class OperationPrices:
 
 
 @checked
-class EnergyProfile:
+class EnergyProfile(OperationPrices):
     """Prices of one kind of hardware, in pJ.
 
     Attributes:
-        mac: a multiply-accumulate; None for hardware that has none.
-        ac: an accumulate.
-        weight_read: a weight fetched from memory, once per operation.
         neuron_update: the arithmetic of one neuron and step.
         state_access: a state variable of a neuron read or written.
         source: where the prices are published.
@@ -66,16 +63,13 @@ class EnergyProfile:
         InputError: a price is missing, negative or no number.
     """
 
-    mac: Price | None
-    ac: Price
-    weight_read: Price
     neuron_update: Price
     state_access: Price
     source: str
     assumptions: str = ""
     narrow: dict[int, OperationPrices] = field(default_factory=dict)
 
-    def prices(self, bits: int) -> EnergyProfile | OperationPrices:
+    def prices(self, bits: int) -> OperationPrices:
         """Those of the operations of a layer with weights of so many bits."""
         return next((self.narrow[width] for width in sorted(self.narrow) if bits <= width), self)
 

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from spikemark.core.adapter import Neurons, SpikingLayer, Unsupported
+from spikemark.core.oracle import after_reset, fires
 from spikemark.errors import InputError
 
 _FLOOR = 1e-5
@@ -131,8 +132,8 @@ def _run(layer: SpikingLayer, currents: Tensor, usual: Moments | None) -> tuple[
         risen = theta
         if usual is not None:
             risen = mean + (theta - usual.mean[t]) * deviation / usual.deviation[t]
-        o = (u >= risen if spec.fires_at_threshold else u > risen).to(u.dtype)
-        v = {"zero": u * (1 - o), "subtract": u - risen * o, "none": u}[spec.reset]
+        o = fires(spec, u, risen).to(u.dtype)
+        v = after_reset(spec, u, o, risen)
         spikes.append(o)
         means.append(mean)
         deviations.append(deviation)
