@@ -57,9 +57,13 @@ class ReferenceLayer(SpikingLayer):
             o = self._fire(u, self._risen(theta, e))
             out.append(o)
             e = self._followed(e, o)
-            detached = (o.detach(), theta.detach()) if spec.detach_reset else (o, theta)
-            v = after_reset(spec, u, *detached)
+            v = self._reset(u, o, theta)
         return torch.stack(out)
+
+    def _reset(self, u: Tensor, o: Tensor, theta: Tensor) -> Tensor:
+        if self.spec.detach_reset:
+            o, theta = o.detach(), theta.detach()
+        return after_reset(self.spec, u, o, theta)
 
     def _risen(self, theta: Tensor, e: Tensor) -> Tensor:
         return theta if self.spec.adaptation is None else theta + self.effective("adaptation_strength") * e
