@@ -19,7 +19,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -230,7 +230,7 @@ def build(environment: Environment) -> None:
                 "pip", "install", "--python", str(python), "--no-deps", "--require-hashes", "--no-build-isolation",
                 "--requirement", str(path),
             )  # fmt: skip
-        mark = {"name": environment.name, "lock": hashlib.sha256(lock.encode()).hexdigest()[:16]}
+        mark = {"name": environment.name, "lock": replace(environment, lock=lock).digest}
         (environment.folder / _MARK).write_text(json.dumps(mark), encoding="utf-8")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from spikemark.core.statistics import Interval, Runs, mean_interval
+from spikemark.core.statistics import Interval, mean_interval
 from spikemark.measures.energy import flips
 from spikemark.report import charts, figures
 from spikemark.report.cells import Cells
@@ -24,6 +24,7 @@ from spikemark.report.model import (
     prefix,
 )
 from spikemark.report.plots import EnergyAccuracy, EnergyPoint
+from spikemark.report.summary import positive
 from spikemark.report.twins import Twins
 
 FLIP = "\N{UP DOWN ARROW}"
@@ -138,11 +139,6 @@ def told_costs(where: str, group: Cells) -> str:
         told = ", ".join(f"{name} {number(changed[name], 2)} {TIMES}" for name in order[:_MOST])
         return f"{start}, relative to {base}: {told}{more}."
     return f"{start}: no system is told apart from {base}." if tests else ""
-
-
-def positive(runs: Runs) -> Interval | None:
-    """The mean of what cannot be below 0; None without runs."""
-    return mean_interval(runs, bounds=(0, float("inf"))) if runs else None
 
 
 def entries(column: list[Interval | None], scale: float) -> list[Entry]:

@@ -57,6 +57,11 @@ class Judged:
     lost: Mapping[tuple[str, str], Lost]
     tests: Mapping[tuple[str, str], PairedTest]
 
+    def points(self, family: str, system: str) -> float | None:
+        """Percentage points that a system loses to a family; None where that was not measured."""
+        runs = self.lost.get((family, system))
+        return None if runs is None else 100 * mean_interval(runs).value
+
     @property
     def apart(self) -> dict[str, list[tuple[str, float]]]:
         """By system, the families in which it loses more or fewer points than the baseline, and how many."""

@@ -220,10 +220,9 @@ def _strip(where: str, found: Judged, systems: Sequence[str], neurons: Mapping[s
 
 
 def _lost(found: Judged, family: str, system: str) -> Entry:
-    runs = found.lost.get((family, system))
-    if runs is None:
+    value = found.points(family, system)
+    if value is None:
         return ABSENT
-    value = 100 * mean_interval(runs).value
     test = found.tests.get((family, system))
     return Entry(number(value, 1), value, tone=test.tone if test and test.matters else "")
 

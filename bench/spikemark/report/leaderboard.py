@@ -177,10 +177,9 @@ def _verdict(ranking: Ranking, system: str) -> Entry:
 
 def _lost(families: Judged, family: str, system: str) -> Entry:
     """Points lost beyond the baseline's own loss; in colour where the corrected test tells them apart."""
-    runs = families.lost.get((family, system))
-    if runs is None:
+    value = families.points(family, system)
+    if value is None:
         return ABSENT
-    value = 100 * fmean(float(loss.mean()) for loss in runs.values())
     test = families.tests.get((family, system))
     return Entry(number(value, 1), value, tone=test.tone if test else "")
 

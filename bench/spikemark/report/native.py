@@ -10,8 +10,9 @@ from spikemark.core.statistics import Interval, Runs, mean_interval
 from spikemark.report.cells import PROFILE, REFERENCE, Cells
 from spikemark.report.comparisons import rank
 from spikemark.report.curves import mean_under_noise, noises_of
-from spikemark.report.energy import entries, positive
+from spikemark.report.energy import entries
 from spikemark.report.model import ABSENT, DASH, TIE, TIMES, Entry, Section, Table, estimate, n_entry, number, percent
+from spikemark.report.summary import positive
 from spikemark.report.throughput import typical
 from spikemark.suites.records import TrainingRecord
 from spikemark.suites.settings import OF_TRAINING

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from spikemark.core.measurement import FEATURES, Measurement, identity
-from spikemark.core.statistics import Interval, mean_interval, median_ratio_interval
+from spikemark.core.statistics import Interval, Runs, mean_interval, median_ratio_interval
 from spikemark.core.tables import to_csv
 from spikemark.measures.speed.points import label_of
 from spikemark.report.cells import Cells, axis, problem
@@ -67,6 +67,11 @@ def interval_of(rows: list[Measurement]) -> Interval:
     if all(min(row.get("values", [0.0])) > 0 for row in rows):
         return median_ratio_interval([row["values"] for row in rows])
     return mean_interval({i: row["value"] for i, row in enumerate(rows)})
+
+
+def positive(runs: Runs) -> Interval | None:
+    """The mean of what cannot be below 0; None without runs."""
+    return mean_interval(runs, bounds=(0, float("inf"))) if runs else None
 
 
 def csv(frame: pd.DataFrame) -> str:

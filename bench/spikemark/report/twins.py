@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from spikemark.core.statistics import Interval, Runs, mean_interval, paired_difference
+from spikemark.core.statistics import Runs, mean_interval, paired_difference
 from spikemark.report.cells import Cells
 from spikemark.report.model import ABSENT, TIMES, Entry, Table, estimate, n_entry, number, percent
-from spikemark.report.plots import EnergyAccuracy, EnergyPoint
+from spikemark.report.plots import EnergyAccuracy, EnergyPoint, front
+from spikemark.report.summary import positive
 
 ONCE = "constant input once"
 _FRONT = (
@@ -94,7 +95,9 @@ class Twins:
         for one in self.contenders:
             if one.accuracy:
                 reached = mean_interval(one.accuracy, bounds=(0, 1))
-                yield EnergyPoint(one.framework, one.system, one.neuron, _positive(one.energy(profile)), reached)
+                energy = positive(one.energy(profile))
+                assert energy is not None  # no profile is among these that does not price all
+                yield EnergyPoint(one.framework, one.system, one.neuron, energy, reached)
 
     def front(self) -> Table:
         """Accuracy, and energy under every profile."""
@@ -135,7 +138,7 @@ class Twins:
         for profile in self.profiles:
             own, other = spiking.energy(profile), dense.energy(profile)
             ratios = {seed: own[seed] / other[seed] for seed in own if other.get(seed)}
-            ratio = _positive(ratios) if ratios else None
+            ratio = positive(ratios)
             row.append(_percent(_rates(spiking, profile, other)))
             row.append(ABSENT if ratio is None else Entry(number(ratio.value), ratio.value, strong=ratio.value < 1))
         return tuple(row)
@@ -155,13 +158,5 @@ def _percent(rates: dict[int, float]) -> Entry:
 
 
 def _nanojoules(own: EnergyPoint, all_points: Iterable[EnergyPoint]) -> Entry:
-    beaten = any(
-        (other.energy.value <= own.energy.value and other.accuracy.value > own.accuracy.value)
-        or (other.energy.value < own.energy.value and other.accuracy.value >= own.accuracy.value)
-        for other in all_points
-    )
-    return Entry(number(own.energy.value / 1e3, 2), own.energy.value / 1e3, strong=not beaten)
-
-
-def _positive(runs: Runs) -> Interval:
-    return mean_interval(runs, bounds=(0, float("inf")))
+    value = own.energy.value / 1e3
+    return Entry(number(value, 2), value, strong=own in front(list(all_points)))
