@@ -96,7 +96,7 @@ class Claim:
         setup: in what the cells differ from the publication's recipe; "" where they follow it. A verdict is about the
             publication only there.
         datasets: on which the claim is tested, as it was written before the records were made. Rows on others are
-            shown and decide nothing. None: on all that there are records of.
+            shown and decide nothing. None means every data set that has records.
     """
 
     name: str

@@ -94,7 +94,7 @@ class Dynamics:
 
     Attributes:
         membrane, synapse: see `Integrator`; the synapse is None where there is none.
-        threshold: None for a node that does not spike.
+        threshold: of a node that spikes; None for any other node.
         reset: what the membrane is set to.
         fires_at_threshold, subtract, ahead: see `Reading`.
     """
