@@ -99,8 +99,8 @@ class Results:
         """One row per framework and system: means over seeds, and over noises and their severities.
 
         Columns ``accuracy low high`` (low and high of the interval, where records hold one), ``under_noise macs acs
-        neuron_updates firing_rate samples_per_second latency`` and one per energy profile (pJ per sample); those that
-        were not measured are left out.
+        neuron_updates firing_rate samples_per_second latency``, one per energy profile (pJ per sample), and
+        "joules, SOURCE" (J per sample); those that were not measured are left out.
         """
         import pandas as pd
 
@@ -112,7 +112,8 @@ class Results:
             "accuracy": whole[clean & (whole["metric"] == "accuracy")],
             "under_noise": whole[noisy & (whole["metric"] == "accuracy")],
             **{metric: whole[clean & (whole["metric"] == metric)] for metric in of_whole},
-            **{str(p): whole[whole["profile"] == p] for p in whole["profile"].dropna().unique()},
+            **_by_profile(whole, "energy", "{}"),
+            **_by_profile(whole, "joules", "joules, {}"),
         }
         axes = ["dataset", "framework", "system"]
         columns = {name: part.groupby(axes, sort=False)["value"].mean() for name, part in parts.items()}
@@ -134,12 +135,14 @@ class Results:
 
         Beside each is that of a dense network of the same layers in one pass, where the records know it. ``order flips
         with`` names the contenders of the same data that cost less under one profile and more under
-        another, in every seed that both have. Layers, and the comparison with a dense network, are in
-        `spikemark.energy_table`, which counts anew.
+        another, in every seed that both have. Joules that were measured have columns of their own. Layers, and the
+        comparison with a dense network, are in `spikemark.energy_table`, which counts anew.
 
         Raises:
             InputError: no record has counted operations.
         """
+        from spikemark.measures.joules import HEADING
+
         frame = self.table
         named = frame["metric"].isin(["macs", "acs", "dense", "neuron_updates", "firing_rate", *_PRICED])
         rows = frame[(frame["measure"] == "energy") & named & frame["layer"].isna()] if "layer" in frame else frame[:0]
@@ -153,6 +156,8 @@ class Results:
         )
         axes = ["dataset", "framework", "system"]
         table = rows.pivot_table(index=axes, columns="column", values="value", aggfunc="mean", sort=False)
+        for heading, measured in _by_profile(frame, "joules", f"{HEADING} ({{}})").items():
+            table[heading] = measured.groupby(axes, sort=False)["value"].mean()
         return table.assign(**{"order flips with": _flipping(rows[rows["metric"] == "energy"], list(table.index))})
 
     def report(self, folder: str | Path) -> list[Path]:
@@ -390,6 +395,12 @@ def energy_table(
 
 _PRICED = {"energy": "", "energy_dense": ", dense"}
 """Metrics of energy in the table of results, and what their columns are called beside the profile."""
+
+
+def _by_profile(rows: pd.DataFrame, metric: str, heading: str) -> dict[str, pd.DataFrame]:
+    """The rows of a metric, by a heading for each profile (or, of joules, source) that it has."""
+    own = rows[rows["metric"] == metric]
+    return {heading.format(profile): part for profile, part in own.groupby("profile", sort=False)}
 
 
 def _flipping(rows: pd.DataFrame, contenders: list[tuple[str, str, str]]) -> list[str]:

@@ -10,6 +10,7 @@ from spikemark.measures.energy import flips
 from spikemark.report import charts, figures
 from spikemark.report.cells import Cells
 from spikemark.report.comparisons import PairedTest, paired_tests
+from spikemark.report.joules import measured_columns
 from spikemark.report.model import (
     ABSENT,
     TIMES,
@@ -52,7 +53,7 @@ _MOST = 4
 def energy_section(cells: Cells) -> Section:
     """Tables and a scatter plot for every data set, network and variant whose operations were counted."""
     section = Section("Energy", READING)
-    for where, group in cells.by_measure("accuracy", "energy").groups():
+    for where, group in cells.by_measure("accuracy", "energy", "joules").groups():
         profiles = [str(profile) for profile in group.features("energy", "profile")]
         if not profiles:
             continue
@@ -85,15 +86,21 @@ def _totals(title: str, group: Cells, profiles: list[str]) -> Table:
         columns.append(entries(column, 1e-3))
     headings.append("firing rate (%)")
     columns.append(entries(rates, 100))
+    measured = measured_columns(group, contenders)
+    headings += measured
+    columns += measured.values()
     flipping = flips({name: [c.runs("energy", profile=name) for c in contenders] for name in profiles})
     marked = {i for pair in flipping for i in pair}
     rows = []
     for i, contender in enumerate(contenders):
         framework, system = contender.names("framework", "system")[0]
         names = [Entry(framework), Entry(f"{system} {FLIP}" if i in marked else system)]
-        n = n_entry([column[i] for column in (*counts, *energies, rates)], contender.problems())
+        problems = contender.by_measure("accuracy", "energy").problems()
+        n = n_entry([column[i] for column in (*counts, *energies, rates)], problems)
         rows.append((*names, *(column[i] for column in columns), n))
     note = "n: seeds. No interval is given where all seeds agree."
+    if measured:
+        note += " Measured energy is of the machine that ran the network, estimates are of other hardware."
     if marked:
         note += f" {FLIP}: the order of some of these depends on the profile: {_told(flipping, contenders)}."
     return Table(title, (*headings, "n"), alike(rows), 2, note)

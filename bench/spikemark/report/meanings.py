@@ -34,6 +34,7 @@ _MEANINGS: Mapping[str, str] = {
     "ACs": "accumulates per sample, where the input of a layer is spikes",
     "dense": "multiply-accumulates without any sparsity",
     "gain": "factor on the neuron's input that the search on validation data chose",
+    "measured energy, J per sample": "joules that a counter of this machine told; estimates are of other hardware",
     "MDE": "minimum detectable effect",
 }
 

@@ -83,12 +83,12 @@ def _row(contender: Cells, track: str, measured: list[Interval | None]) -> list[
         row.append(Entry(estimate(ratio), ratio.value) if ratio else ABSENT)
     row.append(_number(typical(contender, "peak_memory", track), 2**-20))
     row.append(_number(typical(contender, "first_call", track), 1e3))
-    return [*row, _n(contender.rows("samples_per_second", track=track))]
+    return [*row, rounds_entry(contender.rows("samples_per_second", track=track))]
 
 
-def typical(contender: Cells, metric: str, track: str) -> Interval | None:
+def typical(contender: Cells, metric: str, track: str | None, **features: str) -> Interval | None:
     """One cell's median and interval as recorded; over several cells, see `interval_of`."""
-    rows = list(contender.rows(metric, track=track).values())
+    rows = list(contender.rows(metric, track=track, **features).values())
     if not rows:
         return None
     if len(rows) == 1:
@@ -104,7 +104,8 @@ def _number(interval: Interval | None, scale: float) -> Entry:
     return Entry(number(value, decimals([value])), value)
 
 
-def _n(rows: dict[int, Measurement]) -> Entry:
+def rounds_entry(rows: dict[int, Measurement]) -> Entry:
+    """How many cells, and how many rounds in each."""
     rounds = sorted(len(row.get("values", [0])) for row in rows.values()) or [0]
     each = str(rounds[0]) if rounds[0] == rounds[-1] else f"{rounds[0]} to {rounds[-1]}"
     cells = "1 cell" if len(rows) == 1 else f"{len(rows)} cells"

@@ -15,7 +15,7 @@ import psutil
 from spikemark.core.environments import current
 from spikemark.core.frameworks import framework_packages
 
-_PACKAGES = ("spikemark", "torch", "numpy", "numba", "scikit-learn")
+_PACKAGES = ("spikemark", "torch", "numpy", "numba", "scikit-learn", "zeus")
 
 
 @cache

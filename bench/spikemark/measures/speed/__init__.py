@@ -1,1 +1,1 @@
-"""Time and memory of layers and networks, interleaved and in fresh processes."""
+"""Time, memory and joules of layers and networks, interleaved and in fresh processes."""

@@ -149,7 +149,7 @@ def interleave(
     gc.collect()
     with collector_paused():
         first_call = {name: visit(name, 1, lead=False) for name in names}
-        repeats = {name: _calibrate(name, partial(visit, name), visit_seconds) for name in names}
+        repeats = {name: calibrate(name, partial(visit, name), visit_seconds) for name in names}
         seconds: dict[str, list[float]] = {name: [] for name in names}
         precise = False
         check_at = budget.min_rounds
@@ -166,7 +166,7 @@ def interleave(
     return Timings(chosen, {name: tuple(s) for name, s in seconds.items()}, first_call, repeats, precise)
 
 
-def _calibrate(name: str, visit: Callable[[int], float], visit_seconds: float) -> int:
+def calibrate(name: str, visit: Callable[[int], float], visit_seconds: float) -> int:
     """How many calls fill a visit, by growing visits that warm the contender up on the way."""
     repeats = 1
     while (elapsed := visit(repeats)) < visit_seconds:
