@@ -49,6 +49,7 @@ _STATE_LEAKY = "https://github.com/jeshraghian/snntorch/blob/master/snntorch/_ne
 _SPIKINGJELLY = "https://spikingjelly.readthedocs.io/zh-cn/0.0.0.0.14/activation_based_en"
 _NODES = "https://github.com/fangwei123456/spikingjelly/blob/master/spikingjelly/activation_based/neuron"
 _SINABS = "https://github.com/synsense/sinabs/blob/main/sinabs/layers"
+_ROCKPOOL = "https://github.com/synsense/rockpool/blob/develop/rockpool/nn/modules/torch"
 _NORSE = "https://github.com/norse/norse/blob/main/norse/torch/module"
 
 
@@ -165,6 +166,40 @@ def _sinabs() -> dict[str, FrameworkNeuron]:
     }
 
 
+def _rockpool() -> dict[str, FrameworkNeuron]:
+    own = partial(_own, "rockpool")
+    lif, bitshift, neuron = (f"{_ROCKPOOL}/{name}.py" for name in ("lif_torch", "lif_bitshift_torch", "lif_neuron_torch"))
+    learns = "time constants, thresholds and biases learn"
+    several = "several spikes in a step, subtracts the threshold for each"
+    return {
+        "lif": own(
+            "lif",
+            f"LIFTorch(tau_mem=tau_syn=2 ms, threshold=1.0, learning_window=0.2), dt = 1 ms: {learns}, one of each per "
+            f"layer; {several}",
+            "https://rockpool.ai/tutorials/torch-training-spiking.html",
+            tau_mem=0.002,
+            tau_syn=0.002,
+            threshold=1.0,
+            learning_window=0.2,
+        ),
+        "lif-defaults": own("lif", f"LIFTorch(): both of 20 ms, dt = 1 ms; {learns}, one for each neuron; {several}", lif),
+        "lif-single-spike": own("lif", f"LIFTorch(max_spikes_per_dt=1): {learns}", lif, max_spikes_per_dt=1),
+        "lif-neuron": own("lif_neuron", f"LIFNeuronTorch(), without a synapse: {learns}; {several}", neuron),
+        "lif-bitshift": own("lif_bitshift", f"LIFBitshiftTorch(): decays 1 - 2^-n; {several}, up to 31", bitshift),
+        "lif-bitshift-learned-decay": _missing(
+            "rockpool",
+            "LIFBitshiftTorch rounds its time constants to powers of 2, and no gradient reaches them",
+            bitshift,
+        ),
+        "lif-zero": _missing("rockpool", "all its neurons subtract the threshold; none resets to zero", lif),
+        "alif": own(
+            "alif",
+            f"aLIFTorch(): its spikes come back as an inhibitory current; {learns}; {several}",
+            f"{_ROCKPOOL}/ahp_lif_torch.py",
+        ),
+    }
+
+
 _SNNTORCH_SURROGATES = (
     "straight_through_estimator", "triangular", "fast_sigmoid", "heaviside", "sigmoid", "spike_rate_escape",
     "SFS", "LSO",
@@ -210,6 +245,12 @@ def variants(framework: str) -> dict[str, FrameworkNeuron]:
                 "lif-alphas": own("lif_alphas"),
                 "iaf-zero": own("iaf", reset_fn="MembraneReset"),
             }
+        case "rockpool":
+            return {
+                "lif-PeriodicExponential": own("lif", generation="PeriodicExponential"),
+                "lif-decays": own("lif_in", mode="decays"),
+                "lif-bitshifts": own("lif_in", mode="bitshifts"),
+            }
         case _:
             return {}
 
@@ -219,5 +260,6 @@ for _framework, _neurons in {
     "spikingjelly": _spikingjelly(),
     "norse": _norse(),
     "sinabs": _sinabs(),
+    "rockpool": _rockpool(),
 }.items():
     register_all("neuron", {f"{_framework}:{_name}": _neuron for _name, _neuron in _neurons.items()})

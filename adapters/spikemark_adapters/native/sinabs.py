@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 from sinabs import activation, layers
-from torch import Tensor, nn
+from torch import Tensor
 
 from spikemark.core.adapter import Held, OwnNeurons
 
-_THRESHOLD = Held("neuron.spike_threshold")
+_THRESHOLD = Held("neuron.spike_threshold")  # a parameter that does not learn
 
 
 def _decay(name: str) -> Held:
@@ -26,10 +26,6 @@ class _BatchFirst(OwnNeurons):
     def __init__(self, neuron: Any, **constants: Held) -> None:
         super().__init__(constants)
         self.neuron = neuron
-
-    def learnables(self) -> dict[str, nn.Parameter]:
-        """See `OwnNeurons.learnables`; sinabs holds thresholds as parameters that do not learn."""
-        return {name: value for name, value in super().learnables().items() if value.requires_grad}
 
     def forward(self, currents: Tensor) -> Tensor:
         """Spikes of every step."""

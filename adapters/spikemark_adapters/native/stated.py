@@ -165,9 +165,27 @@ def _sinabs(s: _Statements) -> dict[str, Stated]:
     }
 
 
+def _rockpool(s: _Statements) -> dict[str, Stated]:
+    def neuron(states: str, *, each: ParameterName | None = None, **options: Any) -> Stated:
+        return s("lif_neuron", states, _TWENTY_STEPS, "subtract", None, at_threshold=True, each=each, **options)
+
+    binary = "a spike subtracts the threshold; outputs are 0 or 1"
+    return {
+        "LIFNeuronTorch()": neuron(binary),
+        "LIFNeuronTorch(max_spikes_per_dt=1)": neuron(binary, max_spikes_per_dt=1),
+        "LIFNeuronTorch(threshold=[...], max_spikes_per_dt=1)": neuron(
+            "every neuron has its threshold", each="threshold", max_spikes_per_dt=1
+        ),
+        "LIFNeuronTorch(tau_mem=[...], max_spikes_per_dt=1)": neuron(
+            "every neuron has its decay", each="decay", max_spikes_per_dt=1
+        ),
+    }
+
+
 _STATED: Mapping[str, Callable[[_Statements], dict[str, Stated]]] = {
     "snntorch": _snntorch,
     "spikingjelly": _spikingjelly,
     "norse": _norse,
     "sinabs": _sinabs,
+    "rockpool": _rockpool,
 }

@@ -105,9 +105,9 @@ class OwnNeurons(nn.Module):
         self.constants = dict(constants)
 
     def learnables(self) -> dict[str, nn.Parameter]:
-        """Those of its constants that are parameters, as they are held."""
+        """Those of its constants that are parameters and learn, as they are held."""
         found = {name: self._held(constant.place) for name, constant in self.constants.items()}
-        return {name: value for name, value in found.items() if isinstance(value, nn.Parameter)}
+        return {n: value for n, value in found.items() if isinstance(value, nn.Parameter) and value.requires_grad}
 
     def effective(self, name: str) -> Tensor:
         """The effective value of one of its constants, learned or not."""

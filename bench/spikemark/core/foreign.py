@@ -52,6 +52,12 @@ class Site:
         form = self.known.form
         return form(self.module) if callable(form) else form
 
+    @property
+    def weights(self) -> bool:
+        """Whether weights are inside, whose operations are to be counted."""
+        weights = self.known.weights
+        return weights(self.module) if callable(weights) else weights
+
     def form_of(self, spikes: Tensor, samples: int) -> Form:
         """The same, told by the shape of what was given for so many samples where the class does not say.
 

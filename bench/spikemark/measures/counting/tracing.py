@@ -139,7 +139,7 @@ class Trace:
         operators they are; watching those would take longer than all the counting.
         """
         site = self._sites.get(module)
-        return (site is not None and not site.known.weights) or rule_of(module) is not None
+        return (site is not None and not site.weights) or rule_of(module) is not None
 
     def _enter(self, name: str) -> Callable[[nn.Module, Any], None]:
         def hook(module: nn.Module, _: Any) -> None:

@@ -1,0 +1,43 @@
+"""Rockpool's neurons: all steps in one call, ``[B, T, N]``; states are buffers, of the first sample after a call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rockpool.nn import modules
+from torch import nn
+
+from spikemark.core.neuron_class import NeuronClass
+
+
+def _words(module: Any) -> int:
+    states = dict(module.named_buffers(recurse=False))
+    synapses = module.isyn.shape[-1]
+    # The spikes of the last step are read again where they come back, over weights or as an after-hyperpolarisation.
+    return 1 + synapses + 2 if "iahp" in states else 1 + synapses + _recurrent(module)
+
+
+def _recurrent(module: Any) -> bool:
+    """Whether its weights are synapses: without `has_rec` they are zeros, which it multiplies all the same."""
+    return bool(module._has_rec)
+
+
+# Of several spikes in a step by default.
+_SYNAPTIC = NeuronClass(_words, "BT", weights=_recurrent, binary=False)
+_INTEGRATOR = NeuronClass(1, "BT", spiking=False)
+
+NEURONS: Mapping[type[nn.Module], NeuronClass] = {
+    modules.LIFTorch: _SYNAPTIC,
+    modules.aLIFTorch: _SYNAPTIC,
+    modules.LIFNeuronTorch: NeuronClass(1, "BT", binary=False),
+    modules.ExpSynTorch: _INTEGRATOR,
+    modules.LowPass: _INTEGRATOR,
+    modules.UpDownTorch: NeuronClass(1, "BT", binary=False, counted=False),
+}
+
+
+def forget(module: nn.Module) -> None:
+    """Set the states to 0, as Rockpool does."""
+    if isinstance(module, modules.TorchModule):
+        module.reset_state()
