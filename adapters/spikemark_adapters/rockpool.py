@@ -91,8 +91,8 @@ class RockpoolAdapter(FrameworkAdapter):
         decay = spec.decay
         if (decay.learned or decay.jitter) and decay.transform not in _ABOVE_ZERO:
             raise Unsupported(
-                f"decay.transform: rockpool holds a time constant, and exp(-dt / tau) is above 0; {decay.transform} may "
-                f"not be: take {', '.join(_ABOVE_ZERO)}"
+                f"decay.transform: rockpool holds a time constant, so a decay is above 0; {decay.transform} does not "
+                f"keep it there, {', '.join(_ABOVE_ZERO)} do"
             )
 
     def route(self, spec: NeuronSpec) -> Route:
@@ -119,4 +119,6 @@ class RockpoolAdapter(FrameworkAdapter):
 
     def from_nir(self, graph: Any, dt: float) -> GraphModel:
         """See `Adapter.from_nir`."""
-        raise Unsupported("nir: rockpool's importer asks a nir.LIF for `tau_mem`, which is called `tau`, and has no nir.IF")
+        raise Unsupported(
+            "nir: rockpool's importer asks a nir.LIF for `tau_mem`, which is called `tau`, and has no nir.IF"
+        )

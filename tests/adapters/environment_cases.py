@@ -1,5 +1,9 @@
 """What tests run in the environment of a framework: functions whose results can be sent back."""
 
+import copy
+import importlib
+import pickle
+
 import torch
 from torch import nn
 
@@ -36,19 +40,58 @@ def own_neuron(name):
         "learned": sorted(gradients),
         "gradients": gradients,
         "input": float(currents.grad.abs().sum()),
-        "observed": {key: float(value.detach()) for key, value in layer.observed().items()},
+        "observed": {key: float(value.detach().mean()) for key, value in layer.observed().items()},
     }
 
 
-def evaluated_sinabs():
-    """Measures of a network by batch size, and the accumulations of its second layer, counted by hand."""
-    import sinabs.layers as layers
+def spikes_of(name, currents):
+    """What an own neuron makes of ``[T][B][N]``, as lists."""
+    from spikemark.core.adapter import FrameworkLayer
 
-    torch.manual_seed(0)
-    net = nn.Sequential(nn.Flatten(2), nn.Linear(64, 32), layers.LIF(tau_mem=20.0), nn.Linear(32, 10), layers.IAF())
+    currents = torch.tensor(currents)
     with torch.no_grad():
-        net[1].weight *= 40
-        net[3].weight *= 4
+        return FrameworkLayer(name, NEURONS[name], tuple(currents.shape[2:]), steps=len(currents))(currents).tolist()
+
+
+def with_own_constants(name, constant):
+    """Spikes, spikes where the first neuron has half of a constant, and what each neuron is then said to have."""
+    from spikemark.core.adapter import FrameworkLayer
+
+    layer = FrameworkLayer(name, NEURONS[name], (3,), steps=40)
+    currents = 0.6 * torch.rand(40, 2, 3, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        before = layer(currents)
+        own = layer.each(constant).clone()
+        own[0] /= 2
+        layer.set_each(constant, own)
+        return (layer(currents) - before).abs().sum((0, 1)).tolist(), (layer.each(constant) / own).tolist()
+
+
+def copies_and_keys(framework, spec):
+    """Whether a layer's copies give its spikes, whether none of a batch of 0 does, and the keys of its state."""
+    layer = get_adapter(framework).neuron(spec, (2, 3))
+    currents = torch.rand(4, 5, 2, 3)
+    with torch.no_grad():
+        spikes = layer(currents)
+        copies = [copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))]
+        same = all(torch.equal(one(currents), spikes) for one in copies)
+    return same, list(layer(currents[:, :0].requires_grad_()).shape), list(layer.state_dict())
+
+
+def gradient_of_a_raw_0(framework, spec):
+    """The gradient of the only raw decay, made 0, by the framework and by the oracle."""
+    found = []
+    for adapter in (get_adapter(framework), get_adapter("reference")):
+        layer = adapter.neuron(spec, (5,)).double()
+        layer.raw_decay.data.zero_()
+        currents = torch.rand(6, 3, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        layer(currents).sum().backward()
+        found.append(float(layer.raw_decay.grad))
+    return found
+
+
+def _evaluated(net, hidden):
+    """Measures of a network by batch size, and the accumulations of its second layer, from its `hidden` spikes."""
     before = {key: value.clone() for key, value in net.state_dict().items()}
     options = {"steps": 8, "layout": "BT", "measures": ("accuracy", "energy"), "samples": 60, "name": "net"}
     results = [spikemark.evaluate(net, "digits", batch_size=size, **options) for size in (60, 60, 7)]
@@ -59,7 +102,7 @@ def evaluated_sinabs():
     same = all(torch.equal(value, net.state_dict()[key]) for key, value in before.items())
     samples = load_dataset("digits").test.inputs[:60]
     with torch.no_grad():
-        spikes = net[:3](samples.unsqueeze(1).expand(-1, 8, -1, -1, -1))
+        spikes = hidden(samples.unsqueeze(1).expand(-1, 8, -1, -1, -1))
     return {
         "values": values,
         "same": same,
@@ -67,3 +110,82 @@ def evaluated_sinabs():
         "accumulations": float(spikes.sum()) * 10 / 60,
         "largest": float(spikes.max()),
     }
+
+
+def evaluated_sinabs():
+    """See `_evaluated`."""
+    import sinabs.layers as layers
+
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(2), nn.Linear(64, 32), layers.LIF(tau_mem=20.0), nn.Linear(32, 10), layers.IAF())
+    with torch.no_grad():
+        net[1].weight *= 40
+        net[3].weight *= 4
+    return _evaluated(net, net[:3])
+
+
+def evaluated_rockpool():
+    """See `_evaluated`; a Rockpool network calls neither `modules()` nor `parameters()` what torch does."""
+    from rockpool.nn.combinators import Sequential
+    from rockpool.nn.modules import LIFNeuronTorch, LIFTorch, LinearTorch
+
+    torch.manual_seed(0)
+    net = Sequential(nn.Flatten(2), LinearTorch((64, 32)), LIFTorch(32), LinearTorch((32, 10)), LIFNeuronTorch(10))
+
+    def hidden(samples):
+        net.reset_state()
+        spikes = net[2](net[1](samples.flatten(2))[0])[0]
+        net.reset_state()
+        return spikes
+
+    return _evaluated(net, hidden)
+
+
+def counted_rockpool():
+    """Operations and updates of a recurrent layer, and of one that only holds a matrix of zeros."""
+    from rockpool.nn.modules import LIFTorch, aLIFTorch
+
+    inputs = torch.rand(3, 8, 6, generator=torch.Generator().manual_seed(0))
+    found = {}
+    for name, layer in {
+        "recurrent": LIFTorch(6, has_rec=True, w_rec=0.1 * torch.rand(6, 6)),
+        "zeros": LIFTorch(6),
+        "hyperpolarising": aLIFTorch(6),
+    }.items():
+        count = spikemark.count_operations(nn.Sequential(layer), inputs, layout="BT")
+        layer.reset_state()
+        spikes = layer(inputs)[0].detach()
+        found[name] = {
+            "operations": count.acs + count.macs,
+            "spikes_before_the_last_step": float(spikes[:, :-1].sum()) / 3,
+            "updates": count.neuron_updates,
+            "words": [one.words for one in count.spiking],
+        }
+    return found
+
+
+def importers_error():
+    """What Rockpool's own importer makes of a nir.LIF."""
+    import nir
+    import numpy as np
+    from rockpool.nn.modules import from_nir
+
+    one = np.ones(2)
+    try:
+        from_nir(nir.NIRGraph.from_list(nir.LIF(tau=one, r=one, v_leak=0 * one, v_threshold=one)))
+    except AttributeError as error:
+        return str(error)
+    return "none"
+
+
+def sites_of_noise(several, single):
+    """What noise on spikes finds in layers of several spikes in a step, and of one, each with its arguments."""
+    from spikemark.core.foreign import spiking_sites
+    from spikemark.errors import InputError
+
+    made = [getattr(importlib.import_module(m), c)(*a, **k) for m, c, a, k in (several, single)]
+    try:
+        spiking_sites(nn.Sequential(made[0]))
+    except InputError as error:
+        return str(error), len(spiking_sites(nn.Sequential(made[1])))
+    return "", 0

@@ -70,6 +70,14 @@ def test_a_users_network_is_measured_and_counts_several_spikes_as_several(sinabs
     assert 0 < first["accuracy", "", ""] < 1
 
 
+def test_noise_on_spikes_takes_layers_of_one_spike_in_a_step(sinabs):
+    several = ("sinabs.layers", "LIF", (20.0,), {})
+    single = ("sinabs.layers", "ALIF", (20.0, 20.0), {})
+    said, found = sinabs("sites_of_noise", several, single)
+    assert said.endswith("has none that gives one spike in a step")
+    assert found == 1
+
+
 def test_nir_graphs_are_imported_in_the_environment_and_deviations_have_causes():
     from spikemark.models.nir_cases import cases
     from spikemark.models.nir_check import check_graph

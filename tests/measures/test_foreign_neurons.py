@@ -454,3 +454,22 @@ def test_own_neurons_are_restored_too_and_global_generators_go_on_as_before():
     assert torch.equal(torch.get_rng_state(), states[0])
     assert random.getstate() == states[1]
     assert np.random.get_state()[1].tolist() == states[2]
+
+
+class OwnMeaning(nn.Sequential):
+    """A module with a meaning of its own for `modules()`, as frameworks have it."""
+
+    def modules(self):
+        return {"children": "by name"}
+
+
+def test_models_are_walked_as_torch_does_whatever_they_make_of_modules():
+    plain = nn.Sequential(nn.Linear(30, 20), sj.neuron.IFNode(step_mode="m"), nn.Linear(20, 10))
+    own = OwnMeaning(nn.Linear(30, 20), OwnMeaning(sj.neuron.IFNode(step_mode="m")), nn.Linear(20, 10))
+    own[0].load_state_dict(plain[0].state_dict())
+    own[2].load_state_dict(plain[2].state_dict())
+    inputs = 8 * sparse(T, B, 30)
+    found, wanted = count_operations(own, inputs), count_operations(plain, inputs)
+    assert (found.acs, found.macs, found.neuron_updates) == (wanted.acs, wanted.macs, wanted.neuron_updates)
+    assert found.acs > 0
+    assert not isinstance(own[1][0].v, torch.Tensor)  # forgotten

@@ -23,14 +23,17 @@ def _recurrent(module: Any) -> bool:
     return bool(module._has_rec)
 
 
-# Of several spikes in a step by default.
-_SYNAPTIC = NeuronClass(_words, "BT", weights=_recurrent, binary=False)
+def _single(module: Any) -> bool:
+    return bool(module.max_spikes_per_dt <= 1)  # by default there are several in a step
+
+
+_SYNAPTIC = NeuronClass(_words, "BT", weights=_recurrent, binary=_single)
 _INTEGRATOR = NeuronClass(1, "BT", spiking=False)
 
 NEURONS: Mapping[type[nn.Module], NeuronClass] = {
     modules.LIFTorch: _SYNAPTIC,
     modules.aLIFTorch: _SYNAPTIC,
-    modules.LIFNeuronTorch: NeuronClass(1, "BT", binary=False),
+    modules.LIFNeuronTorch: NeuronClass(1, "BT", binary=_single),
     modules.ExpSynTorch: _INTEGRATOR,
     modules.LowPass: _INTEGRATOR,
     modules.UpDownTorch: NeuronClass(1, "BT", binary=False, counted=False),

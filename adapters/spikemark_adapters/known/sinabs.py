@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sinabs import layers
+from sinabs import activation, layers
 from torch import nn
 
 from spikemark.core.neuron_class import NeuronClass
@@ -17,7 +17,11 @@ def _states(module: Any) -> int:
     return sum(name != "spike_threshold" for name, _ in module.named_buffers(recurse=False))
 
 
-_LAYER = NeuronClass(_states, "BT", binary=False)  # of several spikes in a step by default
+def _single(module: Any) -> bool:
+    return module.spike_fn is activation.SingleSpike  # by default there are several in a step
+
+
+_LAYER = NeuronClass(_states, "BT", binary=_single)
 _FOLDED = replace(_LAYER, form=None)
 _RECURRENT = replace(_LAYER, weights=True)
 

@@ -49,6 +49,7 @@ _STATE_LEAKY = "https://github.com/jeshraghian/snntorch/blob/master/snntorch/_ne
 _SPIKINGJELLY = "https://spikingjelly.readthedocs.io/zh-cn/0.0.0.0.14/activation_based_en"
 _NODES = "https://github.com/fangwei123456/spikingjelly/blob/master/spikingjelly/activation_based/neuron"
 _SINABS = "https://github.com/synsense/sinabs/blob/main/sinabs/layers"
+_ROCKPOOL_PAGES = "https://rockpool.ai"
 _ROCKPOOL = "https://github.com/synsense/rockpool/blob/develop/rockpool/nn/modules/torch"
 _NORSE = "https://github.com/norse/norse/blob/main/norse/torch/module"
 
@@ -168,21 +169,27 @@ def _sinabs() -> dict[str, FrameworkNeuron]:
 
 def _rockpool() -> dict[str, FrameworkNeuron]:
     own = partial(_own, "rockpool")
-    lif, bitshift, neuron = (f"{_ROCKPOOL}/{name}.py" for name in ("lif_torch", "lif_bitshift_torch", "lif_neuron_torch"))
+    lif, bitshift, neuron = (
+        f"{_ROCKPOOL}/{name}.py" for name in ("lif_torch", "lif_bitshift_torch", "lif_neuron_torch")
+    )
     learns = "time constants, thresholds and biases learn"
     several = "several spikes in a step, subtracts the threshold for each"
     return {
         "lif": own(
+            "lif_of_constants",
+            f"LIFTorch(tau_mem=Constant(0.1), tau_syn=Constant(0.05), dt=0.01), nothing learns; {several}",
+            f"{_ROCKPOOL_PAGES}/basics/hello_MNIST.html",
+        ),
+        "lif-learned": own(
             "lif",
-            f"LIFTorch(tau_mem=tau_syn=2 ms, threshold=1.0, learning_window=0.2), dt = 1 ms: {learns}, one of each per "
-            f"layer; {several}",
-            "https://rockpool.ai/tutorials/torch-training-spiking.html",
+            f"LIFTorch(tau_mem=0.002, tau_syn=0.002, threshold=1.0, learning_window=0.2): {learns}; {several}",
+            f"{_ROCKPOOL_PAGES}/tutorials/torch-training-spiking.html",
             tau_mem=0.002,
             tau_syn=0.002,
             threshold=1.0,
             learning_window=0.2,
         ),
-        "lif-defaults": own("lif", f"LIFTorch(): both of 20 ms, dt = 1 ms; {learns}, one for each neuron; {several}", lif),
+        "lif-defaults": own("lif", f"LIFTorch(): 20 ms for both, dt = 1 ms; {learns}; {several}", lif),
         "lif-single-spike": own("lif", f"LIFTorch(max_spikes_per_dt=1): {learns}", lif, max_spikes_per_dt=1),
         "lif-neuron": own("lif_neuron", f"LIFNeuronTorch(), without a synapse: {learns}; {several}", neuron),
         "lif-bitshift": own("lif_bitshift", f"LIFBitshiftTorch(): decays 1 - 2^-n; {several}, up to 31", bitshift),

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from rockpool.nn import modules
 from rockpool.nn.modules.torch import lif_torch
+from rockpool.parameters import Constant
 from torch import Tensor
 
 from spikemark.core.adapter import Held, OwnNeurons
@@ -16,9 +17,9 @@ from spikemark.core.adapter import Held, OwnNeurons
 _DT = 1e-3
 
 
-def _decay(name: str, held: Callable[[Tensor], Tensor] = torch.flatten) -> Held:
+def _decay(name: str, held: Callable[[Tensor], Tensor] = torch.flatten, dt: float = _DT) -> Held:
     """The factor of a step, which Rockpool holds as a time constant in seconds."""
-    return Held(f"neuron.{name}", lambda tau: torch.exp(-_DT / tau), lambda decay: held(-_DT / decay.log()))
+    return Held(f"neuron.{name}", lambda tau: torch.exp(-dt / tau), lambda decay: held(-dt / decay.log()))
 
 
 def _columns(values: Tensor) -> Tensor:
@@ -32,7 +33,10 @@ def _shifted(bits: Tensor) -> Tensor:
 
 
 _THRESHOLD, _BIAS = Held("neuron.threshold", held=torch.flatten), Held("neuron.bias", held=torch.flatten)
-_SYNAPTIC = {"decay": _decay("tau_mem"), "synaptic_decay": _decay("tau_syn", _columns)}
+
+
+def _synaptic(dt: float = _DT) -> dict[str, Held]:
+    return {"decay": _decay("tau_mem", dt=dt), "synaptic_decay": _decay("tau_syn", _columns, dt)}
 
 
 class _Flat(OwnNeurons):
@@ -73,7 +77,14 @@ def lif(shape: tuple[int, ...], *, generation: str | None = None, **options: Any
     """
     if generation is not None:
         options["spike_generation_fn"] = getattr(lif_torch, generation)
-    return _Flat(modules.LIFTorch(math.prod(shape), **options), **_SYNAPTIC)
+    return _Flat(modules.LIFTorch(math.prod(shape), **options), **_synaptic())
+
+
+def lif_of_constants(shape: tuple[int, ...]) -> OwnNeurons:
+    """`LIFTorch` of which nothing learns, as in "Hello MNIST with Rockpool"."""
+    values = {"tau_mem": 0.1, "tau_syn": 0.05, "threshold": 1.0, "bias": 0.0}
+    constants = {name: Constant(value) for name, value in values.items()}
+    return _Flat(modules.LIFTorch(math.prod(shape), dt=0.01, **constants), **_synaptic(0.01))
 
 
 def lif_in(shape: tuple[int, ...], *, mode: str) -> OwnNeurons:
@@ -102,4 +113,4 @@ def alif(shape: tuple[int, ...]) -> OwnNeurons:
     """`aLIFTorch`, whose spikes come back to it as an inhibitory current."""
     neuron = modules.aLIFTorch(math.prod(shape))
     strength = Held("neuron.w_ahp", held=torch.flatten)
-    return _Flat(neuron, **_SYNAPTIC, adaptation_decay=_decay("tau_ahp"), adaptation_strength=strength)
+    return _Flat(neuron, **_synaptic(), adaptation_decay=_decay("tau_ahp"), adaptation_strength=strength)

@@ -58,6 +58,12 @@ class Site:
         weights = self.known.weights
         return weights(self.module) if callable(weights) else weights
 
+    @property
+    def binary(self) -> bool:
+        """Whether spikes are 0 or 1."""
+        binary = self.known.binary
+        return binary(self.module) if callable(binary) else binary
+
     def form_of(self, spikes: Tensor, samples: int) -> Form:
         """The same, told by the shape of what was given for so many samples where the class does not say.
 
@@ -95,15 +101,22 @@ def spiking_sites(model: nn.Module) -> list[Site]:
     """
     if not takes_batches(model):
         raise InputError(f"this noise disturbs spikes; the {_title(model)} runs one sample at a time inside")
-    sites = [site for site in neuron_sites(model) if site.known.spiking and site.known.binary and site.known.counted]
+    spiking = [site for site in neuron_sites(model) if site.known.spiking and site.known.counted]
+    sites = [site for site in spiking if site.binary]
     if not sites:
-        raise InputError(f"this noise disturbs spiking layers; the {_title(model)} has none that is known")
+        lacks = "none that gives one spike in a step" if spiking else "none that is known"
+        raise InputError(f"this noise disturbs spiking layers; the {_title(model)} has {lacks}")
     return sites
+
+
+def modules_of(model: nn.Module) -> Iterator[nn.Module]:
+    """Every module of a model, itself first; frameworks may have another meaning for its own `modules()`."""
+    return nn.Module.modules(model)
 
 
 def takes_batches(model: nn.Module) -> bool:
     """Whether neurons are given whole batches; importers of NIR graphs may make modules that take a sample alone."""
-    return all(getattr(module, "batched", True) for module in model.modules())
+    return all(getattr(module, "batched", True) for module in modules_of(model))
 
 
 def _title(model: nn.Module) -> str:
@@ -121,7 +134,7 @@ def neuron_sites(model: nn.Module, declared: Declared = ()) -> list[Site]:
         InputError: what is declared is no class of modules, or the model has none of it.
     """
     further = _checked(model, declared)
-    for module in model.modules():
+    for module in modules_of(model):
         if isinstance(module, Declares):
             further |= module.declared_neurons
     known: dict[type[nn.Module], NeuronClass] = {}
@@ -134,7 +147,7 @@ def neuron_sites(model: nn.Module, declared: Declared = ()) -> list[Site]:
         found = None if module in inside else _known(module, known)
         if found is not None:
             sites.append(Site(name or type(module).__name__, module, found))
-            inside.update(module.modules())
+            inside.update(modules_of(module))
     return sites
 
 
@@ -162,14 +175,14 @@ def declared_classes(declared: Declared) -> dict[type[nn.Module], NeuronClass]:
 def _checked(model: nn.Module, declared: Declared) -> dict[type[nn.Module], NeuronClass]:
     classes = declared_classes(declared)
     for kind in classes:
-        if not any(isinstance(module, kind) for module in model.modules()):
+        if not any(isinstance(module, kind) for module in modules_of(model)):
             raise InputError(f"neurons: the model has no {kind.__name__}")
     return classes
 
 
 def _known(module: nn.Module, known: Mapping[type[nn.Module], NeuronClass]) -> NeuronClass | None:
     if isinstance(module, Neurons):
-        inner = [Site("", part, found).words for part in module.modules() if (found := _of_class(part, known))]
+        inner = [Site("", part, found).words for part in modules_of(module) if (found := _of_class(part, known))]
         words = max(inner, default=module.words)
         return NeuronClass(words, "TB", weights=not _weightless(module), binary=isinstance(module, SpikingNeurons))
     return _of_class(module, known)
@@ -186,7 +199,7 @@ def _weightless(module: Neurons) -> bool:
 
 def frameworks_of(model: nn.Module) -> list[str]:
     """The frameworks whose classes a model is made of, by the package that an adapter is called after."""
-    packages = {kind.__module__.partition(".")[0] for module in model.modules() for kind in type(module).__mro__}
+    packages = {kind.__module__.partition(".")[0] for module in modules_of(model) for kind in type(module).__mro__}
     return [name for name in FRAMEWORKS if name in packages]
 
 
@@ -194,7 +207,7 @@ def reset_states(model: nn.Module, reset: Callable[[Any], object] | None = None)
     """Forget what a model remembers of earlier calls, as far as its frameworks and `reset` know it."""
     for framework in frameworks_of(model):
         adapter = get_adapter(framework)
-        for module in model.modules():
+        for module in modules_of(model):
             adapter.forget(module)
     if reset is not None:
         reset(model)
@@ -214,7 +227,7 @@ def unchanged(model: nn.Module) -> Iterator[None]:
     So are the global generators of Python, NumPy and torch. Inside, no attribute belongs to a graph of autograd, so
     that the model can be copied.
     """
-    before = [_Kept(vars(module)) for module in model.modules()]
+    before = [_Kept(vars(module)) for module in modules_of(model)]
     python, legacy = random.getstate(), np.random.get_state()
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     try:

@@ -17,9 +17,9 @@ class NeuronClass:
     Attributes:
         words: state variables that an update of one neuron reads and writes back, or a function of the module.
         form: of what it gives; a function of the module where it depends on its settings; None where it is not known.
-        weights: whether weights are inside, whose operations are to be counted, or a function of the module.
+        weights: whether weights are inside, whose operations are to be counted; or a function of the module.
         spiking: whether its outputs are spikes, graded ones too; False for integrators.
-        binary: whether its spikes are 0 or 1.
+        binary: whether its spikes are 0 or 1; or a function of the module.
         counted: whether its updates are; not those of encoders, whose spikes are the input's code.
     """
 
@@ -27,5 +27,5 @@ class NeuronClass:
     form: Form | Callable[[Any], Form | None] | None = "B"
     weights: bool | Callable[[Any], bool] = False
     spiking: bool = True
-    binary: bool = True
+    binary: bool | Callable[[Any], bool] = True
     counted: bool = True

@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatc
 from torch.utils.flop_counter import flop_registry
 
 from spikemark.core.counts import FULL_BITS
-from spikemark.core.foreign import Declared, Site, first_tensor, neuron_sites, takes_batches
+from spikemark.core.foreign import Declared, Site, first_tensor, modules_of, neuron_sites, takes_batches
 from spikemark.measures.counting.census import census
 from spikemark.measures.counting.input_kinds import MAX_LEVELS
 from spikemark.measures.counting.pairs import COUNTED_LAYERS, PAIRS, Tally, convolution_pairs, product_pairs
@@ -118,7 +118,7 @@ class Trace:
     def _watched(self) -> Iterator[tuple[str, nn.Module]]:
         """The modules to follow, each once, under their qualified names; what is inside blind ones is not."""
         inside = {
-            m for layer in self.model.modules() if self._is_blind(layer) for m in layer.modules() if m is not layer
+            m for layer in modules_of(self.model) if self._is_blind(layer) for m in modules_of(layer) if m is not layer
         }
         for name, module in self.model.named_modules():
             if module in inside:
@@ -188,7 +188,7 @@ class Trace:
         spikes = first_tensor(output)
         if type(module).__module__.startswith("torch.nn.") or spikes is None or not are_spikes(spikes):
             return
-        inside = set(module.modules())
+        inside = set(modules_of(module))
         given = first_tensor(inputs)
         if any(part in self._sites for part in inside) or (given is not None and are_spikes(given, silent=True)):
             return
