@@ -12,10 +12,10 @@ from spikemark.core.neuron_class import NeuronClass
 
 
 def _words(module: Any) -> int:
-    states = dict(module.named_buffers(recurse=False))
-    synapses = module.isyn.shape[-1]
-    # The spikes of the last step are read again where they come back, over weights or as an after-hyperpolarisation.
-    return 1 + synapses + 2 if "iahp" in states else 1 + synapses + _recurrent(module)
+    synapses: int = module.isyn.shape[-1]
+    # The spikes of the last step are read again where they come back: over weights, or through a current of their own.
+    coming_back = 2 if isinstance(module, modules.aLIFTorch) else int(_recurrent(module))
+    return 1 + synapses + coming_back
 
 
 def _recurrent(module: Any) -> bool:
