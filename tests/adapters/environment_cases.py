@@ -164,6 +164,22 @@ def counted_rockpool():
     return found
 
 
+def steps_to_a_negative_time_constant(rate):
+    """How many steps of Adam bring Rockpool's default of 20 ms below 0, where fewer spikes are wanted."""
+    from rockpool.nn.modules import LIFTorch
+
+    layer = LIFTorch(3)
+    optimizer = torch.optim.Adam([layer.tau_mem], lr=rate)
+    for step in range(1, 100):
+        optimizer.zero_grad()
+        layer.reset_state()
+        layer(torch.full((1, 10, 3), 0.3))[0].sum().backward()
+        optimizer.step()
+        if bool((layer.tau_mem < 0).any()):
+            return step
+    return None
+
+
 def importers_error():
     """What Rockpool's own importer makes of a nir.LIF."""
     import nir

@@ -193,6 +193,12 @@ def test_each_neuron_may_have_its_own_constant(rockpool, name, constant):
 
 
 @needs_rockpool
+def test_a_learned_time_constant_in_seconds_is_soon_negative(rockpool):
+    assert rockpool("steps_to_a_negative_time_constant", 1e-3) <= 21
+    assert rockpool("steps_to_a_negative_time_constant", 1e-2) <= 3
+
+
+@needs_rockpool
 def test_rounded_decays_cannot_be_given(rockpool):
     with pytest.raises(Unsupported, match="decay: LIFBitshiftTorch does not hold one for every neuron"):
         rockpool("with_own_constants", "rockpool:lif-bitshift", "decay")

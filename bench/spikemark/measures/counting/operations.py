@@ -36,9 +36,9 @@ def count_operations(
     Args:
         model: of any framework; gives scores, or a tuple that begins with them.
         inputs: ``[T, B, ...]``, ``[B, T, ...]`` or ``[B, ...]``, on the model's device.
-        neurons: classes of spiking neurons beside those of our own, snnTorch, SpikingJelly and Norse, each with
-            one state variable per neuron; or numbers of state variables by class.
-        reset: a function of the model that forgets earlier calls; modules of the frameworks named above need none.
+        neurons: classes of spiking neurons beside those of our own and of the frameworks, each with one state
+            variable per neuron; or numbers of state variables by class.
+        reset: a function of the model that forgets earlier calls; modules of the frameworks need none.
         layout: of the inputs; when None what the outputs and the neurons show, and "TB" where they show both.
 
     Returns:
