@@ -49,6 +49,31 @@ def test_a_run_says_what_it_starts_and_ends_with_an_answer(spikemark, tmp_path):
     assert report == f"report: spikemark report '{tmp_path / 'a folder'}'"
 
 
+def test_a_run_of_dead_networks_is_not_green(spikemark, tmp_path):
+    text = """
+name = "dead"
+frameworks = ["reference"]
+systems = ["mlp-lif"]
+datasets = ["digits"]
+seeds = [0]
+measures = ["accuracy"]
+sizes = { train = 32, validation = 32, test = 64 }
+training = { epochs = 1, batch_size = 32 }
+"""
+    suite = tmp_path / "dead.toml"
+    suite.write_text(text)
+    command = ("run", suite, "--out", tmp_path / "r", "--workers", 0)
+    for status, options, then in ((1, (), "1 degenerate"), (1, (), "nothing to run"), (0, ("--fail-on", "none"), "")):
+        code, out, err = spikemark(*command, *options)
+        assert (code, then in out) == (status, True), err
+        said = "1 degenerate, such as accuracy reference mlp-lif digits seed 0: "
+        assert (f"spikemark: {said}" in err) == (status == 1)
+    code, _, err = spikemark(*command, "--fail-on", "degenerated")
+    assert (code, "no reason to fail 'degenerated'; did you mean 'degenerate'" in err) == (2, True), err
+    suite.write_text(text.replace("frameworks", "fail_on = []\nframeworks", 1))
+    assert spikemark(*command)[0] == 0
+
+
 def test_the_report_is_opened_when_asked_for(spikemark, tmp_path, monkeypatch):
     opened = []
     monkeypatch.setattr("typer.launch", opened.append)

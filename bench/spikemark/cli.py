@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 import threading
+from collections import Counter
 from contextlib import suppress
 from enum import StrEnum
 from functools import partial
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from spikemark.api import Results
     from spikemark.suites.jobs import Job
+    from spikemark.suites.records import Record
 
 _ORDER = (
     "run", "evaluate", "report", "site", "energy", "compare", "ab", "golden", "history", "conformance", "nir", "list",
@@ -213,16 +215,28 @@ def run(
         bool, typer.Option("--keep-weights/--no-keep-weights", help="Keep trained weights beside the records.")
     ] = True,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start no job after the first failure.")] = False,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(
+            help="What fails beside failed jobs: degenerate,diverged,unsupported, or none.",
+            show_default="what the suite says, else degenerate",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and stop.")] = False,
     report: Annotated[bool, typer.Option("--report", help="Render the report too, beside the records.")] = False,
     open_: Annotated[bool, typer.Option("--open", help="Render the report, and show it in the browser.")] = False,
 ) -> None:
-    """Run a suite; jobs that have a record already are skipped."""
+    """Run a suite; jobs that have a record already are skipped.
+
+    Exit status 1 where jobs failed, or networks say nothing (degenerate ones).
+    """
     from spikemark import api
-    from spikemark.suites.suite import load_suite
+    from spikemark.suites.suite import failing, load_suite
 
     plugins = plugin or []
-    folder = out or Path("results") / load_suite(suite, tuple(plugins)).name
+    loaded = load_suite(suite, tuple(plugins))
+    folder = out or Path("results") / loaded.name
+    fails = loaded.fail_on if fail_on is None else failing(_listed(fail_on) or ())
     if dry_run:
         _dry_run(suite, folder, plugins, only or [])
         return
@@ -251,8 +265,22 @@ def run(
             typer.launch(str(pages[0]))
     else:
         typer.echo(f"report: spikemark report {shlex.quote(str(folder))}")
-    if summary.failed:
+    useless = [record for record in results.records if record["status"] in fails]
+    if useless:
+        typer.echo(_useless(useless), err=True)
+    if summary.failed or useless:
         raise typer.Exit(1)
+
+
+def _useless(records: list[Record]) -> str:
+    """A line on results that say nothing, with the first of them and what to do."""
+    from spikemark.suites.jobs import said
+
+    counts = Counter(record["status"] for record in records)
+    told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    why = (records[0]["error"] or "no reason given").splitlines()[0]
+    expected = "where that is expected: --fail-on none, or fail_on = [] in the suite"
+    return f"spikemark: {told}, such as {said(records[0]['cell'])}: {why} ({expected})"
 
 
 def _show_overview(results: Results, lines: int = 5) -> None:

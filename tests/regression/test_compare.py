@@ -209,6 +209,25 @@ def test_noise_floors_are_stored_and_widen_the_interval(benchmark_json, tmp_path
         read_floors(path, before.machine)
 
 
+def test_three_runs_are_a_noise_floor_of_their_own():
+    """Runs lie 5 % apart and their repeats 0.1 %: the repeats alone would call nearly every pair of sides different."""
+    rng = np.random.default_rng(8)
+
+    def called(slowdown, head_runs):
+        base, head = Side("base"), Side("head")
+        for side, count, scale in ((base, 3, 1.0), (head, head_runs, slowdown)):
+            for _ in range(count):
+                level = scale * math.exp(0.05 * rng.standard_normal())
+                side.place("benchmark", TIME).runs.append(tuple(level * np.exp(0.001 * rng.standard_normal(20))))
+        (finding,) = compare(base, head).findings
+        return finding.verdict
+
+    for head_runs in (1, 3):
+        quiet = [called(1.0, head_runs) for _ in range(100)]
+        assert quiet.count("slower") + quiet.count("faster") <= 6
+        assert [called(3.0, head_runs) for _ in range(10)].count("slower") >= 8
+
+
 def test_two_runs_are_no_noise_floor(benchmark_json):
     sides_ = [read_side(benchmark_json(f"{n}.json", {"test_a": 1e-3})) for n in range(2)]
     with pytest.raises(InputError, match="at least 3 runs"):
@@ -464,12 +483,11 @@ def many_cells(lost, cells=128, noisy=False, samples=500):
             before = rng.random(samples) < 0.95
             before[:lost] = True
             after = before.copy()
+            for right in (True, False) if noisy else ():  # as many are lost as are won, on average
+                flips = rng.choice(np.flatnonzero(before == right), rng.integers(2, 7), replace=False)
+                after[flips] = not right
             if cell == 0:
                 after[:lost] = False
-            elif noisy:
-                for right in (True, False):  # as many are lost as are won, on average
-                    flips = rng.choice(np.flatnonzero(before == right), rng.integers(2, 7), replace=False)
-                    after[flips] = not right
             for side, correct in ((base, before), (head, after)):
                 side.append(accuracy_record(seed, correct, cell={"variant": f"v{cell}"}))
     return sides(base, head)
@@ -481,6 +499,12 @@ def test_a_small_loss_in_every_seed_of_one_cell_is_found_among_many():
     assert (found.benchmark, found.verdict) == ("snntorch mlp-lif digits v0", "worse")
     assert found.change == pytest.approx(-0.016)
     assert found.note == "24 predictions changed (24 lost, 0 won)"
+
+
+def test_a_small_loss_in_every_seed_of_one_cell_is_found_where_all_cells_move():
+    (found,) = compare(*many_cells(8, noisy=True)).regressions
+    assert (found.benchmark, found.verdict) == ("snntorch mlp-lif digits v0", "worse")
+    assert found.note.endswith("shown by the seeds of all 128 series that moved")
 
 
 def test_a_few_predictions_are_said_and_fail_when_asked_to():

@@ -19,10 +19,8 @@ from typing_extensions import TypedDict  # pydantic needs this one on Python 3.1
 from spikemark.core.files import write_files
 from spikemark.errors import InputError, explain
 from spikemark.regression.series import Series, Side
-from spikemark.regression.verdicts import Floor
+from spikemark.regression.verdicts import FEWEST_FLOOR_RUNS, Floor
 from spikemark.suites.reading import content
-
-FEWEST_RUNS = 3
 
 
 def floors_path(baseline: Path) -> Path:
@@ -37,7 +35,7 @@ class _Entry(TypedDict):
     benchmark: str
     label: str
     deviation: Annotated[float, Field(ge=0)]
-    runs: Annotated[int, Field(ge=FEWEST_RUNS)]
+    runs: Annotated[int, Field(ge=FEWEST_FLOOR_RUNS)]
     machine: str
 
 
@@ -82,10 +80,10 @@ def measure_floors(sides: list[Side]) -> dict[tuple[str, str], Floor]:
     floors = {
         key: Floor(float(np.std(np.log(medians), ddof=1)), len(medians))
         for key, medians in runs.items()
-        if len(medians) >= FEWEST_RUNS
+        if len(medians) >= FEWEST_FLOOR_RUNS
     }
     if not floors:
-        raise InputError(f"a noise floor needs at least {FEWEST_RUNS} runs of the same code; no series has them")
+        raise InputError(f"a noise floor needs at least {FEWEST_FLOOR_RUNS} runs of the same code; no series has them")
     return floors
 
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from spikemark.core.statistics import ALPHA, POWER, Difference, holm, minimum_detectable_effect, paired_difference
+from spikemark.regression.pooled import Moved, lower_tails
 from spikemark.regression.ratios import FEWEST_VALUES, Ratio, median_ratio
-from spikemark.regression.series import INSTRUCTIONS, Series
+from spikemark.regression.series import INSTRUCTIONS, Series, Values
 
 FindingVerdict = Literal["slower", "faster", "worse", "better", "same", "undecided"]
 
@@ -48,6 +49,10 @@ class Limits:
             raise ValueError(f"margin: {self.margin:g} lies outside 0 to 1")
         if not self.instructions >= 0:
             raise ValueError(f"instructions: {self.instructions:g} is negative")
+
+
+FEWEST_FLOOR_RUNS = 3
+"""Of the same code, to tell how far runs lie apart."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,8 @@ class Evidence:
         better: what one for the better is called.
         family: numbers that are judged together share one chance of a false alarm.
         least: the smallest two-sided p-value that such numbers can give.
+        moved: how a score moved in each seed; None for others, and where it did not.
+        shown: what a verdict rests on, beside the number itself.
     """
 
     finding: Finding
@@ -125,6 +132,8 @@ class Evidence:
     better: FindingVerdict
     family: str = "cost"
     least: float = 0.0
+    moved: Moved | None = None
+    shown: str = ""
 
 
 def judge_exact(base: Series, head: Series, limits: Limits) -> Finding:
@@ -189,7 +198,9 @@ def weigh_score(base: Series, head: Series, limits: Limits) -> Evidence:
     )  # fmt: skip
     # However the samples that changed fall, all to one side is the most that they can show.
     least = 1.0 if equal else 2 * 0.5 ** int(moved.mean(axis=0).astype(bool).sum()) if lost + won and not alone else 0.0
-    return Evidence(finding, p_worse, p_better, inside, "worse", "better", base.family, least)
+    step = 1 / moved.shape[1] if moved.shape[1] > 1 else 0.0
+    by_seed = None if equal or len(shared) < 2 else Moved(tuple(map(float, moved.mean(axis=1))), step)
+    return Evidence(finding, p_worse, p_better, inside, "worse", "better", base.family, least, by_seed)
 
 
 def _of_one_network(changes: NDArray[np.float64], margin: float) -> tuple[float, float, float, float]:
@@ -212,7 +223,8 @@ def weigh_cost(
     """Time or memory: the ratio of medians with its interval.
 
     With enough runs on both sides a run's median is one value; otherwise all repeats of all runs are the values, which
-    do not show how runs differ: that is what `floor` adds. Without it such evidence counts for nothing.
+    do not show how runs differ: that is what `floor` adds, or else the runs themselves where a side has some. Without
+    either such evidence counts for nothing.
     """
     samples, between, note, known = [head.runs, base.runs], 0.0, "", True
     if min(len(side) for side in samples) >= FEWEST_VALUES:
@@ -220,11 +232,15 @@ def weigh_cost(
     else:
         paired = False
         values = [[value for run in side for value in run] for side in samples]
+        floor = floor or _own_floor(samples)
         if floor is not None:
             between = floor.deviation * math.sqrt(sum(1 / len(side) for side in samples))
         else:
             known = False
-            note = f"no noise floor is known: compare {FEWEST_VALUES} runs on each side, or measure it with --same-code"
+            note = (
+                f"no noise floor is known: compare {FEWEST_VALUES} runs on each side (or {FEWEST_FLOOR_RUNS} on one), "
+                "or measure it with --same-code"
+            )
     if min(map(min, values)) <= 0:
         return _without_ratio(base, *(float(np.median(side)) for side in reversed(values)))
     ratio = median_ratio(*values, paired=paired, between=between, degrees=floor.runs - 1 if floor else 0)
@@ -245,6 +261,16 @@ def weigh_cost(
     )  # fmt: skip
 
 
+def _own_floor(sides: list[list[Values]]) -> Floor | None:
+    """How far runs of one side lie apart, both sides taken together; None where neither has runs enough."""
+    logs = [np.log([np.median(run) for run in side]) for side in sides if min(map(min, side)) > 0]
+    if len(logs) < len(sides) or max(map(len, logs)) < FEWEST_FLOOR_RUNS:
+        return None
+    degrees = sum(log.size - 1 for log in logs)
+    squares = sum(float(((log - log.mean()) ** 2).sum()) for log in logs)
+    return Floor(math.sqrt(squares / degrees), degrees + 1)
+
+
 def _without_ratio(base: Series, before: float, after: float) -> Evidence:
     """Costs of 0, such as memory too small to be seen."""
     change = 0.0 if before == after else math.copysign(math.inf, after - before)
@@ -263,6 +289,7 @@ def decide(evidence: list[Evidence], limits: Limits) -> list[Finding]:
     Biometrics 46, 1990): predictions that did not change cannot, and take nothing from those that did. A number is
     "same" when its interval lies within what passes.
     """
+    evidence = _beside_the_others(evidence)
     families: dict[str, list[int]] = {}
     for index, item in enumerate(evidence):
         if item.least < limits.alpha:
@@ -279,9 +306,47 @@ def decide(evidence: list[Evidence], limits: Limits) -> list[Finding]:
         verdict: FindingVerdict = "same" if item.inside else "undecided"
         if p < share:
             verdict = item.worse if item.p_worse < item.p_better else item.better
-        detectable = item.finding.detectable if verdict == "undecided" else math.nan
-        findings.append(replace(item.finding, verdict=verdict, regression=verdict == item.worse, detectable=detectable))
+        certain = verdict in (item.worse, item.better)
+        findings.append(
+            replace(
+                item.finding,
+                verdict=verdict,
+                regression=verdict == item.worse,
+                detectable=item.finding.detectable if verdict == "undecided" else math.nan,
+                note="; ".join(part for part in (item.finding.note, item.shown if certain else "") if part),
+            )
+        )
     return findings
+
+
+def _beside_the_others(evidence: list[Evidence]) -> list[Evidence]:
+    """Scores with a second look, in which the seeds of all that moved tell how far one of them moves by chance.
+
+    The two looks (this one, and that at the series' own seeds and samples) share the chance of a false alarm.
+    """
+    families: dict[str, list[int]] = {}
+    for index, item in enumerate(evidence):
+        if item.moved is not None:
+            families.setdefault(item.family, []).append(index)
+    found = list(evidence)
+    for members in families.values():
+        tails = lower_tails([moved for index in members if (moved := evidence[index].moved) is not None])
+        for index, tail in zip(members, tails, strict=False):
+            item = evidence[index]
+            second = min(tail, 1 - tail) < min(item.p_worse, item.p_better)
+            found[index] = replace(
+                item,
+                p_worse=_either(item.p_worse, tail),
+                p_better=_either(item.p_better, 1 - tail),
+                least=0.0,
+                shown=f"shown by the seeds of all {len(members)} series that moved" if second else "",
+            )
+    return found
+
+
+def _either(p: float, second: float) -> float:
+    """One of two looks; 1 says that this verdict is out of the question."""
+    return p if p == 1 else min(1.0, 2 * min(p, second))
 
 
 def _two_sided(item: Evidence) -> float:

@@ -75,13 +75,14 @@ class Point:
         return {name: place for name, place in places.items() if place is not None}
 
     def __str__(self) -> str:
-        axes = self.axes()
-        words = [
-            axes[n] for n in ("measure", "framework", "system", "neuron", "dataset", "axis", "variant") if n in axes
-        ]
-        if "system" in axes:
-            words.remove(axes["neuron"])
-        return f"{' '.join(words)} seed {self.seed}"
+        return said({**self.axes(), "seed": self.seed})
+
+
+def said(cell: Mapping[str, Any]) -> str:
+    """A point, or the cell of its record, in words."""
+    whose = "system" if "system" in cell else "neuron"
+    words = [cell[n] for n in ("measure", "framework", whose, "dataset", "axis", "variant") if n in cell]
+    return f"{' '.join(words)} seed {cell['seed']}"
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast, get_args
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -28,6 +28,8 @@ from spikemark.training.system import SYSTEMS, System
 from spikemark.training.tuning import Tuning
 
 Axis = Annotated[tuple[str, ...], Field(min_length=1)]
+FailOn = Literal["degenerate", "diverged", "unsupported"]
+"""Statuses of results that a run may be told to fail on."""
 
 
 class SuiteError(InputError):
@@ -238,6 +240,7 @@ class Suite(Options):
         version: of the suite, for people.
         description: one line.
         plugins: files (relative to the suite's) and modules that register what the suite names.
+        fail_on: cells that make a run fail as failed ones do; a suite that is about degenerate networks expects them.
         parts: in order.
     """
 
@@ -245,6 +248,7 @@ class Suite(Options):
     version: Count = 1
     description: str = ""
     plugins: tuple[str, ...] = ()
+    fail_on: tuple[FailOn, ...] = ("degenerate",)
     parts: tuple[Part, ...]
 
     def points(self) -> list[Point]:
@@ -264,6 +268,18 @@ class Suite(Options):
     def contenders(self) -> dict[str, System]:
         """The systems of all parts, by the name that tables use."""
         return {name: system for part in self.parts for name, system in part.contenders().items()}
+
+
+def failing(names: Sequence[str]) -> tuple[FailOn, ...]:
+    """What a run is told to fail on; "none" alone for nothing.
+
+    Raises:
+        InputError: no run can fail on that.
+    """
+    for name in names if [*names] != ["none"] else ():
+        if name not in get_args(FailOn):
+            raise unknown("reason to fail", name, get_args(FailOn))
+    return cast("tuple[FailOn, ...]", tuple(name for name in names if name != "none"))
 
 
 def load_suite(suite: str | Path | Mapping[str, Any], plugins: tuple[str, ...] = ()) -> Suite:
@@ -317,7 +333,7 @@ def _parsed(data: dict[str, Any], where: str, folder: Path | None, plugins: tupl
 
 def _in_parts(data: dict[str, Any]) -> dict[str, Any]:
     """The file's tree with all that its parts share written out in each; tables are joined key by key."""
-    head = {key: data[key] for key in ("name", "version", "description", "plugins") if key in data}
+    head = {key: data[key] for key in Suite.model_fields if key in data and key != "parts"}
     shared = {key: value for key, value in data.items() if key not in head and key != "parts"}
     parts = data.get("parts") or [{}]
     if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
