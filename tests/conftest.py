@@ -1,6 +1,8 @@
+import random
 import signal
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,6 +13,14 @@ from spikemark import cli, registry
 def _one_thread():
     """Tests run side by side; a pool of threads in each would fight over the cores."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _same_draws():
+    """A test that draws from a global generator draws the same numbers at every run, in whatever order tests run."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 (the generator that libraries use)
+    torch.manual_seed(0)
 
 
 @pytest.fixture
