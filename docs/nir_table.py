@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 
 from spikemark.core.adapter import Unsupported
-from spikemark.core.frameworks import get_adapter
+from spikemark.core.frameworks import framework_version
 from spikemark.core.tables import to_csv
 from spikemark.data.card import Binning
 from spikemark.data.loading import load_dataset
@@ -29,7 +29,7 @@ from spikemark.models.nir_causes import CAUSES, OTHER_CAUSES
 from spikemark.models.nir_check import FrameworkCheck, GraphCheck, check_graph, fires_at_threshold, random_spikes
 from spikemark.models.nir_tables import sentences, table, told
 
-FRAMEWORKS = ("snntorch", "spikingjelly", "norse")
+FRAMEWORKS = ("snntorch", "spikingjelly", "norse", "sinabs")
 OUT = Path("reports")
 CNN, BRAILLE, LIF = "cnn_sinabs.nir", "braille_noDelay_bias_zero.nir", "lif_norse.nir"
 # Steps of one second: this file counts tau and r in steps.
@@ -122,7 +122,7 @@ def main() -> None:
     refused = {
         f: sum(one.refusal is not None for c in small for one in c.frameworks if one.framework == f) for f in FRAMEWORKS
     }
-    versions = ", ".join(f"{name} {get_adapter(name).version()}" for name in FRAMEWORKS)
+    versions = ", ".join(f"{name} {framework_version(name)}" for name in FRAMEWORKS)
     parts = [
         "# NIR: one graph on several frameworks",
         "## What this says",
@@ -135,7 +135,7 @@ def main() -> None:
         "[docs/nir.md](../docs/nir.md) says how. Each framework imports the graph with its own importer and its own "
         "defaults; spikes are compared with NIR's equations in float64. A cause is named where the equations with that "
         "deviation give the framework's spikes at every step.",
-        "sinabs runs in an environment of its own: [reports/conformance.md](conformance.md) has its row. There is no "
+        "sinabs runs in an environment of its own, with nir 1.0.4, which has neither v_reset nor CubaLI. There is no "
         "adapter of Rockpool and Spyx.",
         "## Small graphs, each with one peculiarity",
         matrix(small).to_markdown(index=False),

@@ -84,7 +84,7 @@ def test_nir_graphs_are_imported_in_the_environment_and_deviations_have_causes()
 
     found = {}
     for case in cases():
-        if case.name in ("LIF, r = tau / dt", "LIF, v_leak = 0.25", "CubaLIF, r = 1, w_in = 1", "SumPool2d"):
+        if case.name in ("IF, r = 1 / dt", "LIF, r = 1", "LIF, v_leak = 0.25", "CubaLIF, r = 1, w_in = 1", "SumPool2d"):
             (check,) = check_graph(case.graph, ["sinabs"], dt=case.dt, inputs=case.inputs(), name=case.name).frameworks
             causes = {cause for node in check.nodes for cause in node.causes}
             found[case.name] = check.differing, check.unexplained, causes, check.refusal
@@ -92,6 +92,8 @@ def test_nir_graphs_are_imported_in_the_environment_and_deviations_have_causes()
     assert found["SumPool2d"] == (0, 0, set(), None)
     assert found["CubaLIF, r = 1, w_in = 1"][1:] == (0, {"node-skipped"}, None)
     assert found["CubaLIF, r = 1, w_in = 1"][0] > 0
+    assert found["IF, r = 1 / dt"][1:] == (0, {"several-spikes"}, None)
+    assert found["LIF, r = 1"][1:] == (0, {"dt-ignored", "exact-decay-in-steps", "several-spikes"}, None)
     assert "`v_leak` must be 0" in found["LIF, v_leak = 0.25"][3]
 
 

@@ -25,7 +25,7 @@ from spikemark.noise.case import NOISES, Case
 snn = pytest.importorskip("snntorch")
 norse = pytest.importorskip("norse.torch")
 sj = pytest.importorskip("spikingjelly.activation_based")
-from spikingjelly.activation_based import layer, neuron  # noqa: E402
+from spikingjelly.activation_based import functional, layer, neuron  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 T, N = 5, 40
@@ -276,18 +276,48 @@ def test_spikes_of_stepwise_neurons_are_deleted():
     assert set(dead.mean((0, 1)).tolist()) == {0.0, 1.0}  # the same neurons at every step, for every sample
 
 
-def test_noise_that_needs_all_steps_is_left_out_with_its_reason():
-    results = spikemark.evaluate(
-        boosted(Looped()), "digits", layout="B", samples=N, measures=("robustness",), severities=[1]
-    )
-    assert "neurons 'module.net.2' are called by step" in results.left_out["spike-jitter"]
-    assert set(results.left_out) == {"spike-jitter", "burst-errors", "threshold-mismatch", "decay-mismatch"}
-    with pytest.raises(InputError, match="needs all steps at once"):
-        spikemark.evaluate(Looped(), "digits", layout="B", samples=N, measures=("robustness",), noises=["spike-jitter"])
-    over_time = spikemark.evaluate(
-        boosted(by_steps()), "digits", steps=T, samples=N, measures=("robustness",), severities=[1]
-    )
-    assert "spike-jitter" not in over_time.left_out
+class InSteps(nn.Module):
+    """A network of SpikingJelly in step mode s, in a loop over time."""
+
+    def __init__(self):
+        super().__init__()
+        nodes = neuron.LIFNode(tau=1.5), neuron.IFNode()
+        stages = [part for node in nodes for part in (layer.Linear(64, 64), node)]
+        self.net = nn.Sequential(layer.Flatten(), *stages, layer.Linear(64, 10))
+
+    def forward(self, x):
+        return torch.stack([self.net(step) for step in x])
+
+
+@pytest.mark.parametrize("name", ["spike-jitter", "burst-errors"])
+def test_noise_over_all_steps_is_the_same_for_neurons_called_step_by_step(name):
+    stepwise = boosted(InSteps())
+    at_once = copy.deepcopy(stepwise.net)
+    functional.set_step_mode(at_once, "m")
+    test = load_dataset("digits").test
+    outputs = []
+    for network, parts in ((stepwise, [20]), (at_once, [20]), (stepwise, [7, 7, 6])):
+        model = BuiltModel("mine", network, "TB", None).eval()
+        case = Case(model, test.inputs[:20], test.labels[:20], lambda x, r: x)
+        encoded = encode("direct", test.inputs[:20], T, generator("a"))
+        clean = model(encoded)
+        with NOISES[name].apply(case, 3, generator("b")) as disturbed, torch.no_grad():
+            outputs.append(torch.cat([disturbed.model(part) for part in encoded.split(parts, dim=1)], dim=1))
+        assert torch.equal(model(encoded), clean)
+        assert not torch.equal(outputs[-1], clean)
+    assert all(torch.equal(one, outputs[0]) for one in outputs)
+
+
+def test_a_layer_that_is_called_twice_in_a_step_has_no_steps_to_tell():
+    class Shared(InSteps):
+        def forward(self, x):
+            flat, first, lif, *rest = self.net
+            return torch.stack([nn.Sequential(flat, first, lif, lif, *rest)(step) for step in x])
+
+    with pytest.raises(InputError, match=r"'module\.net\.2' are called 10 times in one run, 'module\.net\.4' 5 times"):
+        spikemark.evaluate(
+            boosted(Shared()), "digits", steps=T, samples=9, measures=("robustness",), noises=["spike-jitter"]
+        )
 
 
 # ---- forms of model, data and weights

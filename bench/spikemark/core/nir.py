@@ -47,11 +47,14 @@ class Reading:
         dt: length of a step in seconds.
         gain: of the input: as the equation says, with r = 1, without dt (r alone, in IF), 1, or the node's smallest
             for all of its neurons.
-        decay: of the membrane in a step: Euler's ``1 - dt / tau``, or the exact ``exp(-dt / tau)``.
+        decay: of the membrane in a step: Euler's ``1 - dt / tau``, the exact ``exp(-dt / tau)``, or ``exp(-1 / tau)``,
+            which takes tau for a number of steps.
         kept: share of the membrane that an IF keeps from step to step.
         fires_at_threshold: whether ``v == v_threshold`` fires.
-        reset: to v_reset, to 0, by subtraction of v_threshold, or by subtraction that a membrane still above the
-            threshold undergoes before it fires again ("ahead").
+        reset: to v_reset, to 0, by subtraction of v_threshold, by subtraction that a membrane still above the
+            threshold undergoes before it fires again ("ahead"), or by subtraction for each of as many spikes as
+            v_threshold fits into the membrane ("several").
+        floor: whether the membrane is kept from falling below -v_threshold.
         start: the first membrane.
         synapse_leaks: whether v_leak drives the synaptic current too, which then starts as the membrane does.
         without: a parameter of a node without state that is taken as 0, such as "padding".
@@ -60,10 +63,11 @@ class Reading:
 
     dt: float
     gain: Literal["written", "r-is-1", "no-dt", "one", "least"] = "written"
-    decay: Literal["euler", "exact"] = "euler"
+    decay: Literal["euler", "exact", "exact-in-steps"] = "euler"
     kept: float = 1.0
     fires_at_threshold: bool = False
-    reset: Literal["v_reset", "zero", "subtract", "ahead"] = "v_reset"
+    reset: Literal["v_reset", "zero", "subtract", "ahead", "several"] = "v_reset"
+    floor: bool = False
     start: Literal["zero", "v_leak", "v_reset"] = "zero"
     synapse_leaks: bool = False
     without: str = ""
@@ -96,7 +100,7 @@ class Dynamics:
         membrane, synapse: see `Integrator`; the synapse is None where there is none.
         threshold: of a node that spikes; None for any other node.
         reset: what the membrane is set to.
-        fires_at_threshold, subtract, ahead: see `Reading`.
+        fires_at_threshold, subtract, ahead, several, floor: see `Reading`.
     """
 
     membrane: Integrator
@@ -106,6 +110,8 @@ class Dynamics:
     fires_at_threshold: bool = False
     subtract: bool = False
     ahead: bool = False
+    several: bool = False
+    floor: bool = False
 
     def first(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Membrane and synaptic current before the first step, for inputs such as `x`."""
@@ -120,17 +126,27 @@ class Dynamics:
             u = u - self._still_above(v)
         return u, i
 
-    def fired(self, u: Tensor) -> Tensor:
-        """Where the membrane fires."""
+    def spikes(self, u: Tensor) -> Tensor:
+        """How often the membrane fires in a step."""
         assert self.threshold is not None
-        return u >= self.threshold if self.fires_at_threshold else u > self.threshold
+        if self.several:
+            return torch.div(u.clamp(min=0), self.threshold, rounding_mode="trunc")
+        return (u >= self.threshold if self.fires_at_threshold else u > self.threshold).to(u.dtype)
 
-    def after(self, u: Tensor, fired: Tensor, before: Tensor) -> Tensor:
+    def distance(self, u: Tensor) -> Tensor:
+        """How far the membrane is from firing once more or once less."""
+        assert self.threshold is not None
+        nearest = (u / self.threshold).round().clamp(min=1) if self.several else 1
+        return (u - nearest * self.threshold).abs()
+
+    def after(self, u: Tensor, spikes: Tensor, before: Tensor) -> Tensor:
         """The membrane after a step in which it was `u`, and `before` at the end of the step before."""
-        if not self.subtract or self.threshold is None:
-            return torch.where(fired, self.reset, u)
-        u = u - self.threshold * fired
-        return u + self._still_above(before) if self.ahead else u
+        if self.threshold is None:
+            return u
+        v = u - self.threshold * spikes if self.subtract else torch.where(spikes != 0, self.reset, u)
+        if self.ahead:
+            v = v + self._still_above(before)
+        return torch.maximum(v, -self.threshold) if self.floor else v
 
     def _still_above(self, v: Tensor) -> Tensor:
         assert self.threshold is not None
@@ -142,8 +158,8 @@ class Dynamics:
         u, i = self.charge(x, before, i)
         if self.threshold is None:
             return u, (u, i)
-        fired = self.fired(u)
-        return fired.to(u.dtype), (self.after(u, fired, before), i)
+        spikes = self.spikes(u)
+        return spikes, (self.after(u, spikes, before), i)
 
 
 def dynamics(node: Any, reading: Reading) -> Dynamics:
@@ -186,15 +202,18 @@ def dynamics(node: Any, reading: Reading) -> Dynamics:
         _array(node.v_threshold) if kind in SPIKING else None,
         reset if reading.reset == "v_reset" else zeros,
         synapse,
-        fires_at_threshold=reading.fires_at_threshold,
-        subtract=reading.reset in ("subtract", "ahead"),
+        fires_at_threshold=reading.fires_at_threshold or reading.reset == "several",
+        subtract=reading.reset in ("subtract", "ahead", "several"),
         ahead=reading.reset == "ahead",
+        several=reading.reset == "several",
+        floor=reading.floor,
     )
 
 
 def _decay_and_rate(tau: Tensor, reading: Reading) -> tuple[Tensor, Tensor]:
     rate = reading.dt / tau
-    return (1 - rate if reading.decay == "euler" else torch.exp(-rate)), rate
+    decays = {"euler": 1 - rate, "exact": torch.exp(-rate), "exact-in-steps": torch.exp(-1 / tau)}
+    return decays[reading.decay], rate
 
 
 def _array(values: Any) -> Tensor:

@@ -128,7 +128,7 @@ _GRAPHS: Mapping[str, Callable[[Any], Any]] = {
     "IF, one threshold per neuron, dt = 1 s": _if(1, _STEP),
     "LIF, r = 1": _lif(1),
     "LIF, r = 2": _lif(2, threshold=1),
-    "LIF, r = tau / dt": _lif(8, threshold=2),
+    "LIF, r = tau / dt": _lif(8, threshold=1.5),
     "LIF, one threshold per neuron": _lif(1, threshold=_STEP / 2),
     "LIF, one tau per neuron": _lif(1, tau=np.array([2, 4, 8, 16]) * DT),
     "LIF, v_leak = 0.25": _lif(1, leak=0.25),

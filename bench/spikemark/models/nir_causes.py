@@ -32,6 +32,10 @@ CAUSES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "dt-fixed": ("has dt = 1e-4 s built in", {"dt": 1e-4}),
     "tau-in-steps": ("reads tau as a number of steps", {"dt": 1.0}),
     "exact-decay": ("decays by exp(-dt / tau) where Euler's step is 1 - dt / tau", {"decay": "exact"}),
+    "exact-decay-in-steps": (
+        "decays by exp(-1 / tau), which reads tau as a number of steps",
+        {"decay": "exact-in-steps"},
+    ),
     "leaky-IF": ("lets an IF keep 0.9 of its membrane per step", {"kept": 0.9}),
     "v_reset-ignored": ("resets to 0, whatever v_reset says", {"reset": "zero"}),
     "reset-subtract": ("subtracts v_threshold where NIR sets v to v_reset", {"reset": "subtract"}),
@@ -39,6 +43,11 @@ CAUSES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         "subtracts v_threshold, and once more in advance from a membrane that is still above it",
         {"reset": "ahead"},
     ),
+    "several-spikes": (
+        "lets a neuron fire as often in a step as v_threshold fits into its membrane, and subtracts v_threshold each time",
+        {"reset": "several"},
+    ),
+    "membrane-floored": ("keeps the membrane from falling below -v_threshold", {"floor": True}),
     "synapse-leaks": ("lets v_leak drive the synaptic current too", {"synapse_leaks": True}),
     "starts-at-v_leak": ("starts from v_leak; NIR does not say, the oracle starts from 0", {"start": "v_leak"}),
     "starts-at-v_reset": ("starts from v_reset; NIR does not say, the oracle starts from 0", {"start": "v_reset"}),
@@ -105,13 +114,11 @@ def replay(step: Dynamics, inputs: Tensor, outputs: Tensor, *, rounding: bool = 
             wrong, excused = ((u - given).abs() > error), torch.zeros_like(u, dtype=torch.bool)
             v = u
         else:
-            fired = given != 0
-            distance = (u - step.threshold).abs()
-            unequal = (step.fired(u) != fired) | (fired & (given != 1))
+            unequal, distance = step.spikes(u) != given, step.distance(u)
             excused = unequal & (distance > 0) & (distance <= error) if rounding else torch.zeros_like(unequal)
             wrong = unequal & ~excused
-            v = step.after(u, fired, before)
-            error = error if step.subtract else torch.where(fired, 0.0, error)
+            v = step.after(u, given, before)
+            error = error if step.subtract else torch.where(given != 0, 0.0, error)
         rounded += int(excused.sum())
         count = int(wrong.sum())
         differing += count
@@ -198,7 +205,7 @@ def _concerns(change: Mapping[str, Any], node: Any) -> bool:
     if "without" in change:
         return not _has_state(node) and hasattr(node, change["without"])
     spiking = type(node).__name__ in SPIKING
-    return _has_state(node) and (spiking or not {"reset", "fires_at_threshold"} & change.keys())
+    return _has_state(node) and (spiking or not {"reset", "fires_at_threshold", "floor"} & change.keys())
 
 
 def _numbers(step: Dynamics) -> list[Any]:

@@ -249,8 +249,9 @@ def noise(
         sample_major: that a function on spikes draws all of one sample before it draws the next one's, as
             ``torch.rand((B, T, *shape), generator=generator)`` does. Others are called for one sample at a time, so
             that noise never depends on the batch size.
-        each_step: that a function on spikes does to every step what it would do to it alone, so that it also fits
-            neurons which are called step by step; those get ``[1, B, *shape]``.
+        each_step: that a function on spikes does to every step what it would do to it alone. Of neurons which are
+            called step by step it then gets ``[1, B, *shape]``; other functions get all steps of them, too, at the
+            price of one further run of the network for every layer.
         threat: of an attack, what its levels bound. Attacks of one threat and level are one adversary: the worst of
             them per sample is a number of its own.
         family: under which reports sum it up with others; its domain's when empty, see `FAMILIES`.

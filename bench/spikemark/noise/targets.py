@@ -75,22 +75,18 @@ def on_spikes(noise: Noise, case: Case, level: float, generator: torch.Generator
     """The outputs of every spiking layer become other spikes, through hooks that leave with the noise.
 
     Each layer draws from a generator of its own, sample after sample, so that the batch size plays no part; so
-    does each step of neurons that are called step by step.
+    does each step of neurons that are called step by step, where the noise treats each step alone.
     """
     draws: list[torch.Generator] = []
 
     def of_site(site: Site) -> Change:
-        if site.form == "B" and not noise.each_step:
-            raise Unsupported(
-                f"noise {noise.name!r}: needs all steps at once; neurons {site.name!r} are called by step"
-            )
         random = torch.Generator().manual_seed(seed_from(generator))
         draws.append(random)
         by_step: list[torch.Generator] = []
 
         def disturb(spikes: Tensor, form: Form, step: int) -> Tensor:
             source = random
-            if form == "B":
+            if form == "B" and noise.each_step:
                 while len(by_step) <= step:
                     by_step.append(torch.Generator().manual_seed(seed_from(random)))
                 source = by_step[step]
@@ -100,7 +96,8 @@ def on_spikes(noise: Noise, case: Case, level: float, generator: torch.Generator
 
         return disturb
 
-    handles = change_spikes(case.model, of_site)
+    change = change_spikes if noise.each_step else change_trains
+    handles = change(case.model, of_site)
     try:
         yield replace(case, draws=(*case.draws, *draws))
     finally:
@@ -141,6 +138,97 @@ def change_spikes(model: nn.Module, of_site: Callable[[Site], Change]) -> list[R
 
     handles = [module.register_forward_hook(hook) for module in changes]
     return [*handles, model.register_forward_pre_hook(begin)]
+
+
+def change_trains(model: nn.Module, of_site: Callable[[Site], Change]) -> list[RemovableHandle]:
+    """Change what the spiking layers of a network give from now on, all steps at once.
+
+    Layers that are called step by step have given their first spikes before their last ones are known. The network is
+    therefore run once more for each layer: in the order in which they fire, the spikes that a layer gives, given the
+    changed ones of all layers before it, are gathered and changed. The last run has all of them in place.
+
+    Args:
+        model: ``[T, B, *shape]`` to anything, from its first state at every call.
+        of_site: what happens to the spikes of a layer, ``[T, B, *shape]``.
+
+    Returns:
+        The hooks, to be removed.
+
+    Raises:
+        InputError: no layer spikes.
+    """
+    sites = {site.module: site for site in spiking_sites(model)}
+    if all(site.form in ("TB", "BT") for site in sites.values()):
+        return change_spikes(model, of_site)
+    trains = _Trains(sites, {module: of_site(site) for module, site in sites.items()})
+    handles = [module.register_forward_hook(trains.pass_on) for module in sites]
+    return [*handles, model.register_forward_pre_hook(trains.gather)]
+
+
+class _Trains:
+    """The changed spikes of every layer in one run of a network."""
+
+    def __init__(self, sites: Mapping[nn.Module, Site], changes: Mapping[nn.Module, Change]) -> None:
+        self._sites, self._changes = sites, changes
+        self._samples = 0
+        self._calls: Counter[nn.Module] = Counter()
+        self._by_step: dict[nn.Module, bool] = {}
+        self._changed: dict[nn.Module, list[Tensor]] = {}
+        self._gathered: tuple[nn.Module, Form, list[Tensor]] | None = None
+
+    @torch.no_grad()
+    def gather(self, network: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        """Before a run: find the changed spikes of one layer after the other."""
+        self._samples = arguments[0].shape[1]
+        self._changed.clear()
+        while True:
+            self._calls.clear()
+            self._gathered = None
+            network.forward(*arguments)
+            if self._gathered is None:  # of a network that calls none of its layers
+                break
+            module, form, spikes = self._gathered
+            self._gathered = None
+            self._by_step[module] = form == "B"
+            train = self._changes[module](torch.cat(spikes), form, 0)
+            self._changed[module] = list(train.split([len(part) for part in spikes]))
+            if len(self._changed) == len(self._calls):
+                break
+        self._check_calls()
+        self._calls.clear()
+
+    def pass_on(self, module: nn.Module, arguments: object, output: Any) -> Any:
+        """After a call of a layer: gather what it gives, or give the changed spikes in its place."""
+        step = self._calls[module]
+        self._calls[module] += 1
+        site, changed = self._sites[module], self._changed.get(module)
+        if changed is not None:
+            if step >= len(changed):
+                raise Unsupported(f"neurons {site.name!r} are called {step + 1} times, but {len(changed)} before")
+            return site.changed(output, self._samples, lambda spikes, form: changed[step])
+        if self._gathered is None or self._gathered[0] is module:
+            site.changed(output, self._samples, lambda spikes, form: self._keep(module, spikes, form))
+        return output
+
+    def _check_calls(self) -> None:
+        """That a layer which is called step by step is called once in each.
+
+        Raises:
+            Unsupported: it is not, so that nobody can tell which calls are steps.
+        """
+        calls = {self._sites[module].name: count for module, count in self._calls.items() if self._by_step[module]}
+        if len(set(calls.values())) > 1:
+            most, least = max(calls, key=lambda name: calls[name]), min(calls, key=lambda name: calls[name])
+            raise Unsupported(
+                f"this noise needs the steps of all neurons; {most!r} are called {calls[most]} times in one run, "
+                f"{least!r} {calls[least]} times"
+            )
+
+    def _keep(self, module: nn.Module, spikes: Tensor, form: Form) -> Tensor:
+        if self._gathered is None:
+            self._gathered = module, form, []
+        self._gathered[2].append(spikes)
+        return spikes
 
 
 def on_weights(noise: Noise, case: Case, level: float, generator: torch.Generator) -> AbstractContextManager[Case]:
