@@ -44,7 +44,7 @@ CAUSES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         {"reset": "ahead"},
     ),
     "several-spikes": (
-        "lets a neuron fire as often in a step as v_threshold fits into its membrane, and subtracts v_threshold each time",
+        "lets a neuron fire as often in a step as v_threshold fits into its membrane, and subtracts it each time",
         {"reset": "several"},
     ),
     "membrane-floored": ("keeps the membrane from falling below -v_threshold", {"floor": True}),
