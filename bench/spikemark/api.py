@@ -79,7 +79,7 @@ class Results:
         records: one per job.
         summary: how the run ended that made them; None for records that were read.
         folder: where the records are.
-        left_out: of an evaluation, noises that do not apply to the model, and why.
+        left_out: of an evaluation, noises and parts of measures that do not apply to the model, and why.
     """
 
     records: list[Record] = field(repr=False)
@@ -293,6 +293,7 @@ def evaluate(
     framework: str | None = None,
     baselines: Sequence[str] = (),
     settings: Mapping[str, Mapping[str, Any]] | None = None,
+    dt: float | None = None,
     data_dir: str | Path | None = None,
     on_record: Callable[[Record], None] = lambda record: None,
 ) -> Results:
@@ -326,6 +327,7 @@ def evaluate(
         framework: in tables; that of its neurons when None. Of a ``.nir`` file, who computes it.
         baselines: systems whose committed records stand beside, where data set, encoding and test split agree.
         settings: further settings of measures, by name, as in a suite file.
+        dt: of a ``.nir`` file, seconds per step, which the file does not say; 1e-4 when None.
         data_dir: folder of the data sets.
         on_record: told of every record.
 
@@ -336,7 +338,7 @@ def evaluate(
 
     request = Request(
         steps, layout, encoder, output, reset, neurons, measures, noises, severities, samples, batch_size, device, name,  # type: ignore[arg-type]
-        framework, settings or {},
+        framework, settings or {}, dt,
     )  # fmt: skip
     models = list(model) if isinstance(model, list | tuple) else [model]
     files = [] if weights is None else [weights] if isinstance(weights, str | Path) else list(weights)
@@ -360,6 +362,7 @@ def energy_table(
     weights: str | Path | None = None,
     name: str | None = None,
     framework: str | None = None,
+    dt: float | None = None,
     data_dir: str | Path | None = None,
 ) -> EnergyTable:
     """Exact operations of a trained model by layer, their energy under every registered profile, and a dense network's.
@@ -378,6 +381,7 @@ def energy_table(
         weights: a file of trained weights.
         name: of the model; its class when None.
         framework: of a ``.nir`` file, who computes it.
+        dt: of a ``.nir`` file, see `evaluate`.
         data_dir: folder of the data sets.
 
     Raises:
@@ -387,7 +391,7 @@ def energy_table(
 
     request = Request(
         steps=steps, layout=layout, encoder=encoder, reset=reset, neurons=neurons, samples=samples, name=name,  # type: ignore[arg-type]
-        framework=framework,
+        framework=framework, dt=dt,
     )  # fmt: skip
     folder = Path(data_dir) if data_dir is not None else None
     return counted_model(model, data, request, profiles=profiles, weights=weights, data_dir=folder)

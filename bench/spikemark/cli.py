@@ -74,6 +74,9 @@ DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", envvar="SPIKEMARK_DATA", help="Folder with data sets.", show_default=False),
 ]
+StepLength = Annotated[
+    float | None, typer.Option("--dt", help="Of a .nir file, seconds per step.", show_default="1e-4")
+]
 Plugins = Annotated[list[str] | None, typer.Option("--plugin", help="File or module to load first; may be repeated.")]
 
 
@@ -380,6 +383,7 @@ def evaluate(
     device: Annotated[Device, typer.Option(help="Where the model is built.")] = Device.cpu,
     name: Annotated[str | None, typer.Option(help="In tables.", show_default="the model's")] = None,
     framework: Annotated[str | None, typer.Option(help="In tables; of a .nir file, who computes it.")] = None,
+    dt: StepLength = None,
     baselines: Annotated[str | None, typer.Option(help="Systems whose committed records stand beside.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the records.")] = Path("results/evaluate"),
     plugin: Plugins = None,
@@ -412,6 +416,7 @@ def evaluate(
         device=device.value,
         name=name,
         framework=framework,
+        dt=dt,
         baselines=_listed(baselines) or (),
         data_dir=data_dir,
     )
@@ -445,6 +450,7 @@ def energy(
         str | None, typer.Option(help="Comma-separated names and .toml files.", show_default="all")
     ] = None,
     framework: Annotated[str | None, typer.Option(help="Of a .nir file, who computes it.")] = None,
+    dt: StepLength = None,
     format_: Annotated[TableForm, typer.Option("--format", help="How to write the table.")] = TableForm.markdown,
     out: Annotated[Path | None, typer.Option(help="File to write; standard output when left out.")] = None,
     plugin: Plugins = None,
@@ -457,7 +463,7 @@ def energy(
     sys.path.insert(0, str(Path.cwd()))  # where "package.module:build" is looked for
     table = api.energy_table(
         model, data, steps=steps, layout=layout, encoder=encoder, samples=samples, profiles=_listed(profiles) or (),
-        weights=weights, framework=framework, data_dir=data_dir,
+        weights=weights, framework=framework, dt=dt, data_dir=data_dir,
     )  # fmt: skip
     text = table.text(format_.value)
     if out is None:

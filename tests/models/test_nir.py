@@ -352,6 +352,36 @@ def test_a_file_is_evaluated_like_any_model(framework, tmp_path):
     assert values["neuron_updates"] == 5 * 30
 
 
+def test_the_length_of_a_step_is_given_with_the_file(spikemark, tmp_path):
+    from spikemark import evaluate
+
+    graph = nir.NIRGraph.from_list(
+        nir.Flatten({"input": np.array([1, 8, 8])}, start_dim=0),
+        nir.Affine(currents(10, 64, seed=5).numpy(), np.zeros(10)),
+        nir.LIF(*(np.full(10, v) for v in (2, 1, 0, 1.0, 0))),
+    )
+    nir.write(tmp_path / "net.nir", graph)
+    request = {"steps": 5, "samples": 50, "measures": ("accuracy", "energy")}
+    given = evaluate(tmp_path / "net.nir", "digits", framework="norse", dt=1, **request)
+    loaded = evaluate(load_nir(graph, "norse", dt=1), "digits", **request)
+    other = evaluate(tmp_path / "net.nir", "digits", framework="norse", **request)
+    values = [{r.metric: r.value for r in e.table.itertuples() if r.metric != "energy"} for e in (given, loaded, other)]
+    assert values[0] == values[1]
+    assert values[0]["firing_rate"] != values[2]["firing_rate"]
+    assert given.records[0]["cell"]["system_definition"]["dt"] == 1
+    assert given.records[0]["key"] != other.records[0]["key"]
+    options = ["--data", "digits", "--steps", 5, "--dt", 1, "--samples", 50, "--measures", "accuracy"]
+    code, out, _ = spikemark("evaluate", tmp_path / "net.nir", *options, "--framework", "norse", "--out", tmp_path)
+    assert code == 0
+    assert f"{values[0]['accuracy']:.4g}" in out
+    code, _, err = spikemark("evaluate", "mine.py:build", *options, "--out", tmp_path)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "dt: 1 s per step is for .nir files" in err
+    code, _, err = spikemark("energy", tmp_path / "net.nir", "--data", "digits", "--steps", 5, "--dt", 0)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "dt: 0 s is no length of a step" in err
+
+
 def test_a_refusal_in_an_evaluation_is_one_line(spikemark, tmp_path):
     nir.write(tmp_path / "net.nir", CASES["LIF, one threshold per neuron"].graph)
     options = ["--data", "yin-yang", "--framework", "snntorch", "--steps", 3, "--out", tmp_path]

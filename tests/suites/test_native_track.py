@@ -2,7 +2,7 @@
 
 import pytest
 
-from spikemark import load_results, run
+from spikemark import load_results, report, run
 from spikemark.core.neurons import own_neurons
 from spikemark.report.cells import Cells
 from spikemark.report.native import native_sections
@@ -61,6 +61,27 @@ def test_what_a_framework_lacks_has_records_that_say_so(records):
     shown = {row[1].text: row[2].text for row in section.tables[0].rows}
     assert shown["lapicque-learned-decay"] == "the framework has none"
     assert shown["lif-box-learned"][0].isdigit()
+
+
+def test_a_noise_that_a_class_does_not_allow_takes_no_other_numbers_along(tmp_path):
+    noises = {"noises": ["gaussian", "threshold-mismatch"], "severities": [1], "samples": 50}
+    suite = {name: value for name, value in SUITE.items() if name != "tuning"} | {"frameworks": ["spikingjelly"]}
+    suite |= {"measures": ["robustness"], "robustness": noises}
+    results = run(suite, out=tmp_path / "small", only=["neuron=spikingjelly:clif"], workers=0)
+    record = results.records[-1]
+    assert record["status"] in ("ok", "degenerate")  # of two epochs
+    assert {row["noise"] for row in record["measurements"]} == {"gaussian"}
+    (noise,) = record["left_out"]
+    assert noise == "threshold-mismatch"
+    report(tmp_path / "small", tmp_path / "report")
+    (row,) = [
+        line for line in (tmp_path / "report" / "small.md").read_text().splitlines() if "does not hold one for" in line
+    ]
+    assert "| threshold-mismatch " in row
+    suite["robustness"] = noises | {"noises": ["threshold-mismatch"]}
+    record = run(suite, out=tmp_path / "other", only=["neuron=spikingjelly:clif"], workers=0).records[-1]
+    assert record["status"] == "unsupported"
+    assert "does not hold one for every neuron" in record["error"]
 
 
 def test_own_neurons_are_named_after_their_framework():

@@ -3,12 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import norse.torch as norse
 from norse.torch.module.snn import SNN, SNNCell, SNNRecurrent, SNNRecurrentCell
 from torch import nn
 
+from spikemark.core.adapter import Held
 from spikemark.core.neuron_class import NeuronClass
+
+
+def _decay(field: str, dt: float) -> Held:
+    """The factor of one Euler step, which Norse holds as an inverse time constant in 1/s."""
+    return Held(field, lambda inverse: 1 - dt * inverse, lambda decay: (1 - decay) / dt)
+
+
+def constants(fields: Any, dt: float) -> Mapping[str, Held]:
+    """Where a tuple of Norse's holds constants: the names of its fields.
+
+    Args:
+        fields: names of the tuple's.
+        dt: length of a step in seconds.
+    """
+    found = {
+        "threshold": Held("v_th"),
+        "decay": _decay("tau_mem_inv", dt),
+        "synaptic_decay": _decay("tau_syn_inv", dt),
+        "adaptation_decay": _decay("tau_adapt_inv", dt),
+        "adaptation_strength": Held("beta"),
+    }
+    if "tau_adapt_inv" in fields:  # its threshold follows the spikes from one value for the layer
+        found["threshold"] = Held("v_th", held=None)
+    return {name: held for name, held in found.items() if held.place in fields}
+
+
+def _constants_of(module: Any) -> Mapping[str, Held]:
+    """Those of a cell or layer; the tuple of one with a refractory period holds another tuple."""
+    parameters, place = module.p, "p"
+    for name in ("lif", "lif_adex"):
+        if name in parameters._fields:
+            parameters, place = getattr(parameters, name), f"p.{name}"
+    return {name: held.inside(place) for name, held in constants(parameters._fields, float(module.dt)).items()}
+
 
 _ENCODER = NeuronClass(0, None, counted=False)
 
@@ -44,9 +81,13 @@ _CLASSES = {
     "SpikeLatencyLIFEncoder": _ENCODER,
 }
 # Versions differ in the classes that they have.
-NEURONS: Mapping[type[nn.Module], NeuronClass] = {
+_KNOWN = {
     SNNCell: NeuronClass(2),
     SNN: NeuronClass(2, "TB"),
     SNNRecurrentCell: NeuronClass(3, weights=True),
     SNNRecurrent: NeuronClass(3, "TB", weights=True),
 } | {getattr(norse, name): known for name, known in _CLASSES.items() if hasattr(norse, name)}
+NEURONS: Mapping[type[nn.Module], NeuronClass] = {
+    kind: replace(known, constants=_constants_of) if known.counted and known.spiking else known
+    for kind, known in _KNOWN.items()
+}

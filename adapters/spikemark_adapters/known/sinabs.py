@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import torch
 from sinabs import activation, layers
-from torch import nn
+from torch import Tensor, nn
 
+from spikemark.core.adapter import Held
 from spikemark.core.neuron_class import NeuronClass
 
 
@@ -18,10 +20,28 @@ def _states(module: Any) -> int:
 
 
 def _single(module: Any) -> bool:
-    return module.spike_fn is activation.SingleSpike  # by default there are several in a step
+    """Several spikes in a step are the default."""
+    return module.spike_fn is activation.SingleSpike
 
 
-_LAYER = NeuronClass(_states, "BT", binary=_single)
+def _decay(name: str) -> Held:
+    """The factor of a step, which sinabs holds as a time constant in steps."""
+    return Held(name, lambda tau: torch.exp(-1 / tau), lambda decay: -1 / torch.log(decay))
+
+
+def constants_of(module: Any) -> Mapping[str, Held]:
+    """Where a layer holds its constants; the threshold of ALIF follows the spikes from one value for the layer."""
+    adapts = hasattr(module, "b0")
+    found = {"threshold": Held("b0", held=None) if adapts else Held("spike_threshold")}
+    for name, part in (("decay", "mem"), ("adaptation_decay", "adapt")):
+        if isinstance(getattr(module, f"alpha_{part}", None), Tensor):
+            found[name] = Held(f"alpha_{part}")
+        elif isinstance(getattr(module, f"tau_{part}", None), Tensor):
+            found[name] = _decay(f"tau_{part}")
+    return found
+
+
+_LAYER = NeuronClass(_states, "BT", binary=_single, constants=constants_of)
 _FOLDED = replace(_LAYER, form=None)
 _RECURRENT = replace(_LAYER, weights=True)
 

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import torch
 from spikingjelly.activation_based import base, encoding, neuron
 from torch import nn
 
+from spikemark.core.adapter import Held
 from spikemark.core.neuron_class import Form, NeuronClass
 
 
@@ -20,7 +22,26 @@ def _memories(module: Any) -> int:
     return len(module._memories)
 
 
-_NODE = NeuronClass(_memories, _form)
+_TAU = Held("tau", lambda tau: 1 - 1 / tau, None)
+_SIGMOID_DECAY = Held("w", lambda w: 1 - torch.sigmoid(w), lambda decay: torch.logit(1 - decay))
+_PROPORTIONAL = ("IFNode", "LIFNode", "ParametricLIFNode", "KLIFNode")
+"""Classes whose membrane is proportional to their currents between resets to 0; not their subclasses."""
+
+
+def constants_of(module: Any) -> Mapping[str, Held]:
+    """Where a node holds its constants; its threshold is one float for all neurons."""
+    found = {}
+    if isinstance(getattr(module, "v_threshold", None), float):
+        own = type(module) in {getattr(neuron, name) for name in _PROPORTIONAL} and not module.v_reset
+        found["threshold"] = Held("v_threshold", by_currents=True) if own else Held("v_threshold", held=None)
+    if isinstance(module, neuron.ParametricLIFNode):
+        found["decay"] = _SIGMOID_DECAY
+    elif isinstance(getattr(module, "tau", None), float):
+        found["decay"] = _TAU
+    return found
+
+
+_NODE = NeuronClass(_memories, _form, constants=constants_of)
 _GRADED = replace(_NODE, binary=False)
 _OVER_TIME = NeuronClass(0, _form, weights=True)
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikemark.core.adapter import Held, OwnNeurons
+from spikemark.core.adapter import OwnNeurons
 
 with warnings.catch_warnings():
     # Norse scripts functions while it is imported, and recent torch warns about every one.
@@ -17,21 +17,7 @@ with warnings.catch_warnings():
     from norse.torch import LIF, LSNN, LIFBoxCell, LIFParameters
     from norse.torch.functional.lif_box import LIFBoxParameters
 
-_DT = 1e-3
-
-
-def _decay(field: str) -> Held:
-    """The factor of one Euler step, which Norse holds as an inverse time constant in 1/s."""
-    return Held(field, lambda inverse: 1 - _DT * inverse, lambda decay: (1 - decay) / _DT)
-
-
-_CONSTANTS = {
-    "threshold": Held("v_th"),
-    "decay": _decay("tau_mem_inv"),
-    "synaptic_decay": _decay("tau_syn_inv"),
-    "adaptation_decay": _decay("tau_adapt_inv"),
-    "adaptation_strength": Held("beta"),
-}
+    from spikemark_adapters.known.norse import constants
 
 
 class _Parametrised(OwnNeurons):
@@ -44,14 +30,12 @@ class _Parametrised(OwnNeurons):
         neuron: over time, or one step where `stepwise`.
         learn: fields of its tuple that become parameters.
         stepwise: whether the loop over time is ours.
-        constants: which differ from the common ones.
     """
 
     neuron: Any
 
-    def __init__(self, neuron: Any, learn: tuple[str, ...], *, stepwise: bool = False, **constants: Held) -> None:
-        known = _CONSTANTS | constants
-        super().__init__({name: held for name, held in known.items() if held.place in neuron.p._fields})
+    def __init__(self, neuron: Any, learn: tuple[str, ...], *, stepwise: bool = False) -> None:
+        super().__init__(constants(neuron.p._fields, float(neuron.dt)))
         self.neuron, self.stepwise = neuron, stepwise
         self._fields = [name for name, value in neuron.p._asdict().items() if isinstance(value, Tensor)]
         for name in self._fields:
@@ -105,4 +89,4 @@ def lif_box_with(shape: tuple[int, ...], *, subtract: bool = False, **fields: An
 
 def lsnn(shape: tuple[int, ...], *, learn: tuple[str, ...] = ()) -> OwnNeurons:
     """`LSNN`, whose threshold follows the spikes from one value for the layer."""
-    return _Parametrised(LSNN(), learn, threshold=Held("v_th", held=None))
+    return _Parametrised(LSNN(), learn)

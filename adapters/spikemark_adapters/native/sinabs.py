@@ -8,14 +8,8 @@ import torch
 from sinabs import activation, layers
 from torch import Tensor
 
-from spikemark.core.adapter import Held, OwnNeurons
-
-_THRESHOLD = Held("neuron.spike_threshold")  # a parameter that does not learn
-
-
-def _decay(name: str) -> Held:
-    """The factor of a step, which sinabs holds as a time constant in steps."""
-    return Held(f"neuron.{name}", lambda tau: torch.exp(-1 / tau), lambda decay: -1 / torch.log(decay))
+from spikemark.core.adapter import OwnNeurons
+from spikemark_adapters.known.sinabs import constants_of
 
 
 class _BatchFirst(OwnNeurons):
@@ -23,8 +17,8 @@ class _BatchFirst(OwnNeurons):
 
     neuron: Any
 
-    def __init__(self, neuron: Any, **constants: Held) -> None:
-        super().__init__(constants)
+    def __init__(self, neuron: Any) -> None:
+        super().__init__({name: held.inside("neuron") for name, held in constants_of(neuron).items()})
         self.neuron = neuron
 
     def forward(self, currents: Tensor) -> Tensor:
@@ -50,29 +44,22 @@ class _BatchFirst(OwnNeurons):
 
 def lif(shape: tuple[int, ...], *, tau_mem: float = 20.0, **options: Any) -> OwnNeurons:
     """`LIF`, whose time constant learns by default."""
-    return _BatchFirst(layers.LIF(tau_mem, **_given(options)), threshold=_THRESHOLD, decay=_decay("tau_mem"))
+    return _BatchFirst(layers.LIF(tau_mem, **_given(options)))
 
 
 def lif_alphas(shape: tuple[int, ...]) -> OwnNeurons:
     """`LIF` whose decay is the parameter."""
-    neuron = layers.LIF(20.0, train_alphas=True, **_given({}))
-    return _BatchFirst(neuron, threshold=_THRESHOLD, decay=Held("neuron.alpha_mem"))
+    return _BatchFirst(layers.LIF(20.0, train_alphas=True, **_given({})))
 
 
 def iaf(shape: tuple[int, ...], **options: Any) -> OwnNeurons:
     """`IAF`, which does not leak."""
-    return _BatchFirst(layers.IAF(**_given(options)), threshold=_THRESHOLD)
+    return _BatchFirst(layers.IAF(**_given(options)))
 
 
 def alif(shape: tuple[int, ...], *, tau_mem: float = 20.0, tau_adapt: float = 20.0, **options: Any) -> OwnNeurons:
     """`ALIF`, whose threshold follows the spikes from one value for the layer."""
-    neuron = layers.ALIF(tau_mem, tau_adapt, **_given(options))
-    return _BatchFirst(
-        neuron,
-        threshold=Held("neuron.b0", held=None),
-        decay=_decay("tau_mem"),
-        adaptation_decay=_decay("tau_adapt"),
-    )
+    return _BatchFirst(layers.ALIF(tau_mem, tau_adapt, **_given(options)))
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

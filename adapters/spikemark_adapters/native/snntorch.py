@@ -10,11 +10,7 @@ from snntorch import surrogate
 from torch import Tensor, nn
 
 from spikemark.core.adapter import Held, OwnNeurons
-from spikemark_adapters.known.snntorch import forget
-
-_THRESHOLD = Held("neuron.threshold")
-_BETA = Held("neuron.beta", lambda beta: beta.clamp(0, 1))
-_ALPHA = Held("neuron.alpha", lambda alpha: alpha.clamp(0, 1))
+from spikemark_adapters.known.snntorch import forget, held_inside
 
 
 class _Loop(OwnNeurons):
@@ -23,11 +19,10 @@ class _Loop(OwnNeurons):
     Args:
         neuron: takes ``(x, *states)`` and gives ``(spikes, *states)``.
         states: how many.
-        constants: see `OwnNeurons`.
     """
 
-    def __init__(self, neuron: Any, states: int = 1, **constants: Held) -> None:
-        super().__init__({"threshold": _THRESHOLD, **constants})
+    def __init__(self, neuron: Any, states: int = 1) -> None:
+        super().__init__(held_inside("neuron", neuron))
         self.neuron = unlisted(neuron)
         self.states = states
 
@@ -46,13 +41,9 @@ class _Convolved(OwnNeurons):
     """`StateLeaky`, which computes all steps at once and takes flat layers alone."""
 
     def __init__(self, shape: tuple[int, ...], beta: float, **options: Any) -> None:
-        super().__init__(
-            {
-                "threshold": Held("neuron.threshold", held=torch.flatten),
-                "decay": Held("neuron.tau", lambda tau: torch.exp(-1 / tau), _tau),
-            }
-        )
-        self.neuron = unlisted(snntorch.StateLeaky(beta, channels=torch.Size(shape).numel(), **options))
+        neuron = snntorch.StateLeaky(beta, channels=torch.Size(shape).numel(), **options)
+        super().__init__(held_inside("neuron", neuron))
+        self.neuron = unlisted(neuron)
         # With `learn_beta` it makes two parameters; of these it uses `tau` alone.
         self.neuron._parameters.pop("beta", None)
 
@@ -61,11 +52,6 @@ class _Convolved(OwnNeurons):
         spikes: Tensor = self.neuron(currents.flatten(2))[0]
         forget(self.neuron)
         return spikes.view_as(currents)
-
-
-def _tau(decay: Tensor) -> Tensor:
-    """At a decay of 0 or 1 the class's kernel is not a number."""
-    return -1 / decay.flatten().clamp(1e-6, 1 - 1e-6).log()
 
 
 class _Parallel(OwnNeurons):
@@ -98,30 +84,27 @@ def unlisted(neuron: Any) -> Any:
 def leaky(shape: tuple[int, ...], *, beta: float = 0.95, slope: float | None = None, **options: Any) -> OwnNeurons:
     """`Leaky`, with the fast sigmoid of that slope where one is given."""
     gradient = None if slope is None else surrogate.fast_sigmoid(slope=slope)
-    return _Loop(snntorch.Leaky(beta, spike_grad=gradient, **options), decay=_BETA)
+    return _Loop(snntorch.Leaky(beta, spike_grad=gradient, **options))
 
 
 def leaky_with(shape: tuple[int, ...], *, gradient: str) -> OwnNeurons:
     """`Leaky` with the surrogate of that name, as it is by default."""
-    return _Loop(snntorch.Leaky(0.5, spike_grad=getattr(surrogate, gradient)()), decay=_BETA)
+    return _Loop(snntorch.Leaky(0.5, spike_grad=getattr(surrogate, gradient)()))
 
 
 def synaptic(shape: tuple[int, ...], **options: Any) -> OwnNeurons:
     """`Synaptic`, which also has a synaptic current."""
-    return _Loop(snntorch.Synaptic(**options), 2, decay=_BETA, synaptic_decay=_ALPHA)
+    return _Loop(snntorch.Synaptic(**options), 2)
 
 
 def lapicque(shape: tuple[int, ...], **options: Any) -> OwnNeurons:
     """`Lapicque`, an RC circuit."""
-    neuron = snntorch.Lapicque(**options)
-    resistance, step = float(neuron.R), float(neuron.time_step)
-    decay = Held("neuron.C", lambda c: 1 - step / (resistance * c), lambda a: step / (resistance * (1 - a)))
-    return _Loop(neuron, decay=decay)
+    return _Loop(snntorch.Lapicque(**options))
 
 
 def alpha(shape: tuple[int, ...], **options: Any) -> OwnNeurons:
-    """`Alpha`, whose membrane is the difference of two currents, so it has no decay of its own."""
-    return _Loop(snntorch.Alpha(**options), 3, excitatory_decay=_ALPHA, inhibitory_decay=_BETA)
+    """`Alpha`, whose membrane is the difference of two currents."""
+    return _Loop(snntorch.Alpha(**options), 3)
 
 
 def leaky_parallel(shape: tuple[int, ...], *, beta: float) -> OwnNeurons:

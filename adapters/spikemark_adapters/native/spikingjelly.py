@@ -14,16 +14,18 @@ from torch import Tensor
 
 from spikemark.core.adapter import Held, OwnNeurons
 from spikemark.errors import InputError
+from spikemark_adapters.known.spikingjelly import constants_of
 
 # Without Triton, torch warns at the first call of SpikingJelly's operators; there is nothing to be done about it.
 logging.getLogger("torch._library.triton").setLevel(logging.ERROR)
 
-_SIGMOID_DECAY = Held("neuron.w", lambda w: 1 - torch.sigmoid(w), lambda decay: torch.logit(1 - decay))
-_TAU = Held("neuron.tau", lambda tau: 1 - 1 / tau, None)
-
 
 class _MultiStep(OwnNeurons):
     """A node, given all steps at once.
+
+    Args:
+        node: of SpikingJelly.
+        constants: further ones, and those that are held in another way than in most nodes.
 
     Raises:
         InputError: in a call, if the node is made for another number of steps.
@@ -32,7 +34,7 @@ class _MultiStep(OwnNeurons):
     neuron: Any
 
     def __init__(self, node: Any, **constants: Held) -> None:
-        super().__init__(constants)
+        super().__init__({name: held.inside("neuron") for name, held in constants_of(node).items()} | constants)
         if isinstance(node, base.MemoryModule):
             node.step_mode = "m"
         self.neuron = node
@@ -70,26 +72,6 @@ class _MultiStep(OwnNeurons):
         return spikes, states
 
 
-class _Scaled(_MultiStep):
-    """A node whose membrane is proportional to its currents between resets to 0.
-
-    Its threshold is one float for all neurons. Currents divided by a factor act as a threshold multiplied by it, which
-    gives every neuron its own.
-    """
-
-    threshold: Tensor
-
-    def __init__(self, node: Any, **constants: Held) -> None:
-        super().__init__(node, threshold=Held("threshold"), **constants)
-        self.register_buffer("threshold", torch.tensor(float(node.v_threshold)), persistent=False)
-
-    def forward(self, currents: Tensor) -> Tensor:
-        """Spikes of every step."""
-        if self.threshold.dim():
-            currents = currents * (self.neuron.v_threshold / self.threshold)
-        return super().forward(currents)
-
-
 class _Gated(_MultiStep):
     """`GatedLIFNode`, which takes ``[T, B, C, H, W]`` alone, and whose parameters are logits."""
 
@@ -121,34 +103,32 @@ def _drawn_from(generator: torch.Generator | None) -> Iterator[None]:
 
 def integrate_and_fire(shape: tuple[int, ...], **options: Any) -> OwnNeurons:
     """`IFNode`, which does not leak."""
-    return _Scaled(neuron.IFNode(**_tutorial(options)))
+    return _MultiStep(neuron.IFNode(**_tutorial(options)))
 
 
 def lif(shape: tuple[int, ...], *, tutorial: bool = True, **options: Any) -> OwnNeurons:
     """`LIFNode`, as the tutorials have it or with the defaults of the class."""
-    return _Scaled(neuron.LIFNode(**(_tutorial(options) if tutorial else options)), decay=_TAU)
+    return _MultiStep(neuron.LIFNode(**(_tutorial(options) if tutorial else options)))
 
 
 def lif_with(shape: tuple[int, ...], *, gradient: str = "Sigmoid", **options: Any) -> OwnNeurons:
     """`LIFNode` with the surrogate of that name, as it is by default, and with other options."""
-    return _Scaled(neuron.LIFNode(surrogate_function=getattr(surrogate, gradient)(), **options), decay=_TAU)
+    return _MultiStep(neuron.LIFNode(surrogate_function=getattr(surrogate, gradient)(), **options))
 
 
 def plif(shape: tuple[int, ...], **options: Any) -> OwnNeurons:
     """`ParametricLIFNode`, whose decay learns."""
-    return _Scaled(neuron.ParametricLIFNode(**_tutorial(options)), decay=_SIGMOID_DECAY)
+    return _MultiStep(neuron.ParametricLIFNode(**_tutorial(options)))
 
 
 def klif(shape: tuple[int, ...], **options: Any) -> OwnNeurons:
     """`KLIFNode`, which learns a gain of its membrane, negative values cut off."""
-    return _Scaled(neuron.KLIFNode(**options), decay=_TAU, gain=Held("neuron.k", held=None))
+    return _MultiStep(neuron.KLIFNode(**options), gain=Held("neuron.k", held=None))
 
 
 def clif(shape: tuple[int, ...], **options: Any) -> OwnNeurons:
     """`ComplementaryLIFNode`, with a second state that slows after spikes."""
-    return _MultiStep(
-        neuron.ComplementaryLIFNode(**options), threshold=Held("neuron.v_threshold", held=None), decay=_TAU
-    )
+    return _MultiStep(neuron.ComplementaryLIFNode(**options))
 
 
 def gated(

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import wraps
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import reduce, wraps
 from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -86,49 +86,42 @@ class Held:
         place: dotted path of the attribute.
         effective: from what is held to the value in the neuron's equations.
         held: the way back, for one value per neuron; None where the class has no room for that.
+        by_currents: of a threshold that is one number for all neurons, where membranes are proportional to currents
+            between resets to 0: currents divided by a factor act as a threshold multiplied by it.
     """
 
     place: str
     effective: Callable[[Tensor], Tensor] = _same
     held: Callable[[Tensor], Tensor] | None = _same
+    by_currents: bool = False
+
+    def inside(self, name: str) -> Held:
+        """The same, of a module that holds the class as an attribute of that name."""
+        return replace(self, place=f"{name}.{self.place}")
 
 
-class OwnNeurons(nn.Module):
-    """A framework's own class as a module of `FrameworkNeuron.make`, which says where its constants are held.
+class Constants:
+    """The thresholds, decays and the like of a module of neurons: read, and set to one value for every neuron.
 
     Args:
-        constants: by name, "threshold" and "decay" above all.
+        module: the neurons, or what holds them.
+        held: where, by name.
+        title: of the class, for messages.
     """
 
-    def __init__(self, constants: Mapping[str, Held]) -> None:
-        super().__init__()
-        self.constants = dict(constants)
+    def __init__(self, module: nn.Module, held: Mapping[str, Held], title: str) -> None:
+        self._module, self._constants, self._title = module, held, title
 
-    def learnables(self) -> dict[str, nn.Parameter]:
-        """Those of its constants that are parameters and learn, as they are held."""
-        found = {name: self._held(constant.place) for name, constant in self.constants.items()}
-        return {n: value for n, value in found.items() if isinstance(value, nn.Parameter) and value.requires_grad}
+    def held(self, name: str) -> Any:
+        """What the class holds of a constant."""
+        return _at(self._module, self._constants[name].place)
 
     def effective(self, name: str) -> Tensor:
-        """The effective value of one of its constants, learned or not."""
-        constant = self.constants[name]
-        return constant.effective(torch.as_tensor(self._held(constant.place)))
-
-    def traced(self, currents: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Spikes of every step, and by name the states that the framework's class gives beside them."""
-        calls: list[list[Tensor]] = []
-
-        def keep(module: nn.Module, given: Any, output: Any) -> None:
-            calls.append(_states(output[1:]) if isinstance(output, tuple) else [])
-
-        hooks = [child.register_forward_hook(keep) for child in self.children()]
-        try:
-            spikes: Tensor = self(currents)
-        finally:
-            for hook in hooks:
-                hook.remove()
-        states = [torch.stack(states).detach() for states in zip(*calls, strict=True)]
-        return spikes, {f"state {number}": state for number, state in enumerate(states, 1)}
+        """The effective value of a constant, learned or not."""
+        scaled = next(self._scalings(name), None)
+        if scaled is not None:
+            return scaled.thresholds
+        return self._constants[name].effective(torch.as_tensor(self.held(name)))
 
     def each(self, name: str, shape: tuple[int, ...]) -> Tensor:
         """The effective values of a constant, one for every neuron, ``[*shape]``.
@@ -147,25 +140,108 @@ class OwnNeurons(nn.Module):
             Unsupported: see `each`.
         """
         constant, held = self._settable(name)
-        new = held(values.to(self.effective(name))).detach()
-        path, _, attribute = constant.place.rpartition(".")
-        learned = isinstance(self._held(constant.place), nn.Parameter)
-        setattr(self.get_submodule(path), attribute, nn.Parameter(new) if learned else new)
+        values = values.to(self.effective(name)).detach()
+        if constant.by_currents:
+            for scaled in self._scalings(name):
+                scaled.thresholds = values
+                return
+            self._owner(name).register_forward_pre_hook(_ScaledCurrents(float(self.held(name)), values))
+            return
+        new = held(values).detach()
+        _put(self._module, constant.place, nn.Parameter(new) if isinstance(self.held(name), nn.Parameter) else new)
+
+    def _owner(self, name: str) -> Any:
+        path, _, _ = self._constants[name].place.rpartition(".")
+        return _at(self._module, path)
+
+    def _scalings(self, name: str) -> Iterator[_ScaledCurrents]:
+        if self._constants[name].by_currents:
+            hooks = self._owner(name)._forward_pre_hooks.values()
+            yield from (hook for hook in hooks if isinstance(hook, _ScaledCurrents))
 
     def _settable(self, name: str) -> tuple[Held, Callable[[Tensor], Tensor]]:
-        constant = self.constants.get(name)
+        constant = self._constants.get(name)
+        if not self._constants:
+            raise Unsupported(f"{name}: nothing says where a {self._title} holds one")
         if constant is None:
-            raise Unsupported(f"{name}: {self._class()} has none")
+            raise Unsupported(f"{name}: {self._title} has none")
         if constant.held is None:
-            raise Unsupported(f"{name}: {self._class()} does not hold one for every neuron, so they cannot differ")
+            raise Unsupported(f"{name}: {self._title} does not hold one for every neuron, so they cannot differ")
         return constant, constant.held
 
-    def _held(self, place: str) -> Any:
-        path, _, attribute = place.rpartition(".")
-        return getattr(self.get_submodule(path), attribute)
 
-    def _class(self) -> str:
-        return type(next(self.children(), self)).__name__
+def _at(module: Any, path: str) -> Any:
+    return reduce(getattr, path.split("."), module) if path else module
+
+
+def _put(module: nn.Module, place: str, value: Any) -> None:
+    """Set an attribute, or the field of a named tuple that is one."""
+    path, _, attribute = place.rpartition(".")
+    owner = _at(module, path)
+    if isinstance(owner, tuple):
+        _put(module, path, owner._replace(**{attribute: value}))  # type: ignore[attr-defined]
+    else:
+        setattr(owner, attribute, value)
+
+
+@dataclass
+class _ScaledCurrents:
+    """A hook that gives every neuron its own threshold in a class that has one, see `Held.by_currents`."""
+
+    held: float
+    thresholds: Tensor
+
+    def __call__(self, module: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
+        currents, *others = given
+        return (currents * (self.held / self.thresholds.to(currents)), *others)
+
+
+class OwnNeurons(nn.Module):
+    """A framework's own class as a module of `FrameworkNeuron.make`, which says where its constants are held.
+
+    Args:
+        constants: by name, "threshold" and "decay" above all.
+    """
+
+    def __init__(self, constants: Mapping[str, Held]) -> None:
+        super().__init__()
+        self.constants = dict(constants)
+
+    def learnables(self) -> dict[str, nn.Parameter]:
+        """Those of its constants that are parameters and learn, as they are held."""
+        found = {name: self._constants().held(name) for name in self.constants}
+        return {n: value for n, value in found.items() if isinstance(value, nn.Parameter) and value.requires_grad}
+
+    def effective(self, name: str) -> Tensor:
+        """The effective value of one of its constants, learned or not."""
+        return self._constants().effective(name)
+
+    def traced(self, currents: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Spikes of every step, and by name the states that the framework's class gives beside them."""
+        calls: list[list[Tensor]] = []
+
+        def keep(module: nn.Module, given: Any, output: Any) -> None:
+            calls.append(_states(output[1:]) if isinstance(output, tuple) else [])
+
+        hooks = [child.register_forward_hook(keep) for child in self.children()]
+        try:
+            spikes: Tensor = self(currents)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        states = [torch.stack(states).detach() for states in zip(*calls, strict=True)]
+        return spikes, {f"state {number}": state for number, state in enumerate(states, 1)}
+
+    def each(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        """See `Constants.each`."""
+        return self._constants().each(name, shape)
+
+    def set_each(self, name: str, values: Tensor) -> None:
+        """See `Constants.set_each`."""
+        self._constants().set_each(name, values)
+
+    def _constants(self) -> Constants:
+        return Constants(self, self.constants, type(next(self.children(), self)).__name__)
 
 
 def _states(output: Any) -> list[Tensor]:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spikemark.core.adapter import Neurons, SpikingNeurons
+from spikemark.core.adapter import Constants, Neurons, SpikingNeurons
 from spikemark.core.frameworks import FRAMEWORKS, get_adapter
 from spikemark.core.neuron_class import Form, NeuronClass
 from spikemark.errors import InputError
@@ -45,6 +45,12 @@ class Site:
         """State variables of each neuron."""
         words = self.known.words
         return words(self.module) if callable(words) else words
+
+    @property
+    def constants(self) -> Constants:
+        """Thresholds, decays and the like, as far as it is known where the class holds them."""
+        held = self.known.constants
+        return Constants(self.module, held(self.module) if callable(held) else held, type(self.module).__name__)
 
     @property
     def form(self) -> Form | None:

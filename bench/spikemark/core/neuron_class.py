@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from spikemark.core.adapter import Held
 
 Form = Literal["B", "TB", "BT"]
 """Of what neurons give: a step ``[B, ...]``, or all steps with time or the batch first."""
@@ -21,6 +24,7 @@ class NeuronClass:
         spiking: whether its outputs are spikes, graded ones too; False for integrators.
         binary: whether its spikes are 0 or 1; or a function of the module.
         counted: whether its updates are; not those of encoders, whose spikes are the input's code.
+        constants: where it holds "threshold", "decay" and the like, by name, or a function of the module that tells.
     """
 
     words: int | Callable[[Any], int] = 1
@@ -29,3 +33,4 @@ class NeuronClass:
     spiking: bool = True
     binary: bool | Callable[[Any], bool] = True
     counted: bool = True
+    constants: Mapping[str, Held] | Callable[[Any], Mapping[str, Held]] = field(default_factory=dict)

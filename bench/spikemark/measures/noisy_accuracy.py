@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
-from itertools import product
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from spikemark.core.adapter import Adapter, device_of
+from spikemark.core.adapter import Adapter, Unsupported, device_of
 from spikemark.core.measurement import Measurement, pack_correct
 from spikemark.core.streams import fingerprint, generator
 from spikemark.data.recordings import Recordings
@@ -61,6 +60,7 @@ def robustness(
     per_sample: bool = False,
     budgets: Mapping[Threat, Levels] | None = None,
     multiplied: Callable[[], Sequence[str]] | None = None,
+    left_out: dict[str, str] | None = None,
 ) -> tuple[list[Measurement], dict[str, str]]:
     """Accuracy on the same samples, clean and under each noise and severity.
 
@@ -84,6 +84,7 @@ def robustness(
         per_sample: whether measurements hold the correctness of every sample.
         budgets: levels of attacks, by threat, in place of the catalogue's.
         multiplied: see `Case.multiplied`.
+        left_out: told of every noise that the neurons do not allow, and why; without it such a noise is an error.
 
     Returns:
         The measurements, and a hash for each noise and severity of the noisy samples and of the generator's state after
@@ -91,7 +92,7 @@ def robustness(
 
     Raises:
         UnknownNameError: no such noise.
-        spikemark.core.adapter.Unsupported: a noise that builds neurons anew cannot build those of the network.
+        spikemark.core.adapter.Unsupported: the neurons do not allow a noise, or none of those that are asked for.
         InputError: no samples, a severity outside 0..5, or a noise that does not fit the samples or the network.
     """
     if len(labels) == 0:
@@ -102,23 +103,55 @@ def robustness(
     recorded = recordings and recordings.first(len(labels))
     case = Case(model, inputs, labels, encode_step, adapter, recorded, multiplied=multiplied)
     clean, unharmed = fingerprint(inputs), _right(case, dataset_name, batch_size)[None]
-    found: dict[tuple[str, int], Right] = {(noise.name, 0): unharmed for noise in chosen}
+    found: dict[tuple[str, int], Right] = {}
     searches: dict[tuple[str, int], SearchLog] = {}
     fingerprints = {"noise:clean": clean}
-    for noise, severity in product(chosen, sorted(set(severities) - {0})):
-        right = []
-        for draw in range(draws if noise.domain != "adversary" else 1):
-            with _disturbed(case, noise, severity, dataset_name, seed, draw, clean) as (disturbed, name):
-                right.append(_right(disturbed, dataset_name, batch_size))
-                fingerprints[":".join(["noise", noise.name, str(severity), *_extra(draw)])] = name()
-                if disturbed.search is not None:
-                    searches[noise.name, severity] = disturbed.search
-        found[noise.name, severity] = np.stack(right)
+    refused: dict[str, str] = {}
+    for noise in chosen:
+        own = _Under(noise, {(noise.name, 0): unharmed}, {}, {})
+        try:
+            for severity in sorted(set(severities) - {0}):
+                own.add(case, severity, dataset_name, batch_size, seed, draws, clean)
+        except Unsupported as error:
+            if left_out is None:
+                raise
+            refused[noise.name] = str(error)
+            continue
+        found |= own.found
+        searches |= own.searches
+        fingerprints |= own.fingerprints
+    if chosen and len(refused) == len(chosen):
+        raise Unsupported("; ".join(dict.fromkeys(refused.values())))
+    if left_out is not None:
+        left_out |= refused
     for threat, attacks in together.items():
         found |= _worst(WORST + threat, attacks, found)
     rows = [_row(*place, right, per_sample) for place, right in sorted(found.items(), key=lambda item: item[0][1] > 0)]
     rows += [row for place, log in searches.items() for row in _search_rows(*place, log)]
     return rows, fingerprints
+
+
+@dataclass
+class _Under:
+    """What is found of a network under one noise, by severity; `fingerprints` and `searches` as well."""
+
+    noise: Noise
+    found: dict[tuple[str, int], Right]
+    searches: dict[tuple[str, int], SearchLog]
+    fingerprints: dict[str, str]
+
+    def add(
+        self, case: Case, severity: int, dataset_name: str, batch_size: int, seed: int, draws: int, clean: str
+    ) -> None:
+        """Evaluate the case at a severity, once for every draw."""
+        right = []
+        for draw in range(draws if self.noise.domain != "adversary" else 1):
+            with _disturbed(case, self.noise, severity, dataset_name, seed, draw, clean) as (disturbed, name):
+                right.append(_right(disturbed, dataset_name, batch_size))
+                self.fingerprints[":".join(["noise", self.noise.name, str(severity), *_extra(draw)])] = name()
+                if disturbed.search is not None:
+                    self.searches[self.noise.name, severity] = disturbed.search
+        self.found[self.noise.name, severity] = np.stack(right)
 
 
 def _worst(name: str, attacks: Sequence[Noise], found: Mapping[tuple[str, int], Right]) -> dict[tuple[str, int], Right]:

@@ -87,6 +87,7 @@ class Robustness(Measure):
             per_sample=self.per_sample,
             budgets=self.budgets,
             multiplied=subject.multiplied,
+            left_out=subject.left_out,
         )
         subject.fingerprints.update(hashes)
         return rows

@@ -48,6 +48,7 @@ class Subject:
         tuning_key: under which the scores of the search for the rule's options are kept.
         weights: where they are kept; None for nowhere.
         fingerprints: hashes of what contenders share; measures add theirs.
+        left_out: what measures could not take of it, and why; measures add theirs.
         batch_size: samples at a time where their number changes nothing but speed.
     """
 
@@ -67,6 +68,7 @@ class Subject:
     tuning_key: str | None = None
     weights: WeightStore | None = None
     fingerprints: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
     batch_size: int = 256
     _failure: Exception | None = field(default=None, init=False)
 

@@ -96,4 +96,5 @@ class Throughput(Measure):
             budget=Budget(seconds=self.seconds),
             threads=self.threads,
             device=subject.device,
+            left_out=subject.left_out,
         )

@@ -21,7 +21,7 @@ from spikemark.errors import InputError
 from spikemark.registry import imported
 
 READERS: Mapping[str, str] = {".nir": "spikemark.models.nir:load_nir"}
-"""By the suffix of a file, ``"module:function"`` of ``(path, framework) -> nn.Module``."""
+"""By the suffix of a file, ``"module:function"`` of ``(path, framework=..., dt=...) -> nn.Module``."""
 
 
 class Function(nn.Module):
@@ -42,6 +42,7 @@ def open_model(
     classes: int,
     steps: int,
     framework: str | None = None,
+    dt: float | None = None,
 ) -> tuple[str, nn.Module]:
     """A name for a model, and the module.
 
@@ -52,16 +53,20 @@ def open_model(
         classes: number of classes.
         steps: T.
         framework: that computes a file of another form.
+        dt: seconds per step of a file of another form.
 
     Raises:
-        InputError: there is no such file or function, it takes other arguments, raises, or gives no module.
+        InputError: there is no such file or function, it takes other arguments, raises, or gives no module; or a dt is
+            given for what has none.
     """
+    if dt is not None and not (isinstance(model, str | Path) and Path(model).suffix in READERS):
+        raise InputError(f"dt: {dt:g} s per step is for {' and '.join(READERS)} files; other models have steps alone")
     if isinstance(model, nn.Module):
         return type(model).__name__, model
     if isinstance(model, str | Path):
         suffix = Path(model).suffix
         if suffix in READERS:
-            return Path(model).stem, _read(READERS[suffix], Path(model), framework)
+            return Path(model).stem, _read(READERS[suffix], Path(model), framework, dt)
         return _built(str(model), input_shape, classes, steps)
     if isinstance(model, type):
         raise InputError(f"model: {model.__name__} is a class; give an instance of it, or the text 'module:build'")
@@ -89,7 +94,7 @@ def _modules_of(function: Callable[..., Any]) -> Iterator[str]:
             yield name
 
 
-def _read(reader: str, path: Path, framework: str | None) -> nn.Module:
+def _read(reader: str, path: Path, framework: str | None, dt: float | None) -> nn.Module:
     try:
         read = imported(reader)
     except ImportError as error:
@@ -97,7 +102,8 @@ def _read(reader: str, path: Path, framework: str | None) -> nn.Module:
     if not path.is_file():
         raise InputError(f"model {path}: there is no such file")
     try:
-        module: nn.Module = read(path) if framework is None else read(path, framework)
+        given = {"framework": framework, "dt": dt}
+        module: nn.Module = read(path, **{name: value for name, value in given.items() if value is not None})
     except Unsupported as error:
         raise InputError(f"model {path}: {error}") from error
     return module

@@ -65,13 +65,19 @@ class _Scores(nn.Module):
         self.device = device_of(model)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        encoded = self.encode_step(inputs, torch.Generator().manual_seed(self.seed))
-        outputs: Tensor = self.model(encoded.to(self.device))
+        outputs: Tensor = self.model(self.encoded(inputs))
         return outputs.mean(0)
+
+    def encoded(self, inputs: Tensor) -> Tensor:
+        """The model's inputs ``[T, B, ...]``."""
+        return self.encode_step(inputs, torch.Generator().manual_seed(self.seed)).to(self.device)
 
 
 def _check_gradient(attacked: _Scores, sample: Tensor) -> None:
     with torch.enable_grad():
-        scores = attacked(sample.to(attacked.device).requires_grad_())
-    if not scores.requires_grad:
+        encoded = attacked.encoded(sample.to(attacked.device).requires_grad_())
+        scores = attacked.model(encoded)
+    if not encoded.requires_grad:
         raise InputError("attacks need an encoder that gradients pass, such as direct; this one draws or rounds")
+    if not scores.requires_grad:
+        raise InputError("attacks need gradients, which this model does not pass on in evaluation mode")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from spikemark.core.lazy import LazyModule
 from spikemark.core.neurons import Learnable
@@ -158,13 +158,13 @@ def neuron_mismatch(
     """Give every neuron its own threshold or decay, the trained one times ``1 + level * normal``.
 
     Thresholds stay positive, decays within 0..1. The framework builds the layers anew, with one value per neuron; its
-    own neurons are given them in place.
+    own neurons are given them in place, those in models that users bring among them.
 
     Raises:
         InputError: see `with_neurons`.
         spikemark.core.adapter.Unsupported: the framework's class does not hold one value for every neuron.
     """
-    from spikemark.core.adapter import FrameworkLayer
+    from spikemark.core.adapter import FrameworkLayer, SpikingNeurons
 
     def disturbed(values: Tensor) -> Tensor:
         drawn = values * (1 + level * torch.randn(values.shape, generator=generator))
@@ -184,7 +184,45 @@ def neuron_mismatch(
     of_frameworks = [layer for layer in model.modules() if isinstance(layer, FrameworkLayer)]
     for layer in of_frameworks:
         layer.set_each(parameter, disturbed(layer.each(parameter).cpu()))
-    yield replace(case, model=model if of_frameworks else with_neurons(case, mismatched))
+    foreign = [] if of_frameworks else _firing_sites(model)
+    if any(isinstance(site.module, SpikingNeurons) for site in foreign):
+        foreign = []
+    if foreign:
+        shapes = _shapes(foreign, model, case)
+        for site in foreign:
+            values = site.constants.each(parameter, shapes[site.name])
+            site.constants.set_each(parameter, disturbed(values.cpu()))
+    yield replace(case, model=model if of_frameworks or foreign else with_neurons(case, mismatched))
+
+
+def _firing_sites(model: nn.Module) -> list[Site]:
+    """The neurons of a model that fire, once or several times in a step."""
+    from spikemark.core.foreign import neuron_sites, takes_batches
+
+    return [s for s in neuron_sites(model) if s.known.spiking and s.known.counted] if takes_batches(model) else []
+
+
+def _shapes(sites: list[Site], model: nn.Module, case: Case) -> dict[str, tuple[int, ...]]:
+    """The features of neurons, which those of other frameworks tell only when they are called."""
+    from spikemark.core.adapter import device_of
+
+    shapes: dict[str, tuple[int, ...]] = {}
+    encoded = case.encode_step(case.inputs[:2], torch.Generator().manual_seed(0)).to(device_of(model))
+
+    def watch(site: Site) -> Callable[..., None]:
+        def see(module: nn.Module, given: object, output: Any) -> None:
+            spikes = output[0] if isinstance(output, tuple | list) else output
+            steps = 1 if site.form_of(spikes, encoded.shape[1]) == "B" else 2
+            shapes[site.name] = tuple(spikes.shape[steps:])
+
+        return see
+
+    hooks = [site.module.register_forward_hook(watch(site)) for site in sites]
+    with torch.no_grad():
+        model(encoded)
+    for hook in hooks:
+        hook.remove()
+    return shapes
 
 
 def with_neurons(case: Case, change: Callable[[SpikingLayer, Adapter], SpikingLayer]) -> nn.Module:

@@ -182,13 +182,10 @@ class _Trains:
         self._samples = arguments[0].shape[1]
         self._changed.clear()
         while True:
-            self._calls.clear()
-            self._gathered = None
-            network.forward(*arguments)
-            if self._gathered is None:  # of a network that calls none of its layers
+            gathered = self._next(network, arguments)
+            if gathered is None:  # of a network that calls none of its layers
                 break
-            module, form, spikes = self._gathered
-            self._gathered = None
+            module, form, spikes = gathered
             self._by_step[module] = form == "B"
             train = self._changes[module](torch.cat(spikes), form, 0)
             self._changed[module] = list(train.split([len(part) for part in spikes]))
@@ -196,6 +193,14 @@ class _Trains:
                 break
         self._check_calls()
         self._calls.clear()
+
+    def _next(self, network: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[nn.Module, Form, list[Tensor]] | None:
+        """What the first layer gives that has no changed spikes yet."""
+        self._calls.clear()
+        self._gathered = None
+        network.forward(*arguments)
+        gathered, self._gathered = self._gathered, None
+        return gathered
 
     def pass_on(self, module: nn.Module, arguments: object, output: Any) -> Any:
         """After a call of a layer: gather what it gives, or give the changed spikes in its place."""

@@ -118,13 +118,26 @@ def problems_section(cells: Cells) -> Section:
         names = [axis(first, n) for n in ("framework", "system", "neuron", "dataset", "variant", "seed")]
         entries = [Entry(name) for name in (measures, *names, reason, first["key"])]
         rows.append((Entry(word, tone="bad"), *entries))
+    parts = _parts_left_out(cells)
     older = f" {cells.superseded} older records of cells that were run again are left out." if cells.superseded else ""
     if not rows:
-        return Section("Cells without a result", "", outcome=f"None: all {len(cells)} cells have one.{older}")
+        return Section("Cells without a result", "", parts, outcome=f"None: all {len(cells)} cells have one.{older}")
     columns = ("status", "measures", "framework", "system", "neuron", "data set", "variant", "seed", "reason", "key")
     without = len(cells) - len(cells.ok)
     table = Table(f"{without} of {len(cells)} cells have no result", columns, tuple(rows), len(columns))
-    return Section("Cells without a result", PROBLEMS_READING, [table], outcome=older.strip())
+    return Section("Cells without a result", PROBLEMS_READING, [table, *parts], outcome=older.strip())
+
+
+def _parts_left_out(cells: Cells) -> list[Table]:
+    """What measures left out of cells that have a result otherwise."""
+    seeds: dict[tuple[str, ...], list[str]] = {}
+    for record in cells:
+        names = [axis(record, name) for name in ("measure", "framework", "system", "dataset", "variant")]
+        for part, why in record.get("left_out", {}).items():
+            seeds.setdefault((*names, part, why), []).append(axis(record, "seed"))
+    rows = tuple((*map(Entry, place), Entry(", ".join(found))) for place, found in seeds.items())
+    columns = ("measure", "framework", "system", "data set", "variant", "left out", "reason", "seeds")
+    return [Table("Parts that were left out", columns, rows, len(columns))] if rows else []
 
 
 def environment_section(cells: Cells) -> Section:

@@ -75,6 +75,7 @@ class Request:
     name: str | None = None
     framework: str | None = None
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    dt: float | None = None
 
     def check(self) -> None:
         """That the parts make sense on their own.
@@ -111,7 +112,8 @@ class Evaluation:
 
     Attributes:
         records: one for each measure and model.
-        left_out: noises for such data that do not apply to the model, and why; empty where noises were named.
+        left_out: what does not apply to the model, and why: noises for such data, where none were named, and parts of
+            measures.
     """
 
     records: list[Record]
@@ -153,7 +155,7 @@ def evaluate_models(
     records: list[Record] = []
     left_out: dict[str, str] = {}
     for seed, model in enumerate(models):
-        title, module = open_model(model, card.shape, card.classes, steps, request.framework)
+        title, module = open_model(model, card.shape, card.classes, steps, request.framework, request.dt)
         title = request.name or title
         _check_place(title, module, request.device)
         with unchanged(module):
@@ -173,6 +175,7 @@ def evaluate_models(
             for job in _jobs(subject, title, request, noises):
                 record = blank_record(job, request.device, 1 / own_card.classes, _ROUTE)
                 records.append(measured(job, subject, record, lambda event: None))
+                left_out |= records[-1].get("left_out", {})
                 on_record(records[-1])
     return Evaluation(records, left_out)
 
@@ -195,7 +198,7 @@ def counted_model(
     prices = named_profiles(profiles)
     card, dataset = given_data(data, timed=request.encoder == "frames", samples=request.samples, data_dir=data_dir)
     encoder, steps = _encoding(request, card)
-    title, module = open_model(model, card.shape, card.classes, steps, request.framework)
+    title, module = open_model(model, card.shape, card.classes, steps, request.framework, request.dt)
     inputs = dataset.test.inputs[: request.samples or ENERGY_SAMPLES]
     with unchanged(module):
         if weights is not None:
@@ -372,6 +375,7 @@ def _jobs(subject: GivenSubject, title: str, request: Request, noises: tuple[str
         "steps": subject.protocol.steps,
         "samples": len(subject.dataset.test),
     }
+    definition |= {} if request.dt is None else {"dt": request.dt}
     version = framework_version(subject.framework) if subject.framework in FRAMEWORKS else None
     for measure in sorted(measures, key=lambda measure: measure.exclusive):
         axes: dict[str, Any] = {

@@ -77,7 +77,7 @@ def measured(job: Job, subject: Subject, record: Record, listener: Listener) -> 
         listener: told of every epoch.
     """
     subject.watch = Watch(job.timeout, lambda event: listener({"job": str(job)} | event))
-    subject.fingerprints = {}
+    subject.fingerprints, subject.left_out = {}, {}
     start = time.monotonic()
     with _threads(job.threads):
         try:
@@ -109,6 +109,8 @@ def _fill(record: Record, job: Job, subject: Subject) -> None:
         if reason is not None:
             record["status"], record["error"] = "degenerate", reason
     record["measurements"] = measure.run(subject)
+    if subject.left_out:
+        record["left_out"] = subject.left_out
     if job.subject == "system" and (fused := subject.fused):
         record["fused"] = fused
     if measure.name == "accuracy":

@@ -132,6 +132,7 @@ class Record(TypedDict):
         started: UTC.
         seconds: that the job took.
         trained: what training did; of the measure accuracy.
+        left_out: parts of the measure that do not apply to the network, and why; only where there are any.
         fused: norms, neurons and poolings that the framework computes as one, by stage; only where there are any.
         correct: packed correctness of each test sample, see `spikemark.core.measurement.unpack_correct`.
     """
@@ -151,6 +152,7 @@ class Record(TypedDict):
     started: str
     seconds: float
     trained: NotRequired[TrainingRecord]
+    left_out: NotRequired[dict[str, str]]
     fused: NotRequired[dict[str, list[str]]]
     correct: NotRequired[Packed]
 
