@@ -13,6 +13,8 @@ from spikemark.errors import InputError
 
 T = 5
 
+h5py = pytest.importorskip("h5py")
+
 MODEL = """
 from torch import nn
 
@@ -62,15 +64,18 @@ def bad_requests(tmp_path, file):
     (tmp_path / "torn.pt").write_bytes(b"PK\x03\x04 torn")
     (tmp_path / "torn.safetensors").write_bytes(b"torn")
     (tmp_path / "torn.nir").write_bytes(b"torn")
+    with h5py.File(tmp_path / "unknown.nir", "w") as graph:
+        graph["node/type"] = "NIRGraph"
+        graph["node/nodes/a/type"] = "Neurotron"
     (tmp_path / "broken.py").write_text("import nowhere_at_all")
     good = gives(lambda s: s)
     t = {"steps": T}
     return {
-        "dict": (gives(lambda s: {"scores": s}), "digits", t, "gave a dict; expected scores"),
-        "width": (gives(lambda s: s[..., :7]), "digits", t, "gave scores of width 7; digits has 10 classes"),
+        "dict": (gives(lambda s: {"scores": s}), "digits", t, "gave a dict; expected scores .*output= makes scores"),
+        "width": (gives(lambda s: s[..., :7]), "digits", t, "gave scores of width 7; digits has 10 classes, and each"),
         "labels": (gives(lambda s: s[..., :3]), (x, y + 5), t, "gave scores of width 3; labels go up to"),
         "batch": (gives(lambda s: s[:, :1]), "digits", t, r"gave scores of shape \[5, 1, 10\]"),
-        "nan": (gives(lambda s: s / 0), "digits", t, "scores that are not finite"),
+        "nan": (gives(lambda s: s / 0), "digits", t, "scores that are not finite .*; look at its weights"),
         "raises": (nn.Linear(5, 10), "digits", t, r"raised RuntimeError: .*shape \[5, 2, 1, 8, 8\] \(layout 'TB'\)"),
         "output": (good, "digits", t | {"output": lambda s: s}, "output= gave scores of shape"),
         "no output": (good, "digits", t | {"output": "mean"}, "output: 'mean' is neither 'auto' nor a function"),
@@ -112,31 +117,38 @@ def bad_requests(tmp_path, file):
         "no file": ("nowhere.py:build", "digits", t, "there is no file nowhere.py"),
         "no module": ("nowhere_at_all:build", "digits", t, "importing nowhere_at_all raised ModuleNotFoundError"),
         "no function": (f"{file}:bild", "digits", t, "has no function 'bild'"),
-        "arguments": (f"{file}:other", "digits", t, r"called as other\(input_shape, classes, steps\): "),
+        "arguments": (f"{file}:other", "digits", t, r"called as other\(input_shape, classes, steps\), and it must"),
         "build raises": (f"{file}:breaks", "digits", t, "breaks raised RuntimeError: no such luck"),
         "no module built": (f"{file}:nothing", "digits", t, "nothing gave a int; expected a torch module"),
         "broken": (f"{tmp_path}/broken.py:build", "digits", t, "raised ModuleNotFoundError"),
-        "torn nir": (str(tmp_path / "torn.nir"), "digits", t, "torn.nir is damaged or no NIR file"),
+        "torn nir": (str(tmp_path / "torn.nir"), "digits", t, "torn.nir is damaged or no NIR file; write it anew"),
+        "unknown node": (
+            str(tmp_path / "unknown.nir"),
+            "digits",
+            t,
+            r"node 'a' is a Neurotron, which nir .* \(it knows",
+        ),
+        "dt of a module": (good, "digits", t | {"dt": 1.0}, "dt: 1 s per step is for .nir files; other models"),
         "no nir": ("nowhere.nir", "digits", t, "nowhere.nir"),
         "no weights": (good, "digits", t | {"weights": "nowhere.pt"}, "weights nowhere.pt: there is no such file"),
         "pickled": (
             good,
             "digits",
             t | {"weights": tmp_path / "pickled.pt"},
-            "state dict of tensors, which is all that is",
+            r"wants unpickling, which may run code, .*write it with torch\.save\(model\.state_dict\(\)",
         ),
-        "torn": (good, "digits", t | {"weights": tmp_path / "torn.pt"}, "torn.pt: not the file of a state dict"),
+        "torn": (good, "digits", t | {"weights": tmp_path / "torn.pt"}, "torn.pt: is not the file of a state dict"),
         "torn too": (
             good,
             "digits",
             t | {"weights": tmp_path / "torn.safetensors"},
-            "torn.safetensors: no safetensors",
+            r"torn.safetensors: no safetensors .*safetensors\.torch\.save_file",
         ),
         "unfit": (
             good,
             "digits",
             t | {"weights": tmp_path / "other.pt"},
-            "do not fit: fc.bias is missing; fc.weight is",
+            "do not fit: fc.bias is missing; fc.weight is .*build the model as it was trained",
         ),
         "numbers": (good, "digits", t | {"weights": tmp_path / "numbers.pt"}, "expected a state dict of tensors"),
         "counts": ([good] * 3, "digits", t | {"weights": ["a.pt", "b.pt"]}, "weights: 2 files for 3 models"),
@@ -215,6 +227,8 @@ NAMES = [
     "no module built",
     "broken",
     "torn nir",
+    "unknown node",
+    "dt of a module",
     "no nir",
     "no weights",
     "pickled",
@@ -236,7 +250,7 @@ def test_a_wrong_request_is_one_line(name, tmp_path, file):
     model, data, request, message = bad_requests(tmp_path, file)[name]
     with pytest.raises(InputError, match=message) as caught:
         spikemark.evaluate(model, data, **{"measures": ("accuracy", "robustness"), **request})
-    assert "\n" not in str(caught.value)
+    assert not {"\n", "\x1b"} & {*str(caught.value)}
 
 
 def test_every_wrong_request_is_tried(tmp_path, file):

@@ -42,7 +42,7 @@ def read_graph(path: str | Path) -> Any:
         with h5py.File(path, "r") as file:
             _check_kinds(path, file)
     except OSError as error:
-        raise InputError(f"{path} is damaged or no NIR file: {error}") from None
+        raise InputError(f"{path} is damaged or no NIR file; write it anew with nir.write: {error}") from None
     try:
         graph = nir.read(path)
     except _FAULTS as error:
@@ -62,7 +62,10 @@ def _check_kinds(path: Path, file: Any) -> None:
     known = set(nir.ir.__all__) - {"NIRNode", "str2NIRNode", "dict2NIRNode"}
     for name, kind in _kinds(file["node"]):
         if kind not in known:
-            raise InputError(f"{path}: node {name!r} is a {kind}, which nir {nir.version} does not know")
+            raise InputError(
+                f"{path}: node {name!r} is a {kind}, which nir {nir.version} does not know (it knows "
+                f"{', '.join(sorted(known))})"
+            )
 
 
 def _kinds(group: Any, name: str = "") -> list[tuple[str, str]]:

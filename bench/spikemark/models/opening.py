@@ -105,7 +105,7 @@ def _read(reader: str, path: Path, framework: str | None, dt: float | None) -> n
         given = {"framework": framework, "dt": dt}
         module: nn.Module = read(path, **{name: value for name, value in given.items() if value is not None})
     except Unsupported as error:
-        raise InputError(f"model {path}: {error}") from error
+        raise InputError(f"model {path}: {error}; spikemark nir check {path} tells which frameworks take it") from error
     return module
 
 
@@ -119,7 +119,9 @@ def _built(text: str, input_shape: tuple[int, ...], classes: int, steps: int) ->
     try:
         inspect.signature(build).bind(input_shape, classes, steps)
     except TypeError as error:
-        raise InputError(f"model {text!r}: called as {name}(input_shape, classes, steps): {error}") from None
+        raise InputError(
+            f"model {text!r}: called as {name}(input_shape, classes, steps), and it must take these: {error}"
+        ) from None
     try:
         made = build(input_shape, classes, steps)
     except Exception as error:  # whatever a stranger's function raises is one line that names it
@@ -164,11 +166,16 @@ def load_weights(module: nn.Module, path: str | Path) -> None:
     try:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
     except SafetensorError as error:
-        raise InputError(f"weights {path}: no safetensors ({error})") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise InputError(
-            f"weights {path}: not the file of a state dict of tensors, which is all that is read "
-            f"(torch.save(model.state_dict(), ...)): {str(error).splitlines()[0]}"
+            f"weights {path}: no safetensors ({error}); write it with "
+            "safetensors.torch.save_file(model.state_dict(), ...)"
+        ) from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        # torch advises to unpickle whatever is there, in colours.
+        wants = "wants unpickling, which may run code, or is" if isinstance(error, pickle.UnpicklingError) else "is"
+        raise InputError(
+            f"weights {path}: {wants} not the file of a state dict of tensors, which is all that is read; "
+            "write it with torch.save(model.state_dict(), ...)"
         ) from None
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
@@ -184,5 +191,7 @@ def load_weights(module: nn.Module, path: str | Path) -> None:
     ]
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise InputError(f"weights {path}: do not fit: {'; '.join(sorted(problems)[:3])}{more}")
+        raise InputError(
+            f"weights {path}: do not fit: {'; '.join(sorted(problems)[:3])}{more}; build the model as it was trained"
+        )
     module.load_state_dict(state)

@@ -74,7 +74,8 @@ class BuiltModel(Masked, Foreign, Declares):
             return self._as_told(self.output(given), inputs.shape[1])
         scores = first_tensor(given)
         if scores is None:
-            raise InputError(f"model {self.name!r}: gave a {type(given).__name__}; expected {self._expected('B')}")
+            found = type(given).__name__
+            raise InputError(f"model {self.name!r}: gave a {found}; expected {self._expected('B')}")
         return self._time_first(scores, inputs.shape[1])
 
     def _arranged(self, inputs: Tensor) -> Tensor:
@@ -118,7 +119,8 @@ class BuiltModel(Masked, Foreign, Declares):
 
     def _expected(self, batch: int | str) -> str:
         classes = self.classes or "classes"
-        return f"scores [{batch}, {classes}], [T, {batch}, {classes}] or [{batch}, T, {classes}], or a tuple of them"
+        known = f"scores [{batch}, {classes}], [T, {batch}, {classes}] or [{batch}, T, {classes}], or a tuple of them"
+        return f"{known}; of anything else output= makes scores"
 
     @contextmanager
     def _named_draws(self, device: torch.device) -> Iterator[None]:

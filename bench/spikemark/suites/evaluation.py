@@ -289,9 +289,15 @@ def _trial(
     classes = scores.shape[-1]
     if (exact and classes != card.classes) or classes < card.classes:
         labels = f"{card.name} has {card.classes} classes" if exact else f"labels go up to {card.classes - 1}"
-        raise InputError(f"model {network.name!r}: gave scores of width {classes}; {labels}")
+        raise InputError(
+            f"model {network.name!r}: gave scores of width {classes}; {labels}, and each class needs one score, the "
+            "last axis of what the model gives"
+        )
     if not bool(torch.isfinite(scores).all()):
-        raise InputError(f"model {network.name!r}: gave scores that are not finite (NaN or infinity)")
+        raise InputError(
+            f"model {network.name!r}: gave scores that are not finite (NaN or infinity); look at its weights, and "
+            "whether it takes samples in 0..1"
+        )
     if not torch.equal(scores, again):
         raise InputError(
             f"model {network.name!r}: gave other scores when it was asked the same again, so it remembers earlier "
