@@ -501,7 +501,7 @@ def compare(
 
 
 def conformance(
-    framework: str, *, progress: Callable[[int, int], None] | None = None, seed: int = 0
+    framework: str, *, progress: Callable[[int, int], None] | None = None, seed: int = 0, device: str = "cpu"
 ) -> list[ConformanceRow]:
     """Compare a framework's layers with the float64 oracle, spike by spike, over the catalogue and a grid of specs.
 
@@ -509,20 +509,24 @@ def conformance(
         framework: an adapter, or ``NAME@VERSION``; it runs here or in its environment.
         progress: called with the number of specs done and of all.
         seed: of all inputs.
+        device: "cpu" or "cuda": where its layers run.
 
     Raises:
+        InputError: there is no GPU.
         UnknownNameError: no such framework.
         MissingFramework, MissingEnvironment: it is not installed; the message holds the command that mends it.
     """
     from spikemark.core.frameworks import environment_of
     from spikemark.core.remote import call
     from spikemark.measures.semantics.comparison import conformance_table
+    from spikemark.suites.place import require_device
 
+    require_device(device)
     own = environment_of(framework)
     if own is None:
-        return conformance_table(framework, seed, progress=progress)
+        return conformance_table(framework, seed, device, progress=progress)
     table = f"{conformance_table.__module__}:{conformance_table.__name__}"
-    rows: list[ConformanceRow] = call(own, table, framework, seed, progress=progress)
+    rows: list[ConformanceRow] = call(own, table, framework, seed, device, progress=progress)
     return rows
 
 

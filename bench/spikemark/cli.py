@@ -574,6 +574,10 @@ def conformance(
         list[str] | None, typer.Option(help="PACKAGE==VERSION, in its own environment; may be repeated.")
     ] = None,
     matrix: Annotated[bool, typer.Option("--matrix", help="All environments with a lock, and what changed.")] = False,
+    device: Annotated[
+        Device | None,
+        typer.Option(help="Where layers run.", show_default="cpu; a matrix adds a GPU where there is one"),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the matrix.")] = Path("reports"),
     plugin: Plugins = None,
 ) -> None:
@@ -589,7 +593,7 @@ def conformance(
 
     _load(plugin)
     if matrix:
-        _write_matrix(framework, package or [], out)
+        _write_matrix(framework, package or [], out, device)
         return
     asked = [*([framework] if framework else []), *map(contender, package or [])]
     rows: list[ConformanceRow] = []
@@ -604,7 +608,7 @@ def conformance(
                 typer.echo(f"left out: {error}", err=True)
                 continue
             advance = partial(_advance, progress, progress.add_task(name, total=None))
-            rows += api.conformance(name, progress=advance)
+            rows += api.conformance(name, progress=advance, device=(device or Device.cpu).value)
     columns = [
         "framework", "neuron or dynamics", "route", "specs", "unsupported", "spikes compared", "at threshold",
         "differing", "gradient error f32", "f64", "verdict",
@@ -630,17 +634,19 @@ def conformance(
         raise typer.Exit(1)
 
 
-def _write_matrix(framework: str | None, packages: list[str], out: Path) -> None:
-    import torch
-
-    from spikemark.regression.matrix import contenders, run_matrix
+def _write_matrix(framework: str | None, packages: list[str], out: Path, device: Device | None) -> None:
+    from spikemark.regression.matrix import backends_here, contenders, run_matrix
     from spikemark.regression.matrix_report import write_matrix
+    from spikemark.suites.place import require_device
 
-    backends = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+    backends, unmeasured = backends_here()
+    if device is not None:
+        require_device(device.value)
+        backends = list(dict.fromkeys(("cpu", device.value)))  # versions are compared on the processor
     names = [name for name in contenders(packages) if framework is None or name.partition("@")[0] == framework]
     if not names:
         raise InputError(f"--framework {framework}: it has no environment; name a version with --package")
-    for path in write_matrix(run_matrix(names, backends, partial(typer.echo, err=True)), out):
+    for path in write_matrix(run_matrix(names, backends, partial(typer.echo, err=True), unmeasured), out):
         typer.echo(str(path))
 
 

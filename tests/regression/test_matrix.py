@@ -103,6 +103,48 @@ def test_odd_surrogates_are_found_in_the_traces(tmp_path, monkeypatch):
     assert found["snntorch:leaky-LSO"] == "raises TypeError"
 
 
+def test_every_backend_runs_the_own_classes_and_traces_there(monkeypatch):
+    asked = []
+
+    def call(environment, function, *arguments):
+        asked.append((function.rpartition(":")[2], arguments[-1]))
+        return []
+
+    monkeypatch.setattr(matrix, "call", call)
+    monkeypatch.setattr(matrix, "_surrogates", lambda path: [Surrogate("toy:lif", path.name)])
+    monkeypatch.setattr(matrix, "graphs", lambda name: [Graph("LIF", "exact")])
+    monkeypatch.setattr(Environment, "require", lambda self: None)
+    found = matrix.run_matrix(["snntorch@1.0.0"], ["cpu", "cuda"], unmeasured={"triton": "why"})
+    assert asked == [
+        (function, device) for device in ("cpu", "cuda") for function in ("record", "conformance_table", "stated_table")
+    ]
+    on_cpu, on_cuda = found.entries
+    assert on_cpu.surrogates != on_cuda.surrogates
+    assert (len(on_cpu.graphs), len(on_cuda.graphs)) == (1, 0)
+    assert found.unmeasured == {"triton": "why"}
+
+
+def test_a_layer_is_traced_on_the_device_that_is_asked_for(monkeypatch, tmp_path):
+    seen = set()
+    to = matrix.torch.nn.Module.to
+    monkeypatch.setattr(matrix.torch.nn.Module, "to", lambda self, *args: seen.add(args) or to(self, *args))
+    layers = get_adapter("snntorch").variants()
+    monkeypatch.setattr(golden.traces, "traced_neurons", lambda framework: {"snntorch:zero": layers["leaky-zero"]})
+    golden.record(tmp_path / "golden.safetensors", ["snntorch"], device="cpu:0")
+    stated_table("snntorch", "cpu:0")
+    assert ("cpu:0",) in seen
+    assert golden.check(tmp_path / "golden.safetensors").differences == ()
+
+
+@pytest.mark.skipif(matrix.torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_it_is_listed_and_refused(spikemark):
+    assert matrix.backends_here() == (["cpu"], {"cuda": "torch finds no GPU on this machine"})
+    for options in ((), ("--matrix",)):
+        code, _, err = spikemark("conformance", "--framework", "snntorch", "--device", "cuda", *options)
+        assert (code, err.count("\n")) == (2, 1), err
+        assert "--device cuda: this machine has no CUDA GPU" in err
+
+
 def test_contenders_are_the_locks_and_what_is_asked_for_oldest_first():
     found = contenders(["snntorch==0.9.2"])
     assert [name for name in found if name.startswith("snntorch")] == [
@@ -146,15 +188,19 @@ def test_the_page_shows_every_finding(tmp_path):
     )
     cause = Difference("toy:lif", "default", "slope", None, ("gradient of currents",), "surrogate scale")
     change = Change("toy@1.0", "toy@2.0", 5, (Layer("toy:lif", (367.0, 375.0), (0.91, 162.3), cause),), ("toy:new",))
-    found = Matrix((older, newer), (change,))
+    found = Matrix((older, newer), (change,), {"cuda": "torch finds no GPU on this machine"})
     text = page(found)
     for said in (
         "| toy 1.0 ", "unsupported", "toy 2.0: reset: only halves.", "exact",
         "**differs**: 4 of 512 spikes, gradient 2.5",
+        "Not measured: cuda (torch finds no GPU on this machine).",
         "zero everywhere", "3 of 240: r-ignored", "367 to 375", "0.91 to 162.3", "surrogate scale", "`toy:new`",
     ):  # fmt: skip
         assert said in text, said
-    assert {row[0] for row in rows(found)} == {"conformance", "own class", "surrogate", "nir", "change"}
+    assert {row[0] for row in rows(found)} == {"conformance", "own class", "surrogate", "nir", "change", "unmeasured"}
+    unmeasured = [row[1:6] for row in rows(found) if row[0] == "unmeasured"]
+    why = ("cuda", "", "torch finds no GPU on this machine")
+    assert unmeasured == [("toy@1.0", "1.0", *why), ("toy@2.0", "2.0", *why)]
     paths = write_matrix(found, tmp_path)
     assert sorted(path.name for path in paths) == [
         "conformance-badge.json", "conformance.csv", "conformance.json", "conformance.md",

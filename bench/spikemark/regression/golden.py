@@ -159,13 +159,14 @@ def installed(frameworks: Sequence[str]) -> list[str]:
     return found
 
 
-def record(path: Path, frameworks: Sequence[str] = (), progress: Progress | None = None) -> Header:
+def record(path: Path, frameworks: Sequence[str] = (), progress: Progress | None = None, device: str = "cpu") -> Header:
     """Trace the layers of frameworks and write the file, whole or not at all.
 
     Args:
         path: of the file.
         frameworks: all that are installed when empty.
         progress: called with the number of layers done and of all.
+        device: where they run.
 
     Raises:
         InputError: nothing to trace.
@@ -176,7 +177,7 @@ def record(path: Path, frameworks: Sequence[str] = (), progress: Progress | None
     tensors: dict[str, Tensor] = {}
     layers: dict[str, Layer] = {}
     for done, (framework, name, neuron) in enumerate(neurons, 1):
-        layers[name] = _record_layer(framework, name, neuron, tensors)
+        layers[name] = _record_layer(framework, name, neuron, tensors, device)
         if progress is not None:
             progress(done, len(neurons))
     header = Header(schema_version=SCHEMA, versions=_versions(names), layers=layers)
@@ -185,15 +186,15 @@ def record(path: Path, frameworks: Sequence[str] = (), progress: Progress | None
     return header
 
 
-def _record_layer(framework: str, name: str, neuron: FrameworkNeuron, tensors: dict[str, Tensor]) -> Layer:
+def _record_layer(framework: str, name: str, neuron: FrameworkNeuron, tensors: dict[str, Tensor], device: str) -> Layer:
     try:
-        inputs, settings = traces.make_inputs(name, neuron), tuple(traces.settings(name, neuron))
+        inputs, settings = traces.make_inputs(name, neuron, device), tuple(traces.settings(name, neuron))
     except traces.FAILURES as error:
         return Layer(framework=framework, cases=(), settings=("default",), raised={"default": _said(error)})
     tensors |= {_path("input", name, case): currents.contiguous() for case, currents in inputs.items()}
     raised: dict[Setting, str] = {}
     for setting in settings:
-        found = _traced(name, neuron, setting, inputs)
+        found = _traced(name, neuron, setting, inputs, device)
         if isinstance(found, str):
             raised[setting] = found
             continue
@@ -203,13 +204,13 @@ def _record_layer(framework: str, name: str, neuron: FrameworkNeuron, tensors: d
 
 
 def _traced(
-    name: str, neuron: FrameworkNeuron, setting: Setting, inputs: Mapping[Case, Tensor]
+    name: str, neuron: FrameworkNeuron, setting: Setting, inputs: Mapping[Case, Tensor], device: str = "cpu"
 ) -> dict[Case, Trace] | str:
     """Traces by case, or what the layer raised."""
     try:
         if not inputs:
-            traces.make_inputs(name, neuron)
-        return {case: traces.trace(name, neuron, setting, currents) for case, currents in inputs.items()}
+            traces.make_inputs(name, neuron, device)
+        return {case: traces.trace(name, neuron, setting, currents, device) for case, currents in inputs.items()}
     except traces.FAILURES as error:
         return _said(error)
 

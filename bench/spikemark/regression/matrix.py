@@ -7,12 +7,13 @@ layers changed (`spikemark.regression.golden`), with spikes and gradients on the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import Version
 
@@ -73,7 +74,7 @@ class Entry:
         conformance: rows of the sweep.
         stated: its own classes against equations.
         surrogates: of its own layers, those that are odd.
-        graphs: of NIR; none where it has no importer.
+        graphs: of NIR, on the processor; none where it has no importer.
     """
 
     framework: str
@@ -122,10 +123,17 @@ class Change:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Everything that was found."""
+    """Everything that was found.
+
+    Attributes:
+        entries: of every contender on every backend that there is here.
+        changes: between versions.
+        unmeasured: further backends, and why nothing ran there.
+    """
 
     entries: tuple[Entry, ...]
     changes: tuple[Change, ...]
+    unmeasured: Mapping[str, str] = field(default_factory=dict)
 
 
 def contenders(packages: Sequence[str] = ()) -> list[str]:
@@ -160,15 +168,29 @@ def contender(requirement: str) -> str:
     return f"{wanted.name.lower()}@{versions[0]}"
 
 
+def backends_here() -> tuple[list[str], dict[str, str]]:
+    """Where layers can run, and where they cannot, with the reason.
+
+    On a GPU, frameworks run the kernels that they choose there by themselves.
+    """
+    if torch.cuda.is_available():
+        return ["cpu", "cuda"], {}
+    return ["cpu"], {"cuda": "torch finds no GPU on this machine"}
+
+
 def run_matrix(
-    names: Sequence[str], backends: Sequence[str] = ("cpu",), progress: Progress = lambda line: None
+    names: Sequence[str],
+    backends: Sequence[str] = ("cpu",),
+    progress: Progress = lambda line: None,
+    unmeasured: Mapping[str, str] | None = None,
 ) -> Matrix:
     """Everything of all contenders.
 
     Args:
         names: frameworks, or ``NAME@VERSION``; versions of one framework from the oldest on.
-        backends: devices.
+        backends: devices, "cpu" among them.
         progress: told what is done next.
+        unmeasured: see `Matrix`.
 
     Raises:
         MissingEnvironment: one is not built.
@@ -180,25 +202,26 @@ def run_matrix(
         paths = {name: Path(folder, f"{name}.safetensors") for name in names}
         entries = []
         for name, one in environments.items():
-            progress(f"{name}: layers of its own")
-            call(one, "spikemark.regression.golden:record", paths[name], (entry_name(name),))
             for backend in backends:
-                entries.append(_entry(name, one, backend, paths[name], progress))
+                path = paths[name] if backend == "cpu" else paths[name].with_suffix(f".{backend}")
+                entries.append(_entry(name, one, backend, path, progress))
         changes = []
         for before, after in pairwise(names):
             if entry_name(before) == entry_name(after):
                 progress(f"{after}: since {before}")
                 changes.append(_change(before, after, environments[after], paths[before]))
-    return Matrix(tuple(entries), tuple(changes))
+    return Matrix(tuple(entries), tuple(changes), unmeasured or {})
 
 
 def _entry(name: str, one: Environment, backend: str, path: Path, progress: Progress) -> Entry:
     framework = entry_name(name)
+    progress(f"{name}: layers of its own on {backend}")
+    call(one, "spikemark.regression.golden:record", path, (framework,), None, backend)
     progress(f"{name}: conformance on {backend}")
     rows = call(one, f"{_SEMANTICS}.comparison:conformance_table", framework, 0, backend)
     progress(f"{name}: classes and graphs")
-    stated = call(one, f"{_SEMANTICS}.stated:stated_table", framework)
-    rest = (tuple(_surrogates(path)), tuple(graphs(name)))
+    stated = call(one, f"{_SEMANTICS}.stated:stated_table", framework, backend)
+    rest = (tuple(_surrogates(path)), tuple(graphs(name)) if backend == "cpu" else ())
     return Entry(name, one.version, backend, tuple(rows), tuple(stated), *rest)
 
 

@@ -80,6 +80,9 @@ def rows(matrix: Matrix) -> Iterator[tuple[Any, ...]]:
             yield ("surrogate", *place, surrogate.layer, surrogate.finding, None, None, None)
         for graph in entry.graphs:
             yield ("nir", *place, graph.graph, graph.outcome, graph.differing, graph.outputs, None)
+    for entry in matrix.entries:
+        for backend, why in matrix.unmeasured.items():
+            yield ("unmeasured", entry.framework, entry.version, backend, "", why, None, None, None)
     for change in matrix.changes:
         for layer in change.layers:
             place = (change.after, change.after.partition("@")[2], "cpu")
@@ -121,7 +124,8 @@ def page(matrix: Matrix) -> str:
         "\n".join(f"- {said}" for said in _says(matrix)),
         "## How it is made",
         _READING,
-        f"torch {version('torch').partition('+')[0]}; backends: {backends}.",
+        f"torch {version('torch').partition('+')[0]}; backends: {backends}."
+        + "".join(f" Not measured: {backend} ({why})." for backend, why in matrix.unmeasured.items()),
         "## Conformance with the oracle",
         _conformance(matrix.entries),
         *_reasons(matrix.entries),

@@ -73,6 +73,18 @@ def _tables(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: settings[name] for name in ("sizes", "events") if settings.get(name) is not None}
 
 
+def require_device(device: str) -> None:
+    """Find out whether networks can run there.
+
+    Raises:
+        InputError: there is no GPU.
+    """
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: this machine has no CUDA GPU that torch can use; try --device cpu")
+
+
 def check(needs: Needs, place: Place) -> None:
     """Find out before the first job runs what none could do without; called by the process that will run them.
 
@@ -82,13 +94,10 @@ def check(needs: Needs, place: Place) -> None:
         InputError: a framework is not installed, a data set is missing, damaged or too small, or there is no GPU.
         PluginError: a plug-in is missing.
     """
-    import torch
-
     from spikemark.data.files import data_folder
     from spikemark.measures.subject import loaded
 
-    if place.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: this machine has no CUDA GPU that torch can use; try --device cpu")
+    require_device(place.device)
     for plugin in needs.plugins:
         load_plugin(plugin)
     data_folder(place.data_dir)

@@ -50,19 +50,20 @@ class StatedResult:
         return not self.raised and not self.differing and (self.gradient_error or 0.0) <= _CLOSE
 
 
-def stated_table(framework: str) -> list[StatedResult]:
+def stated_table(framework: str, device: str = "cpu") -> list[StatedResult]:
     """Every class that the framework's adapter has an equation for.
 
     Args:
         framework: an installed one.
+        device: where its classes run; the equations run on the processor.
 
     Raises:
         UnknownNameError, MissingFramework: see `spikemark.core.frameworks.get_adapter`.
     """
-    return [compare_stated(name, stated) for name, stated in get_adapter(framework).stated().items()]
+    return [compare_stated(name, stated, device) for name, stated in get_adapter(framework).stated().items()]
 
 
-def compare_stated(name: str, stated: Stated) -> StatedResult:
+def compare_stated(name: str, stated: Stated, device: str = "cpu") -> StatedResult:
     """One class against its equation, on random currents of 0 to 3 thresholds, which hardly ever meet one exactly."""
     theta = stated.spec.threshold.init
     scale = 1 - stated.spec.decay.init if stated.spec.decay_input else 1.0
@@ -78,7 +79,7 @@ def compare_stated(name: str, stated: Stated) -> StatedResult:
             with torch.no_grad():
                 oracle.get_parameter_or_buffer(stated.each).copy_(spread)
         expected, wanted = _run(oracle.double(), currents.double(), upstream)
-        spikes, found = _run(layer, currents, upstream)
+        spikes, found = (part.cpu() for part in _run(layer.to(device), currents.to(device), upstream))
     except FAILURES as error:
         return StatedResult(name, stated.states, raised=f"{type(error).__name__}: {' '.join(str(error).split())}")
     differing = int((spikes.double() != expected).sum())

@@ -87,8 +87,8 @@ def make_layer(name: str, neuron: FrameworkNeuron, setting: Setting, steps: int)
     return layer
 
 
-def make_inputs(name: str, neuron: FrameworkNeuron) -> dict[Case, Tensor]:
-    """Currents ``[T, B, 4]`` of every case, in units of the neuron's own firing current.
+def make_inputs(name: str, neuron: FrameworkNeuron, device: str = "cpu") -> dict[Case, Tensor]:
+    """Currents ``[T, B, 4]`` of every case, in units of the neuron's own firing current on a device.
 
     Returns:
         "slope": one step, the surrogate alone, for no state comes before it and no reset after it. "threshold": an
@@ -98,7 +98,7 @@ def make_inputs(name: str, neuron: FrameworkNeuron) -> dict[Case, Tensor]:
     """
     # Some classes cannot fire in the step of the impulse, and later membranes seldom meet a threshold exactly.
     for steps in (1, _IMPULSE_STEPS):
-        below, above = firing_current(lambda currents: _spikes(name, neuron, currents), steps)
+        below, above = firing_current(lambda currents: _spikes(name, neuron, currents, device), steps)
         if bool(above.isfinite().all()):
             break
     unit = above.abs().log2().round().exp2() if bool(above.isfinite().all()) else torch.ones(SHAPE)
@@ -144,23 +144,23 @@ def firing_current(spikes: Callable[[Tensor], Tensor], steps: int) -> tuple[Tens
     return first.view(torch.float32), last.view(torch.float32)
 
 
-def _spikes(name: str, neuron: FrameworkNeuron, currents: Tensor) -> Tensor:
+def _spikes(name: str, neuron: FrameworkNeuron, currents: Tensor, device: str) -> Tensor:
     with torch.no_grad():
-        spikes: Tensor = make_layer(name, neuron, "default", len(currents))(currents)
-    return spikes
+        spikes: Tensor = make_layer(name, neuron, "default", len(currents)).to(device)(currents.to(device))
+    return spikes.cpu()
 
 
-def trace(name: str, neuron: FrameworkNeuron, setting: Setting, currents: Tensor) -> Trace:
-    """Everything that a layer shows on one input, by name.
+def trace(name: str, neuron: FrameworkNeuron, setting: Setting, currents: Tensor, device: str = "cpu") -> Trace:
+    """Everything that a layer shows on one input when it runs on a device, by name.
 
     Returns:
         "spikes" ``[T, B, 4]``; each state; "gradient of currents" and "gradient of PARAMETER" of a weighted sum of the
         spikes; "first value of PARAMETER".
     """
-    layer = make_layer(name, neuron, setting, len(currents))
+    layer = make_layer(name, neuron, setting, len(currents)).to(device)
     parameters = {key: value for key, value in layer.module.named_parameters() if value.requires_grad}
     shown: Trace = {f"{FIRST}{key}": value.detach().clone() for key, value in parameters.items()}
-    given = currents.clone().requires_grad_()
+    given = currents.to(device, copy=True).requires_grad_()
     module = layer.module
     spikes, states = module.traced(given) if isinstance(module, OwnNeurons) else (layer(given), {})
     shown |= {SPIKES: spikes.detach()} | states
@@ -170,7 +170,7 @@ def trace(name: str, neuron: FrameworkNeuron, setting: Setting, currents: Tensor
         found = torch.autograd.grad(spikes, list(wanted.values()), _upstream(spikes), allow_unused=True)
     for (key, value), gradient in zip(wanted.items(), found, strict=True):
         shown[f"{GRADIENT}{key}"] = torch.zeros_like(value) if gradient is None else gradient.detach()
-    return {key: value.contiguous().clone() for key, value in shown.items()}
+    return {key: value.cpu().contiguous().clone() for key, value in shown.items()}
 
 
 def _upstream(spikes: Tensor) -> Tensor:
