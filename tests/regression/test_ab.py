@@ -91,7 +91,7 @@ def repository(tmp_path_factory):
     git(folder, "checkout", "-q", "-b", "slow", "main")
     commit(folder, "PACE = 1.1\n", "slow")
     git(folder, "checkout", "-q", "-b", "broken", "main")
-    (folder / "backend.py").write_text("raise RuntimeError")
+    (folder / "backend.py").write_text("raise RuntimeError('no compiler here')")
     commit(folder, "PACE = 1.0\n", "broken")
     git(folder, "checkout", "-q", "main")
     return folder
@@ -148,7 +148,7 @@ def test_the_budget_ends_it_but_not_before_there_can_be_a_verdict(local_plan, tm
 
 
 def test_a_ref_that_does_not_install_leaves_no_worktree(repository, tmp_path):
-    with pytest.raises(InputError, match="broken does not install"):
+    with pytest.raises(InputError, match=r"broken does not install: .*RuntimeError: no compiler here$"):
         run_ab(plan(repository, tmp_path, head="broken"), lambda line: None)
     assert len(worktrees(repository)) == 1
 

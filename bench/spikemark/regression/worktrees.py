@@ -232,7 +232,14 @@ def _pip(python: Path, ref: str, *arguments: str) -> None:
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise InputError(f"{ref} does not install: {last_lines(done.stderr)}")
+        raise InputError(f"{ref} does not install: {last_lines(_own_output(done.stderr))}")
+
+
+def _own_output(said: str) -> str:
+    """What the program said that pip ran, without pip's frame and hints; everything where pip itself failed."""
+    _, _, rest = said.rpartition(" lines of output]")
+    own, end, _ = rest.partition("[end of output]")
+    return own if end and own.strip() else said
 
 
 def _can_build(worktree: Path) -> bool:
