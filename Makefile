@@ -33,6 +33,7 @@ bench: $(READY)  ## measure; prints ratios, asserts nothing about time
 docs: .venv/.docs  ## the documentation site, in build/documentation
 	rm -rf build/pages && mkdir -p build/pages
 	cp -r docs reports build/pages && cp README.md build/pages/index.md
+	cp bench/spikemark/report/glossary.txt build/pages/docs
 	cp CONTRIBUTING.md CHANGELOG.md LICENSE SECURITY.md build/pages
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 

@@ -512,11 +512,14 @@ def report(
 def site(
     results: Annotated[Path, typer.Argument(help="Folder of records, or a packed file.")] = Path("results"),
     out: Annotated[Path, typer.Option(help="Folder for the site.")] = Path("site"),
+    submissions: Annotated[
+        Path | None, typer.Option(help="Folder of submissions, which the leaderboard lists with their tier.")
+    ] = None,
 ) -> None:
     """Render all suites as a static site: a landing page with the leaderboard, and a page per suite."""
     from spikemark.report.site import write_site
 
-    written = write_site(results, out)
+    written = write_site(results, out, submissions)
     typer.echo(f"{len(written)} files; open {out / 'index.html'} in a browser")
 
 

@@ -21,9 +21,22 @@ def plot():
     return Plot(POINTS, effects, STYLES)
 
 
-def test_claims_are_blocks_of_lines_with_a_gap_between(plot):
-    assert [at for at, _ in plot.lines()] == [0, 1, 3]
-    assert plot.claims() == {"one": (0, 1), "<two>": (3, 3)}
+def test_claims_are_blocks_of_lines_below_their_statement(plot):
+    first, second = plot.blocks(letters=80)
+    assert (first.top, first.heading, [at for at, _ in first.lines]) == (0, ("one",), [1, 2])
+    assert second.top > 3
+    assert [at for at, _ in second.lines] == [second.top + 1]
+
+
+def test_a_long_statement_takes_several_lines():
+    long = Plot(POINTS, [effect("some words that are long", 3.0, 1.0, 7.0)], STYLES)
+    (block,) = long.blocks(letters=10)
+    assert block.heading == ("some words", "that are", "long")
+    assert [at for at, _ in block.lines] == [3]
+
+
+def test_the_title_counts_the_outcomes(plot):
+    assert plot.told == "Contrasts of accuracy: holds in 2, does not in 1"
 
 
 def test_ticks_lie_within_the_effects_and_no_difference_is_always_one(plot):
@@ -36,12 +49,12 @@ def test_the_chart_tells_every_effect_and_escapes_names(plot):
     assert [trace["name"] for trace in chart.data] == ["holds", "does not"]
     holds = chart.data[0]
     assert holds["x"] == [math.asinh(3.0), 0.0]
-    assert holds["y"] == [0, 3]
+    assert holds["y"] == [at for block in plot.blocks(46) for at, one in block.lines if one.outcome == "holds"]
     assert holds["error_x"]["array"] == [math.asinh(7.0) - math.asinh(3.0), 0.0]
     assert holds["error_x"]["arrayminus"] == [math.asinh(3.0) - math.asinh(1.0), 0.0]
     assert holds["text"][1] == "&lt;two&gt;<br>&lt;a&gt; &amp; b<br>0.0"
-    assert chart.layout["yaxis"]["ticktext"] == ["one", "&lt;two&gt;"]
-    assert chart.layout["yaxis"]["range"] == [4.0, -1.0]
+    assert [note["text"] for note in chart.layout["annotations"]] == ["<b>one</b>", "<b>&lt;two&gt;</b>"]
+    assert chart.layout["yaxis"]["range"][0] > max(holds["y"])
 
 
 def test_an_outcome_without_effects_draws_nothing():
@@ -54,5 +67,6 @@ def test_the_figure_is_the_same_each_time_and_names_the_claims(plot):
     svg = effects_figure(plot, "name", "title").svg
     assert svg == effects_figure(plot, "name", "title").svg
     assert ">one<" in svg
+    assert "&lt;a&gt; &amp; b" in svg
     assert "&lt;two&gt;" in svg
     assert "<two>" not in svg

@@ -27,19 +27,22 @@ def sentence(cells, topic):
 
 def test_a_winner_is_named_only_where_the_test_finds_it():
     assert sentence(accuracies(lif=0.8, stl=0.9, lt=0.7), "Accuracy") == (
-        "On digits, mlp (reference): mlp-stl is the most accurate (90.5 %)."
+        "On digits, mlp (reference, 5 seeds): mlp-stl (90.5 %) is the most accurate; mlp-lif and mlp-lt are less "
+        "accurate."
     )
 
 
 def test_ties_are_said_to_be_ties_with_what_could_have_been_seen():
     said = sentence(accuracies(lif=0.8, stl=0.8), "Accuracy")
-    assert said.startswith("On digits, mlp (reference): no difference between 2 systems is found; ")
+    assert said.startswith(
+        "On digits, mlp (reference, 5 seeds): no difference between 2 systems is found; a difference of "
+    )
     assert said.endswith(" points could have been seen.")
 
 
 def test_who_is_worse_is_told_beside_ties():
     said = sentence(accuracies(lif=0.8, stl=0.8, lt=0.7), "Accuracy")
-    assert said.endswith("is not told apart from 1 other; less accurate: mlp-lt.")
+    assert said.endswith(" cannot be told apart; mlp-lt is less accurate.")
 
 
 def test_energy_and_speed_are_relative_to_lif_and_the_reference():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from spikemark.report.leaderboard import boards
 from spikemark.report.meanings import meaning
 from spikemark.report.model import TIMES
 from spikemark.report.site import write_site
+from spikemark.suites.packed import PACKED, packed
 from spikemark.suites.records import write_record
 
 
@@ -70,8 +74,9 @@ def test_each_question_has_its_firmest_answer():
     five = Cells.of(records(lif=0.8, stl=0.9))
     three = Cells.of(suite_of(seeds=3, frameworks=("reference", "norse", "snntorch"), neurons=("lif", "stl")))
     answers = cards({"three": findings(three), "five": findings(five)})
-    assert answers["Accuracy"].page == "five"  # more seeds are firmer than more frameworks
-    assert answers["Speed"].page == "three"
+    assert answers["Accuracy"].answer.page == "five"  # more seeds are firmer than more frameworks
+    assert [other.page for other in answers["Accuracy"].others] == ["three"]
+    assert answers["Speed"].answer.page == "three"
     assert answers["Accuracy"].question == QUESTIONS["Accuracy"]
     assert set(answers) <= set(QUESTIONS)
 
@@ -103,11 +108,102 @@ def test_the_first_screen_answers_the_questions(site):
     index = (site / "index.html").read_text()
     for topic in ("Accuracy", "Robustness", "Speed", "Energy"):
         assert index.index(QUESTIONS[topic]) < index.index('id="leaderboard"')
-    assert 'href="quick.html#accuracy"' in index  # the suite that compares more frameworks answers
-    assert 'href="my-suite.html#accuracy"' not in index
+    # The suite that compares more frameworks answers; what the other says is behind it.
+    assert re.search(
+        r'In other suites.*?"my-suite.html#accuracy".*?"quick.html#accuracy">The numbers', index, re.DOTALL
+    )
 
 
 def test_the_same_records_give_the_same_site(site, tmp_path):
     write_site(site.parent / "results", tmp_path)
     ours = {path.name: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert ours == {path.name: path.read_bytes() for path in site.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def with_submissions(site, tmp_path_factory):
+    """The same results, and what others measured: a neuron of theirs beside ours, and a suite of their own."""
+    folder = tmp_path_factory.mktemp("submissions")
+    for name, suite, source, by in (
+        ("theirs", "quick", "https://doi.org/1", ["<b>"]),
+        ("apart", "new", "javascript:alert(1)", []),
+    ):
+        theirs = suite_of(seeds=2, frameworks=("norse",), neurons=("lif", "plif"))
+        content = packed([record | {"suite": suite} for record in theirs])
+        revision = hashlib.sha256(content).hexdigest()[:12]
+        about = {"name": name, "revision": revision, "suites": [suite], "source": source}
+        about["reproductions"] = [{"by": one, "jobs": 3} for one in by]
+        own = folder / "submissions" / name / revision
+        own.mkdir(parents=True)
+        (own / f"results{PACKED}").write_bytes(content)
+        (own / "about.json").write_text(json.dumps(about))
+    where = ["--out", str(folder / "out"), "--submissions", str(folder / "submissions")]
+    done = CliRunner().invoke(app, ["site", str(site.parent / "results"), *where])
+    assert done.exit_code == 0, done.output
+    return folder / "out"
+
+
+class Tables(HTMLParser):
+    """Every table of a page, as rows of texts."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.inside = [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "table":
+            self.found.append([])
+        elif tag == "tr":
+            self.found[-1].append([])
+        elif tag in ("td", "th"):
+            self.found[-1][-1].append("")
+            self.inside = True
+
+    def handle_endtag(self, tag):
+        self.inside = self.inside and tag not in ("td", "th")
+
+    def handle_data(self, data):
+        if self.inside:
+            self.found[-1][-1][-1] += data
+
+    def columns(self):
+        return [dict(zip(head, zip(*rows, strict=True), strict=True)) for head, *rows in self.found if rows]
+
+
+def test_systems_of_submissions_join_the_leaderboard_with_their_tier(with_submissions):
+    tables = [table for table in Tables((with_submissions / "index.html").read_text()).columns() if "tier" in table]
+    tiers = [dict(zip(table["system"], table["tier"], strict=True)) for table in tables if "system" in table]
+    assert {"mlp-lif": "measured here", "mlp-stl": "measured here", "mlp-plif": "reproduced by others"} in tiers
+    (listed,) = [table for table in tables if "system" not in table]
+    assert listed["tier"] == ("reported", "reproduced by others")
+    assert listed["name"] == ("apart", "theirs")
+
+
+def test_submissions_have_pages_and_change_no_answer(site, with_submissions):
+    text = (with_submissions / "index.html").read_text()
+    for target in re.findall(r'(?:href|src)="([^"#:]+)[#"]', text):
+        assert (with_submissions / target).is_file(), target
+    assert len(list(with_submissions.glob("submission-*.html"))) == 2
+    assert "javascript:alert" in text
+    assert 'href="javascript' not in text
+    assert "&lt;b&gt; (3 jobs)" in text
+    for page in ("quick.html", "my-suite.html"):
+        assert (with_submissions / page).read_bytes() == (site / page).read_bytes()
+    answers = [re.search('aria-label="Answers".*?</ul>', (folder / "index.html").read_text(), re.DOTALL)[0]
+               for folder in (site, with_submissions)]  # fmt: skip
+    assert answers[0] == answers[1]
+
+
+def test_without_submissions_the_page_says_how_to_hand_in(site):
+    text = (site / "index.html").read_text()
+    assert "Nothing has been handed in yet" in text
+    assert ">tier</th>" not in text
+
+
+def test_a_folder_of_submissions_that_is_none_is_named(spikemark, site, tmp_path):
+    where = ("--out", tmp_path / "out", "--submissions", tmp_path / "none")
+    code, _, err = spikemark("site", site.parent / "results", *where)
+    assert code == 2
+    assert "none does not exist; expected a folder of submissions" in err
+    assert not (tmp_path / "out").exists()

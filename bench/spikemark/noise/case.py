@@ -83,7 +83,7 @@ Perturb = Callable[[Case, float, "torch.Generator"], AbstractContextManager[Case
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 FAMILIES: Mapping[str, str] = {
-    "input": "input", "events": "events", "spikes": "times and bits", "hardware": "hardware", "adversary": "attacks"
+    "input": "input", "events": "events", "spikes": "altered spikes", "hardware": "hardware", "adversary": "attacks"
 }  # fmt: skip
 """The family of a domain's noises, as far as they do not name another."""
 _TARGETS: dict[Domain, Target] = {

@@ -41,7 +41,7 @@ def accuracy_section(cells: Cells) -> Section:
             for (framework,) in group.names("framework")
         }
         section.tables.append(_table(f"Test accuracy: {where}", group, results, last, rankings))
-        section.tables.extend(_neurons(f"Neurons against each other: {where}", rankings, results))
+        section.tables.extend(_neurons(f"Neurons against each other: {where}", group, rankings, results))
         section.tables.extend(_frameworks(where, group, results))
         section.tables.extend(training_table(where, group))
         section.charts.extend(learning_chart(where, group))
@@ -117,23 +117,29 @@ def _place(interval: Interval | None, most: int, mark: str, problems: str) -> En
     return replace(entry, text=f"{entry.text} ({remarks})", tone="bad" if problems else "") if remarks else entry
 
 
-def _neurons(title: str, rankings: Mapping[str, Ranking], results: Results) -> list[Table]:
-    """In each framework, every system against the best and against the baseline neuron."""
+def _neurons(title: str, group: Cells, rankings: Mapping[str, Ranking], results: Results) -> list[Table]:
+    """Every system against the best and against the baseline neuron: one verdict where frameworks agree."""
     baseline = next((ranking.baseline for ranking in rankings.values() if ranking.baseline), None)
+    agreeing = agreeing_frameworks(group, results)
     rows = []
     for (framework, system), runs in results.items():
-        ranking = rankings[framework]
-        if ranking.best is None or not runs:
+        ranking, alike_on = rankings[framework], agreeing.get(system, [])
+        if ranking.best is None or not runs or framework in alike_on[1:]:
             continue
-        row = [Entry(framework), Entry(system), *_outcome(ranking.against_best.get(system), system == ranking.best)]
+        names = ", ".join(alike_on) if framework in alike_on else framework
+        row = [Entry(names, summary=f"{len(alike_on)} alike" if "," in names else ""), Entry(system)]
+        row += _outcome(ranking.against_best.get(system), system == ranking.best)
         if baseline:
             row += _outcome(ranking.against_baseline.get(system), system == baseline)
         rows.append(tuple(row))
     if not rows:
         return []
     columns = ("framework", "system", "minus the best", "p") + ((f"minus {baseline}", "p") if baseline else ())
-    note = "Percentage points, paired by seed and test sample; p after Holm's correction within the framework."
-    return [Table(title, columns, alike(rows), 2, note, collapsed=True)]
+    note = (
+        "Percentage points, paired by seed and test sample; p after Holm's correction within the framework. Frameworks "
+        "that agree on a system share a row, with the test of the first one."
+    )
+    return [Table(title, columns, tuple(rows), 2, note, collapsed=True)]
 
 
 def _outcome(test: PairedTest | None, itself: bool) -> list[Entry]:

@@ -39,6 +39,37 @@ def attacks_section(cells: Cells) -> Section:
     return section
 
 
+def told_attacks(where: str, group: Cells) -> Iterator[str]:
+    """What the worst of all attacks leaves, and whether searches had enough steps, as sentences."""
+    attacks = attacks_of(group)
+    for worst in (name for name in attacks if name.startswith(WORST)):
+        curves = sampled_curves(group, [worst])
+        severity = max((severity for own in curves.values() for severity in own[worst]), default=0)
+        left = {
+            system: 100 * mean_interval(own[worst][severity], bounds=(0, 1)).value
+            for (framework, system), own in curves.items()
+            if framework == group.leading and own[worst].get(severity)
+        }
+        if left:
+            least, most = min(left, key=lambda name: left[name]), max(left, key=lambda name: left[name])
+            radius = _heading(
+                group, [name for name in attacks if threat_of(name) == worst.removeprefix(WORST)], severity
+            )
+            yield (
+                f"On {where} ({group.leading}), the worst of all {worst.removeprefix(WORST)} attacks leaves "
+                f"{number(left[least], 1)} % ({least}) to {number(left[most], 1)} % ({most}) of the samples read "
+                f"correctly at severity {radius}."
+            )
+    severities = group.features("accuracy_after_steps", "severity")
+    lost = [last_doubling(curve) for *_, curve, _ in _searched(group, attacks, max(severities))] if severities else []
+    if lost:
+        open_ended = sum(loss > CONVERGED for loss in lost)
+        yield (
+            f"{open_ended} of {len(lost)} searches for attacks had not converged after their last step; more steps "
+            "would fool more samples, so accuracy under attack is an upper bound."
+        )
+
+
 def _left(where: str, group: Cells, attacks: list[str]) -> Table:
     """What each attack leaves at each severity."""
     curves = sampled_curves(group, attacks)

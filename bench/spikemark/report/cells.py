@@ -135,6 +135,18 @@ class Cells:
         """The first system of the baseline neuron; None where there is none."""
         return next((system for system, neuron in self.names("system", "neuron") if neuron == BASELINE), None)
 
+    @property
+    def variations(self) -> list[str]:
+        """The baseline and the systems that differ from it in the neuron alone; all systems where there are none."""
+        definitions = {axis(record, "system"): _without_neuron(record) for record in self}
+        alone = [name for name, definition in definitions.items() if definition == definitions.get(self.baseline or "")]
+        return alone if len(alone) > 1 else list(definitions)
+
+    @property
+    def samples(self) -> int:
+        """How many test samples every run was asked, as records or settings tell; 0 where neither does."""
+        return min((_samples(record) for record in self), default=0)
+
     def groups(self) -> Iterator[tuple[str, Self]]:
         """Those of one data set, network, variant, track and edition, which may be compared; and what to call them."""
         axes = ("dataset", "network", "variant", "track")
@@ -294,6 +306,19 @@ def _few(words: list[str]) -> list[str]:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:6]
+
+
+def _without_neuron(record: Record) -> dict[str, Any]:
+    definition = record["cell"].get("system_definition", {})
+    return {name: value for name, value in definition.items() if name not in ("neuron", "neuron_spec")}
+
+
+def _samples(record: Record) -> int:
+    if "correct" in record:
+        return int(record["correct"].partition(":")[0])
+    settings = record["cell"]["settings"]
+    own = settings.get(record["cell"]["measure"], {}).get("samples")
+    return int(own or settings.get("sizes", {}).get("test") or 0)
 
 
 def _fits(row: Measurement, wanted: Mapping[str, Any]) -> bool:

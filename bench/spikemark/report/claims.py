@@ -112,11 +112,10 @@ def claims_sections(cells: Cells) -> list[Section]:
     return [claims, contrasts]
 
 
-def judged_claims(cells: Cells) -> dict[Claim, Verdict]:
-    """The verdict on every claim of which a contrast has both of its sides in the records."""
-    return {
-        claim: overall([row.verdict for row in rows if row.planned]) for claim, rows in _judged_rows(cells)[0].items()
-    }
+def judged_claims(cells: Cells) -> dict[Claim, tuple[Verdict, list[Verdict]]]:
+    """The verdict, and those of its rows, on every claim of which a contrast has both of its sides in the records."""
+    planned = {claim: [row.verdict for row in rows if row.planned] for claim, rows in _judged_rows(cells)[0].items()}
+    return {claim: (overall(verdicts), verdicts) for claim, verdicts in planned.items()}
 
 
 def _judged_rows(cells: Cells) -> tuple[dict[Claim, list[Row]], int]:
@@ -267,7 +266,7 @@ def _plots(rows: Sequence[tuple[Claim, Row]]) -> Iterator[Plot]:
     """Accuracies and costs apart, as far as there are any."""
     for scale in (POINTS, RATIOS):
         effects = [
-            _drawn(claim.name, row, row.difference)
+            _drawn(claim.statement, row, row.difference)
             for claim, row in rows
             if row.difference is not None and row.contrast.is_ratio == (scale is RATIOS)
         ]
@@ -275,10 +274,11 @@ def _plots(rows: Sequence[tuple[Claim, Row]]) -> Iterator[Plot]:
             yield Plot(scale, effects, _STYLES)
 
 
-def _drawn(claim: str, row: Row, difference: Difference) -> Effect:
+def _drawn(statement: str, row: Row, difference: Difference) -> Effect:
     ends = difference.value, difference.low, difference.high
     value, low, high = map(math.exp, ends) if row.contrast.is_ratio else (100 * end for end in ends)
-    return Effect(claim, f"{row.contrast}, {row.dataset}", value, low, high, _effect(row), row.verdict)
+    words = f"{row.contrast}, {row.dataset}".removeprefix("accuracy: ")
+    return Effect(statement, words, value, low, high, _effect(row), row.verdict)
 
 
 def _details(claim: Claim, rows: list[Row], suite: str) -> Table:

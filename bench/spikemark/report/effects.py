@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import textwrap
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -12,11 +14,13 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from spikemark.report.charts import says
 from spikemark.report.figures import new_canvas, styled, titled_figure
 from spikemark.report.model import TIMES, Chart, Figure
 
-_GAP = 1.0  # Between claims, in lines.
-_INCHES, _PIXELS = 0.1, 11  # A line is high.
+_GAP = 0.7  # Between claims, in lines.
+_INCHES, _PIXELS = 0.15, 15  # A line is high.
+_LETTERS = 70, 46  # Of a claim in one line, in figures and on pages.
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Effect:
     """One contrast of a claim at one place.
 
     Attributes:
-        claim: its name.
+        claim: its statement.
         words: what is compared, where.
         value: first minus second in percentage points, or first divided by second.
         low: where its interval begins; NaN without one.
@@ -48,13 +52,15 @@ class Scale:
 
     Attributes:
         name: of the plot.
-        title: what is shown.
+        what: is counted by outcome; nothing when empty.
+        title: of the axis.
         place: where a value is drawn.
         ticks: values that may be marked; the first one is no difference.
         label: of a tick.
     """
 
     name: str
+    what: str
     title: str
     place: Callable[[float], float]
     ticks: tuple[float, ...]
@@ -63,6 +69,7 @@ class Scale:
 
 POINTS = Scale(
     "effects-accuracy",
+    "Contrasts of accuracy",
     "Accuracy, first minus second, in points (linear up to 1, then logarithmic)",
     math.asinh,  # About linear up to 1, then logarithmic.
     (0, *(sign * size for size in (1, 2, 5, 10, 20, 50) for sign in (-1, 1))),
@@ -70,11 +77,27 @@ POINTS = Scale(
 )
 RATIOS = Scale(
     "effects-costs",
+    "Contrasts of costs",
     "Costs, first divided by second (logarithmic)",
     math.log,
     (1, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 1.25, 2, 5, 10, 20, 50),
     lambda value: f"{value:g}{TIMES}",
 )
+
+
+@dataclass(frozen=True)
+class Block:
+    """The effects of one claim.
+
+    Attributes:
+        top: where it begins, in lines from the top.
+        heading: the claim's statement, in lines.
+        lines: where each effect is drawn.
+    """
+
+    top: float
+    heading: tuple[str, ...]
+    lines: tuple[tuple[float, Effect], ...]
 
 
 @dataclass(frozen=True)
@@ -91,16 +114,22 @@ class Plot:
     effects: Sequence[Effect]
     styles: Mapping[str, tuple[str, str, str]]
 
-    def lines(self) -> list[tuple[float, Effect]]:
-        """Where each effect is drawn, counted from the top."""
-        order = list(dict.fromkeys(effect.claim for effect in self.effects))
-        return [(number + _GAP * order.index(effect.claim), effect) for number, effect in enumerate(self.effects)]
+    def blocks(self, letters: int) -> list[Block]:
+        """One per claim, its statement in lines of so many letters."""
+        blocks, top = [], 0.0
+        for claim, effects in groupby(self.effects, key=lambda effect: effect.claim):
+            heading = textwrap.wrap(claim, letters)
+            lines = tuple((top + len(heading) + number, effect) for number, effect in enumerate(effects))
+            blocks.append(Block(top, tuple(heading), lines))
+            top = lines[-1][0] + 1 + _GAP
+        return blocks
 
-    def claims(self) -> dict[str, tuple[float, float]]:
-        """The first and last line of each claim."""
-        grouped = groupby(self.lines(), key=lambda line: line[1].claim)
-        places = {claim: [at for at, _ in lines] for claim, lines in grouped}
-        return {claim: (at[0], at[-1]) for claim, at in places.items()}
+    @property
+    def told(self) -> str:
+        """How many effects came out how; "" where that says nothing."""
+        counts = Counter(effect.outcome for effect in self.effects)
+        counted = [f"{outcome} in {counts[outcome]}" for outcome in self.styles if counts[outcome]]
+        return f"{self.scale.what}: {', '.join(counted)}" if self.scale.what else ""
 
     def ticks(self) -> list[float]:
         """Those within the range of the effects, and no difference."""
@@ -110,20 +139,22 @@ class Plot:
 
 
 def effects_figure(plot: Plot, name: str, title: str) -> Figure:
-    """A block of lines per claim; colour and marker are the outcome."""
-    lines, claims, scale = plot.lines(), plot.claims(), plot.scale
-    bottom = lines[-1][0] + _GAP
+    """Below the statement of each claim a line per contrast; colour and marker are the outcome."""
+    scale, blocks = plot.scale, plot.blocks(_LETTERS[0])
+    lines = [line for block in blocks for line in block.lines]
+    bottom = lines[-1][0] + 1
     with styled():
-        canvas = new_canvas(8.5, 1.2 + _INCHES * bottom)
+        canvas = new_canvas(8.5, 1.4 + _INCHES * bottom)
         axes = canvas.add_subplot(1, 1, 1)
         for outcome, (colour, marker, _) in plot.styles.items():
             _draw(axes, scale, [(at, effect) for at, effect in lines if effect.outcome == outcome], colour, marker)
-        for number, (first, last) in enumerate(claims.values()):
-            if number % 2:
-                axes.axhspan(first - _GAP, last + _GAP, color="#f3f3f3", linewidth=0, zorder=0)
+        for number, block in enumerate(blocks):
+            ground = "#f3f3f3" if number % 2 else "white"
+            axes.axhspan(block.top - 1, block.lines[-1][0] + 0.6, color=ground, linewidth=0, zorder=0)
+            _head(axes, block, ground)
         axes.axvline(scale.place(scale.ticks[0]), color="#444444", linewidth=0.9)
-        axes.set_ylim(bottom, lines[0][0] - _GAP)
-        axes.set_yticks([(first + last) / 2 for first, last in claims.values()], list(claims))
+        axes.set_ylim(bottom, -1)
+        axes.set_yticks([at for at, _ in lines], [effect.words for _, effect in lines], fontsize=6.5)
         axes.set_xticks([scale.place(tick) for tick in plot.ticks()], [scale.label(tick) for tick in plot.ticks()])
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(scale.title)
@@ -131,8 +162,16 @@ def effects_figure(plot: Plot, name: str, title: str) -> Figure:
             Line2D([], [], color=colour, marker=marker, markersize=4, label=outcome)
             for outcome, (colour, marker, _) in plot.styles.items()
         ]
-        canvas.legend(handles=handles, loc="outside upper center", ncols=len(handles))
-        return titled_figure(canvas, name, "", title)
+        canvas.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+        return titled_figure(canvas, name, plot.told, title)
+
+
+def _head(axes: Axes, block: Block, ground: str) -> None:
+    """The claim's statement, on its ground, so that no line crosses it."""
+    behind = {"facecolor": ground, "edgecolor": "none", "pad": 0.8}
+    words = {"fontsize": 7.5, "fontweight": "bold", "va": "center", "bbox": behind}
+    for line, text in enumerate(block.heading):
+        axes.text(0.01, block.top + line, text, transform=axes.get_yaxis_transform(), **words)
 
 
 def _draw(axes: Axes, scale: Scale, lines: Sequence[tuple[float, Effect]], colour: str, marker: str) -> None:
@@ -144,34 +183,43 @@ def _draw(axes: Axes, scale: Scale, lines: Sequence[tuple[float, Effect]], colou
 
 def effects_chart(plot: Plot, name: str, title: str) -> Chart:
     """As `effects_figure`; what a line compares is told where a reader points at it."""
-    claims, scale = plot.claims(), plot.scale
+    scale, blocks = plot.scale, plot.blocks(_LETTERS[1])
+    lines = [line for block in blocks for line in block.lines]
     data = [
-        _trace(scale, outcome, colour, symbol, [line for line in plot.lines() if line[1].outcome == outcome])
+        _trace(scale, outcome, colour, symbol, [line for line in lines if line[1].outcome == outcome])
         for outcome, (colour, _, symbol) in plot.styles.items()
     ]
     none = scale.place(scale.ticks[0])
-    height = plot.lines()[-1][0] + 2 * _GAP
+    bottom = lines[-1][0] + 1
     layout: dict[str, Any] = {
-        "height": 150 + _PIXELS * height,
-        "margin": {"l": 210, "r": 10, "t": 20, "b": 60},
+        "height": 150 + _PIXELS * (bottom + 1),
+        "margin": {"l": 10, "r": 10, "t": 20, "b": 60},
         "xaxis": {
             "title": {"text": scale.title},
             "tickvals": [scale.place(tick) for tick in plot.ticks()],
             "ticktext": [scale.label(tick) for tick in plot.ticks()],
             "zeroline": False,
         },
-        "yaxis": {
-            "tickvals": [(first + last) / 2 for first, last in claims.values()],
-            "ticktext": [escape(claim) for claim in claims],
-            "range": [height - _GAP, -_GAP],
-            "showgrid": False,
-            "zeroline": False,
-        },
+        "yaxis": {"range": [bottom, -1], "showticklabels": False, "showgrid": False, "zeroline": False},
         "shapes": [
             {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": none, "x1": none, "line": {"dash": "dot"}}
         ],
+        "annotations": [
+            {
+                "text": f"<b>{'<br>'.join(map(escape, block.heading))}</b>",
+                "align": "left",
+                "font": {"size": 11},
+                "showarrow": False,
+                "x": 0,
+                "xanchor": "left",
+                "xref": "paper",
+                "y": block.top - 0.5,
+                "yanchor": "top",
+            }
+            for block in blocks
+        ],
     }
-    return Chart(name, title, [trace for trace in data if trace["x"]], layout)
+    return Chart(name, says(plot.told, title), [trace for trace in data if trace["x"]], layout)
 
 
 def _trace(

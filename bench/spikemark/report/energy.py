@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from spikemark.core.statistics import Interval, mean_interval
 from spikemark.measures.energy import flips
 from spikemark.report import charts, figures
 from spikemark.report.cells import Cells
-from spikemark.report.comparisons import PairedTest, paired_tests
+from spikemark.report.comparisons import MATTERS, PairedTest, paired_tests
 from spikemark.report.joules import measured_columns
 from spikemark.report.model import (
     ABSENT,
@@ -134,18 +134,33 @@ def relative_costs(group: Cells) -> dict[str, PairedTest]:
     return paired_tests({name: (runs, costs[base]) for name, runs in costs.items() if name != base and runs})
 
 
-def told_costs(where: str, group: Cells) -> str:
-    """What those tests say, as a sentence; "" without any."""
+def told_costs(where: str, group: Cells, systems: Collection[str] | None = None) -> str:
+    """What those tests say of some systems, or of all; without a baseline, what each costs; "" without any energy."""
     tests, base = relative_costs(group), group.where(framework=group.leading).baseline
-    # Differences are of logarithms, so those that matter are percent.
-    changed = {name: math.exp(test.difference.value) for name, test in tests.items() if test.matters}
     start = f"Energy per sample on {where} ({group.profile})"
-    if changed:
-        order = sorted(changed, key=lambda name: -abs(math.log(changed[name])))
-        more = f" and {len(order) - _MOST} more" if len(order) > _MOST else ""
-        told = ", ".join(f"{name} {number(changed[name], 2)} {TIMES}" for name in order[:_MOST])
-        return f"{start}, relative to {base}: {told}{more}."
-    return f"{start}: no system is told apart from {base}." if tests else ""
+    if not tests:
+        return _absolute(start, group)
+    told = {name: test for name, test in tests.items() if systems is None or name in systems}
+    ratios = {name: math.exp(test.difference.value) for name, test in told.items()}
+    order = sorted(ratios, key=lambda name: -abs(math.log(ratios[name])))
+    # Differences are of logarithms, so those that matter are percent.
+    changed = [name for name in order if told[name].matters]
+    shown = changed or order
+    more = f" and {len(shown) - _MOST} more" if len(shown) > _MOST else ""
+    listed = ", ".join(f"{name} {number(ratios[name], 2)} {TIMES}" for name in shown[:_MOST])
+    none = "" if changed else f"; none is told apart by more than {MATTERS:g} %"
+    return f"{start}, relative to {base}: {listed}{more}{none}."
+
+
+def _absolute(start: str, group: Cells) -> str:
+    own = group.where(framework=group.leading)
+    spent = {
+        system: found.value / 1e3
+        for (system,) in own.names("system")
+        if (found := positive(own.where(system=system).runs("energy", profile=group.profile))) is not None
+    }
+    listed = ", ".join(f"{name} {number(value, 1)} nJ" for name, value in spent.items())
+    return f"{start}: {listed}." if spent else ""
 
 
 def entries(column: list[Interval | None], scale: float) -> list[Entry]:

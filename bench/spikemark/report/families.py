@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from spikemark.core.statistics import Floats, Interval, Runs, Verdict, mean_interval
@@ -14,10 +14,10 @@ from spikemark.report.model import ABSENT, Entry, Section, Table, alike, estimat
 READING = f"""\
 Robust against what? Points lost: clean accuracy minus accuracy under noise, mean over the severities and noises of a
 family, so that a better clean accuracy is not taken for robustness. It is compared with that of {BASELINE} in the
-same framework, paired by seed and, where records keep them, by test sample and draw; the tests of a framework are
-corrected together (Holm). Undecided is not equal: MDE is the smallest true difference that the test would find in
-about 80 of 100 repetitions. The verdict is that of the first framework, since all run the same neuron; the other
-frameworks repeat it below. Attacks are summed up by the worst of them per sample, where several were run."""
+same framework, paired by seed and, where records keep them, by test sample and draw; the tests are corrected together
+(Holm). Undecided is not equal: MDE is the smallest true difference that the test would find in about 80 of 100
+repetitions. All frameworks run the same neuron, so there is one verdict: that of the first framework. The numbers of
+the others follow. Attacks are summed up by the worst of them per sample, where several were run."""
 _WORDS: Mapping[Verdict, str] = {"better": "more robust", "worse": "less robust", "undecided": "undecided"}
 Lost = dict[int, Floats]
 _MOST = 2
@@ -31,15 +31,16 @@ def families_section(cells: Cells) -> Section:
         curves = sampled_curves(group, [noise for noises in families.values() for noise in noises])
         baselines = [system for system, neuron in group.names("system", "neuron") if neuron == BASELINE]
         frameworks = [name for (name,) in group.names("framework")]
-        rows = {name: _rows(name, _of(name, curves), families, baselines) for name in frameworks}
-        if any(rows.values()) and baselines:
+        leading, *others = sorted(frameworks, key=lambda name: name != group.leading)
+        verdicts = _rows(leading, _of(leading, curves), families, baselines, told=True)
+        numbers = [row for name in others for row in _rows(name, _of(name, curves), families, baselines, told=False)]
+        if baselines and (verdicts or numbers):
             columns = ("framework", "family", "system", "points lost", f"minus {baselines[0]}", "p", "noises", "n")
             title, note = titled("Verdicts by family of noise", where), "n: seeds. Fewer points lost is better."
-            section.tables.append(Table(title, columns, tuple(rows.pop(group.leading)), 3, note))
-            others = [row for of_framework in rows.values() for row in of_framework]
-            if others:
-                again = titled("The same on other frameworks", where)
-                section.tables.append(Table(again, columns, alike(others), 3, note, collapsed=True))
+            section.tables.append(Table(title, columns, tuple(verdicts), 3, note))
+            if numbers:
+                again, without = titled("Numbers of other frameworks", where), (*columns[:5], *columns[6:])
+                section.tables.append(Table(again, without, alike(numbers), 3, note, collapsed=True))
     return section
 
 
@@ -61,6 +62,11 @@ class Judged:
         """Percentage points that a system loses to a family; None where that was not measured."""
         runs = self.lost.get((family, system))
         return None if runs is None else 100 * mean_interval(runs).value
+
+    def of(self, systems: Collection[str]) -> Judged:
+        """The same of some systems; tests stay corrected over all."""
+        lost = {place: runs for place, runs in self.lost.items() if place[1] in systems}
+        return Judged(self.families, lost, {place: test for place, test in self.tests.items() if place in lost})
 
     @property
     def apart(self) -> dict[str, list[tuple[str, float]]]:
@@ -129,7 +135,10 @@ def _rows(
     curves: Mapping[str, dict[str, SampledCurve]],
     families: Mapping[str, list[str]],
     baselines: list[str],
+    *,
+    told: bool,
 ) -> list[tuple[Entry, ...]]:
+    """One row per family and system, with its verdict where that is to be told."""
     lost = _lost(curves, families)
     base = next((system for system in baselines if system in curves), None)
     tests = _tests(lost, base)
@@ -139,7 +148,7 @@ def _rows(
             Entry(family),
             Entry(system),
             _points(mean_interval(runs)),
-            *_judged(tests.get((family, system)), system == base),
+            *_judged(tests.get((family, system)), system == base, told=told),
             Entry(str(len(families[family])), float(len(families[family]))),
             Entry(str(len(runs)), float(len(runs))),
         )
@@ -186,12 +195,15 @@ def _points(interval: Interval) -> Entry:
     return Entry(estimate(interval, 100), 100 * interval.value)
 
 
-def _judged(test: PairedTest | None, itself: bool) -> tuple[Entry, Entry]:
+def _judged(test: PairedTest | None, itself: bool, *, told: bool) -> tuple[Entry, ...]:
     if test is None:
-        return (Entry("(itself)", tone="muted") if itself else ABSENT), ABSENT
+        return (Entry("(itself)", tone="muted") if itself else ABSENT, *([ABSENT] if told else []))
     d = test.difference
     lost = Interval(-d.value, -d.high, -d.low, d.n)
-    text = f"{estimate(lost, 100, signed=True)} {_WORDS[test.verdict]}"
+    text = estimate(lost, 100, signed=True)
+    if not told:
+        return (Entry(text, 100 * lost.value),)
+    text += f" {_WORDS[test.verdict]}"
     if test.verdict == "undecided" and test.detectable > 0:
         text += f", MDE {100 * test.detectable:.2f}"
     return Entry(text, 100 * lost.value, tone=test.tone), test.p_entry()

@@ -6,24 +6,41 @@ A sentence names a winner only where the corrected test does, and an effect only
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from spikemark.core.statistics import mean_interval
 from spikemark.report.accuracy import ranked
+from spikemark.report.attacks import told_attacks
 from spikemark.report.cells import Cells, neurons_of
 from spikemark.report.claims import judged_claims
+from spikemark.report.comparisons import MATTERS
+from spikemark.report.curves import mean_under_noise
 from spikemark.report.energy import relative_costs, told_costs
 from spikemark.report.families import Judged, judged, told_losses
+from spikemark.report.layers import told_layers
 from spikemark.report.model import ABSENT, DASH, TIMES, Entry, Table, number, slug
 from spikemark.report.native import TITLE, own_results
 from spikemark.report.plots import framework_style, neuron_style
 from spikemark.report.provenance import fairness
-from spikemark.report.throughput import TRAINING, mean_ratios, told_speeds
-from spikemark.report.verdicts import REFUTED, Verdict
+from spikemark.report.throughput import TRAINING, mean_ratios, told_memory, told_speeds
+from spikemark.report.twins import Twins
+from spikemark.report.verdicts import FEWEST, REFUTED, Verdict
 
-_MOST = 4
-"""Names that a sentence lists before it counts the rest."""
+_ENOUGH = 6
+"""Sentences with which a report opens, where it has so many to say."""
+_MOST, _QUOTED = 4, 3
+"""Names, and statements of claims, that a sentence lists before it counts the rest."""
+_BARS = 6
+_COUNTED: Mapping[Verdict, str] = {
+    "holds": "{0} hold{1}",
+    "opposite found": "the opposite is found for {0}",
+    "smaller than margin": "the effect is smaller than the margin for {0}",
+    "undecided": "{0} {2} undecided",
+    "not testable here": "{0} cannot be tested here",
+    "not run": "{0} {2} not run",
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +70,7 @@ class Finding:
         section: title of the section with the numbers.
         bars: the numbers that it is about, where a picture helps.
         grid: likewise, where there are two directions.
-        weight: what it rests on: seeds, frameworks and systems; more is firmer.
+        weight: what it rests on, such as seeds, samples, frameworks and systems; more is firmer.
     """
 
     topic: str
@@ -70,18 +87,31 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Card:
-    """A question and what a suite answers.
+class Answer:
+    """What a suite answers.
 
     Attributes:
-        question: as a newcomer asks it.
         finding: the answer.
         page: name of the suite's page.
     """
 
-    question: str
     finding: Finding
     page: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """A question and its answers.
+
+    Attributes:
+        question: as a newcomer asks it.
+        answer: that of the suite whose records rest on most.
+        others: those of the other suites.
+    """
+
+    question: str
+    answer: Answer
+    others: tuple[Answer, ...] = ()
 
 
 QUESTIONS: Mapping[str, str] = {
@@ -96,45 +126,60 @@ QUESTIONS: Mapping[str, str] = {
 
 
 def cards(found: Mapping[str, Sequence[Finding]]) -> dict[str, Card]:
-    """For each topic the answer that rests on most, of the first suite that gives one so firm."""
+    """For each topic the answer that rests on most, and what the other suites answer."""
     cards = {}
     for topic, question in QUESTIONS.items():
-        answers = [(suite, finding) for suite, told in found.items() for finding in told if finding.topic == topic]
+        first = {suite: next((one for one in told if one.topic == topic), None) for suite, told in found.items()}
+        answers = [Answer(finding, slug(suite)) for suite, finding in first.items() if finding is not None]
         if answers:
-            suite, finding = max(answers, key=lambda answer: answer[1].weight)
-            cards[topic] = Card(question, finding, slug(suite))
+            best = max(answers, key=lambda answer: answer.finding.weight)
+            others = [answer for answer in answers if answer is not best]
+            cards[topic] = Card(
+                question, best, tuple(sorted(others, key=lambda answer: answer.finding.weight, reverse=True))
+            )
     return cards
 
 
 def findings(cells: Cells) -> list[Finding]:
-    """At most one sentence for each question that the records can answer, the ones on claims first."""
-    return [
-        *_claims(cells),
-        *_native(cells),
-        *_accuracy(cells),
-        *_robustness(cells),
-        *_energy(cells),
-        *_speed(cells),
-        *_trust(cells),
-        *_problems(cells),
-    ]
+    """A sentence for each question that the records can answer; where these are few, further ones of what they hold.
+
+    Args:
+        cells: of one suite.
+    """
+    answers = {answer: answer(cells) for answer in _ANSWERS}
+    told = {answer: list(islice(found, 0 if answer in _FURTHER else 1)) for answer, found in answers.items()}
+    for _ in range(_ENOUGH):
+        for answer in (*_FURTHER, *answers):
+            if sum(map(len, told.values())) < _ENOUGH:
+                told[answer] += islice(answers[answer], 1)
+    return [finding for found in told.values() for finding in found]
 
 
 def _claims(cells: Cells) -> Iterator[Finding]:
+    judged = judged_claims(cells)
     verdicts: dict[Verdict, list[str]] = {}
-    for claim, verdict in judged_claims(cells).items():
+    for claim, (verdict, _) in judged.items():
         verdicts.setdefault(verdict, []).append(claim.statement)
-    if not verdicts:
+    if not verdicts.keys() - {"not run"}:
         return
-    total = sum(map(len, verdicts.values()))
-    counted = ", ".join(f"{len(names)} {verdict}" for verdict, names in sorted(verdicts.items()))
-    decided = "".join(
-        f" {verdict.capitalize()}: {_listed(verdicts[verdict], 2)}."
-        for verdict in ("holds", *REFUTED)
-        if verdict in verdicts
+    counted = _listed(
+        (_COUNTED[verdict].format(*_number(len(names))) for verdict, names in sorted(verdicts.items())),
+        most=len(verdicts),
+        last=" and ",
     )
-    sentence = f"Of {_count(total, 'published claim')} on which these records bear: {counted}.{decided}"
-    yield Finding("Claims", sentence, "Claims", weight=(total,))
+    partly = [claim.statement for claim, (verdict, rows) in judged.items() if verdict == "undecided" and _so_far(rows)]
+    told = {
+        "Shown": verdicts.get("holds", []),
+        "Refuted by at least one contrast": [name for verdict in REFUTED for name in verdicts.get(verdict, [])],
+        "Shown in every contrast that was run, while others were not": partly,
+    }
+    quoted = "".join(f" {what}: {_quoted(names)}." for what, names in told.items() if names)
+    sentence = f"These records bear on {_count(len(judged), 'published claim')}: {counted}.{quoted}"
+    yield Finding("Claims", sentence, "Claims", weight=(len(judged),))
+
+
+def _so_far(rows: Sequence[Verdict]) -> bool:
+    return {verdict for verdict in rows if verdict != "not run"} == {"holds"}
 
 
 def _native(cells: Cells) -> Iterator[Finding]:
@@ -160,51 +205,62 @@ def _native(cells: Cells) -> Iterator[Finding]:
 
 
 def _accuracy(cells: Cells) -> Iterator[Finding]:
-    group = _firmest(cells.where(measure="accuracy"))
-    if group is None:
-        return
-    where, own = group
-    framework, ranking, results = ranked(own)
-    if ranking.best is None:
-        return
-    best = mean_interval(results[ranking.best], bounds=(0, 1))
-    worse = [name for name, test in ranking.against_best.items() if test.matters and test.verdict == "worse"]
-    ties = [test for test in ranking.against_best.values() if test.verdict == "undecided"]
-    if worse and not ties:
-        said = f"{ranking.best} is the most accurate ({number(100 * best.value, 1)} %)"
-    elif worse:
-        said = (
-            f"{ranking.best} ({number(100 * best.value, 1)} %) is not told apart from {_count(len(ties), 'other')}; "
-            f"less accurate: {_listed(worse)}"
-        )
-    else:
-        smallest = [100 * test.detectable for test in ties if test.detectable > 0]
-        seen = f"; {_range(smallest)} points could have been seen" if smallest else ""
-        said = f"no difference between {len(results)} systems is found{seen}"
-    shown = {name: 100 * mean_interval(runs, bounds=(0, 1)).value for name, runs in results.items()}
-    bars = _bars(shown, 1, " %", _colours(own))
-    yield Finding("Accuracy", f"On {where} ({framework}): {said}.", "Accuracy", bars, weight=_weight(own))
+    for where, own in _firmest(cells.where(measure="accuracy")):
+        framework, ranking, results = ranked(own)
+        if ranking.best is None:
+            continue
+        order = sorted(results, key=lambda name: -mean_interval(results[name]).value)
+        tests = ranking.against_best
+        ties = [name for name in order if name in tests and tests[name].verdict == "undecided"]
+        worse = [name for name in order if name in tests and tests[name].verdict == "worse"]
+        shown = {name: 100 * mean_interval(results[name], bounds=(0, 1)).value for name in order}
+        best = f"{ranking.best} ({number(shown[ranking.best], 1)} %)"
+        if not worse:
+            smallest = [100 * tests[name].detectable for name in ties if tests[name].detectable > 0]
+            seen = f"; a difference of {_range(smallest)} points could have been seen" if smallest else ""
+            said = f"no difference between {len(results)} systems is found{seen}"
+        elif ties:
+            said = f"{_listed([best, *ties], last=' and ')} cannot be told apart"
+        else:
+            said = f"{best} is the most accurate"
+        for names, how in (
+            ([name for name in worse if tests[name].matters], "less accurate"),
+            ([name for name in worse if not tests[name].matters], f"less accurate by under {MATTERS:g} points"),
+        ):
+            said += f"; {_listed(names, last=' and ')} {_is(names)} {how}" if names else ""
+        bars = _bars({name: shown[name] for name in order[:_BARS]}, 1, " %", _colours(own))
+        yield Finding("Accuracy", f"On {_place(where, own, framework)}: {said}.", "Accuracy", bars, weight=_weight(own))
 
 
 def _robustness(cells: Cells) -> Iterator[Finding]:
-    """Against which families of noise a system is more or less robust than the baseline, in the first framework."""
-    group = _firmest(cells.where(measure="robustness"))
-    if group is None:
-        return
-    where, every = group
-    framework = every.leading
-    own = every.where(framework=framework)
-    base = own.baseline
-    if base is None or len(own.names("system")) < 2:
-        return
-    found = judged(every, framework)
-    said = told_losses(found, base) or f"no system is told apart from {base} under any family of noise"
-    apart = found.apart
-    order = sorted(apart, key=lambda system: -max(abs(lost) for _, lost in apart[system]))
-    rest = [system for (system,) in own.names("system") if system not in (base, *order)]
-    grid = _strip(where, found, [base, *order, *rest], neurons_of(own))
-    section = "Robustness by family of noise"
-    yield Finding("Robustness", f"On {where} ({framework}): {said}.", section, grid=grid, weight=_weight(every))
+    """Against which families of noise a neuron is more or less robust than the baseline, in the first framework."""
+    for where, every in _firmest(cells.where(measure="robustness")):
+        framework = every.leading
+        own = every.where(framework=framework)
+        base, systems = own.baseline, own.variations
+        place = f"On {_place(where, own, framework)}"
+        if base is None or len(systems) < 2:
+            under = {name: mean_under_noise(own.where(system=name)) for name in systems}
+            shown = {name: 100 * mean_interval(runs, bounds=(0, 1)).value for name, runs in under.items() if runs}
+            if shown:
+                told = _listed(f"{name} {number(value, 1)} %" for name, value in shown.items())
+                sentence = f"{place}, mean accuracy under noise: {told}."
+                yield Finding("Robustness", sentence, "Robustness", weight=_weight(own))
+            continue
+        found = judged(every, framework).of(systems)
+        said = told_losses(found, base) or f"no system is told apart from {base} under any family of noise"
+        apart = found.apart
+        order = sorted(apart, key=lambda system: -max(abs(lost) for _, lost in apart[system]))
+        rest = [system for system in systems if system not in (base, *order)]
+        grid = _strip(where, found, [base, *order, *rest], neurons_of(own))
+        section = "Robustness by family of noise"
+        yield Finding("Robustness", f"{place}: {said}.", section, grid=grid, weight=_weight(every))
+
+
+def _attacks(cells: Cells) -> Iterator[Finding]:
+    for where, every in _firmest(cells.where(measure="robustness")):
+        for sentence in told_attacks(where, every):
+            yield Finding("Attacks", sentence, "Attacks", weight=_weight(every))
 
 
 def _strip(where: str, found: Judged, systems: Sequence[str], neurons: Mapping[str, str]) -> Table:
@@ -228,36 +284,49 @@ def _lost(found: Judged, family: str, system: str) -> Entry:
 
 
 def _energy(cells: Cells) -> Iterator[Finding]:
-    """Every system's energy against that of the baseline neuron, in the first framework."""
-    group = _firmest(cells.where(measure="energy"))
-    if group is None:
-        return
-    where, every = group
-    ratios, sentence = relative_costs(every), told_costs(where, every)
-    if not sentence:
-        return
-    shown = {name: math.exp(test.difference.value) for name, test in ratios.items()}
-    own = every.where(framework=every.leading)
-    shown |= {str(own.baseline): 1.0}
-    bars = _bars(shown, 2, f" {TIMES}", _colours(own), most_first=False)
-    yield Finding("Energy", sentence, "Energy", bars, weight=_weight(every))
+    """Every neuron's energy against that of the baseline neuron, in the first framework."""
+    for where, every in _firmest(cells.where(measure="energy")):
+        systems = every.variations
+        ratios, sentence = relative_costs(every), told_costs(where, every, systems)
+        own = every.where(framework=every.leading)
+        if sentence:
+            shown = {name: math.exp(ratios[name].difference.value) for name in systems if name in ratios}
+            shown |= {str(own.baseline): 1.0} if shown else {}
+            bars = _bars(shown, 2, f" {TIMES}", _colours(own), most_first=False)
+            yield Finding("Energy", sentence, "Energy", bars, weight=_weight(every))
+
+
+def _twins(cells: Cells) -> Iterator[Finding]:
+    for where, group in _firmest(cells.by_measure("accuracy", "energy")):
+        twins = Twins.of(where, group, [str(profile) for profile in group.features("energy", "profile")])
+        if twins is not None:
+            yield Finding("Dense twins", twins.told, "Energy", weight=_weight(group))
 
 
 def _speed(cells: Cells) -> Iterator[Finding]:
     """Speed of the frameworks on the matched track, relative to the reference; a winner leads in every network."""
-    groups = list(cells.where(measure="throughput", track=DASH).ok.groups())
-    where, own = max(groups, key=lambda group: _weight(group[1])[1:], default=("", None))
-    if own is None:
-        return
-    means, sentence = mean_ratios(own, TRAINING), told_speeds(where, own)
-    if not means or not sentence:
-        return
-    bars = _bars(means, 2, f" {TIMES} training", {name: framework_style(name).colour for name in means})
-    yield Finding("Speed", sentence, "Throughput", bars, weight=_weight(own)[1:])
+    for where, own in _timed(cells):
+        means, sentence = mean_ratios(own, TRAINING), told_speeds(where, own)
+        if means and sentence:
+            colours = {name: framework_style(name).colour for name in means}
+            bars = _bars(means, 2, f" {TIMES} training", colours)
+            yield Finding("Speed", sentence, "Throughput", bars, weight=_breadth(own))
 
 
-def _trust(cells: Cells) -> Iterator[Finding]:
-    """Whether spikes are those of the oracle, and work was the same for all."""
+def _memory(cells: Cells) -> Iterator[Finding]:
+    for where, own in _timed(cells):
+        sentence = told_memory(where, own)
+        if sentence:
+            yield Finding("Memory", sentence, "Throughput", weight=_breadth(own))
+
+
+def _layers(cells: Cells) -> Iterator[Finding]:
+    for sentence in told_layers(cells):
+        yield Finding("Layers", sentence, "Layers")
+
+
+def _conformance(cells: Cells) -> Iterator[Finding]:
+    """Whether spikes are those of the oracle."""
     checked = cells.where(measure="conformance").ok
     compared, differing = (
         sum(row["value"] for record in checked for row in record["measurements"] if row["metric"] == metric)
@@ -269,11 +338,16 @@ def _trust(cells: Cells) -> Iterator[Finding]:
         verb = "differs" if differing == 0 else "differ"
         sentence = f"{none} of {number(compared, 0)} {verb} from the float64 oracle's ({frameworks})."
         yield Finding("Conformance", sentence, "Conformance", weight=(int(compared),))
+
+
+def _fairness(cells: Cells) -> Iterator[Finding]:
+    """Whether work was the same for all."""
     same, mismatches = fairness(cells)
     if same:
         all_agree = "all agree" if not mismatches else f"{len(mismatches)} differ"
         sentence = (
-            f"{number(same, 0)} fingerprints of weights, batches and noises compared across frameworks: {all_agree}."
+            f"{number(same, 0)} fingerprints of weights, batches and noises were compared across frameworks: "
+            f"{all_agree}."
         )
         yield Finding("Fairness", sentence, "Fairness", weight=(same,))
 
@@ -287,7 +361,7 @@ def _problems(cells: Cells) -> Iterator[Finding]:
 def _bars(
     values: Mapping[str, float], digits: int, unit: str, colours: Mapping[str, str], *, most_first: bool = True
 ) -> tuple[Bar, ...]:
-    longest = max(values.values())
+    longest = max(values.values(), default=1)
     order = sorted(values, key=lambda name: values[name], reverse=most_first)
     return tuple(
         Bar(name, f"{number(values[name], digits)}{unit}", values[name] / longest, colours[name]) for name in order
@@ -299,25 +373,66 @@ def _colours(own: Cells) -> dict[str, str]:
     return {system: neuron_style(neuron).colour for system, neuron in own.names("system", "neuron")}
 
 
-def _firmest(cells: Cells) -> tuple[str, Cells] | None:
-    """The group of matched neurons with most seeds, frameworks and systems; the first of equal ones."""
+_ANSWERS: tuple[Callable[[Cells], Iterator[Finding]], ...] = (
+    _claims, _native, _accuracy, _robustness, _attacks, _energy, _twins, _speed, _memory, _layers, _conformance,
+    _fairness, _problems,
+)  # fmt: skip
+"""In the order in which they are told."""
+_FURTHER = (_attacks, _twins, _memory, _layers)
+"""What is told where the others say little."""
+
+
+def _firmest(cells: Cells) -> list[tuple[str, Cells]]:
+    """Groups of matched neurons, those that rest on most first; of several systems where there are such."""
     groups = list(cells.where(track=DASH).ok.groups())
     several = [group for group in groups if len(group[1].names("system")) > 1]
-    return max(several or groups, key=lambda group: _weight(group[1]), default=None)
+    return sorted(several or groups, key=lambda group: _weight(group[1]), reverse=True)
+
+
+def _timed(cells: Cells) -> list[tuple[str, Cells]]:
+    groups = list(cells.where(measure="throughput", track=DASH).ok.groups())
+    return sorted(groups, key=lambda group: _breadth(group[1]), reverse=True)
 
 
 def _weight(own: Cells) -> tuple[int, ...]:
-    return len(own.names("seed")), len(own.names("framework")), len(own.names("system"))
+    """Enough seeds for a verdict come first, then most samples read, then most frameworks and systems."""
+    seeds = len(own.names("seed"))
+    return int(seeds >= FEWEST), seeds * max(own.samples, 1), *_breadth(own)
 
 
-def _listed(names: Iterable[str], most: int = _MOST) -> str:
+def _breadth(own: Cells) -> tuple[int, int]:
+    return len(own.names("framework")), len(own.names("system"))
+
+
+def _place(where: str, own: Cells, framework: str) -> str:
+    return f"{where} ({framework}, {_count(len(own.names('seed')), 'seed')})"
+
+
+def _listed(names: Iterable[str], most: int = _MOST, last: str = ", ") -> str:
+    """Names with `last` before the final one; beyond `most` of them, how many more there are."""
     every = list(names)
-    more = f" and {len(every) - most} more" if len(every) > most else ""
-    return ", ".join(every[:most]) + more
+    if len(every) > most:
+        every, last = [*every[:most], f"{len(every) - most} more"], " and "
+    *others, final = every
+    return f"{', '.join(others)}{last}{final}" if others else final
+
+
+def _quoted(names: Sequence[str]) -> str:
+    more = [f"{len(names) - _QUOTED} more"] if len(names) > _QUOTED else []
+    return "; ".join([*(f'"{name}"' for name in names[:_QUOTED]), *more])
+
+
+def _is(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def _number(many: int) -> tuple[int, str, str]:
+    """A number, and what verbs end in behind it."""
+    return many, "s" if many == 1 else "", "is" if many == 1 else "are"
 
 
 def _count(many: int, what: str) -> str:
-    return f"{many} {what}{'s' if many > 1 else ''}"
+    return f"{many} {what}{'s' if many != 1 else ''}"
 
 
 def _range(values: list[float]) -> str:

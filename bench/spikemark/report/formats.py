@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from spikemark.report.findings import Card, Finding
 from spikemark.report.leaderboard import LESS_IS_BETTER, PRIORITIES, Board
-from spikemark.report.meanings import meaning
+from spikemark.report.meanings import Explained, meaning
 from spikemark.report.model import Entry, Section, Table
 
 PLOTLY, TABLES = "plotly-cartesian.min.js", "dataTables.min.js"
@@ -117,6 +117,7 @@ def landing(
     checks: Sequence[Section],
     suites: Sequence[Mapping[str, Any]],
     trust: Sequence[str],
+    submitted: Section,
 ) -> str:
     """The landing page of a site.
 
@@ -127,6 +128,7 @@ def landing(
         checks: what was compared with an oracle.
         suites: name, counts and description of every suite.
         trust: sentences on why the numbers may be trusted.
+        submitted: what others handed in.
     """
     return _rendered(
         "landing.html.jinja",
@@ -136,6 +138,7 @@ def landing(
         checks=checks,
         suites=suites,
         trust=trust,
+        submitted=submitted,
         priorities=PRIORITIES,
         less=LESS_IS_BETTER,
     )
@@ -155,7 +158,9 @@ def _rendered(template: str, **values: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"compact": _compact, "meaning": meaning}
+    explained = Explained()
+    environment.filters |= {"compact": _compact, "meaning": meaning, "explained": explained.mark}
+    environment.globals["terms"] = explained.met
     return environment.get_template(template).render(values)
 
 

@@ -90,6 +90,24 @@ def growth_table(cells: Cells, where: str = "") -> Table | None:
     return Table(title, ("neuron", "framework", "track", *heads), tuple(rows), 3, note)
 
 
+def told_growth(cells: Cells) -> Iterator[str]:
+    """How time grows with the number of steps, as a sentence."""
+    own = cells.where(axis="steps")
+    found = {}
+    for neuron, framework in own.names("neuron", "framework"):
+        exponent = _exponent(
+            points_of(own.where(neuron=neuron, framework=framework), "seconds", "steps", PHASE, "matched")
+        )
+        if exponent.sort is not None:
+            found[f"{framework}, {neuron}"] = exponent.sort
+    if len(found) > 1:
+        least, most = min(found, key=lambda name: found[name]), max(found, key=lambda name: found[name])
+        yield (
+            f"The time of a layer grows with the number of steps to the power of {number(found[least])} ({least}) to "
+            f"{number(found[most])} ({most}); at 1, twice the steps take twice the time."
+        )
+
+
 def power_law(points: Mapping[float, float]) -> Interval:
     """The exponent k of ``y = c x^k`` by least squares on logarithms, with Student's 95 % interval of the slope.
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from spikemark.core.measurement import Measurement
 from spikemark.core.statistics import Interval, median_ratio_interval
 from spikemark.measures.speed.points import GROWTH, TRACKS, LayerAxis, Point
-from spikemark.report.cells import BASELINE, Cells
-from spikemark.report.growth import PHASE, growth_plot, growth_table, roofline_plot
+from spikemark.report.cells import BASELINE, REFERENCE, Cells
+from spikemark.report.growth import PHASE, growth_plot, growth_table, roofline_plot, told_growth
 from spikemark.report.logplots import log_chart, log_figures
 from spikemark.report.model import ABSENT, TIMES, Entry, Section, Table, decimals, estimate, number, titled
+from spikemark.report.plots import VAGUE
+from spikemark.report.throughput import geometric_means, leader
 
 READING = """\
 Layers alone, without synapses. Time is the median over interleaved rounds; its ratio is to the reference's layer of
@@ -36,15 +39,27 @@ def layers_section(cells: Cells) -> Section:
     return section
 
 
+def told_layers(cells: Cells) -> Iterator[str]:
+    """Which framework has the fastest layers at the first point, and how time grows with the size, as sentences."""
+    for where, timed in cells.where(measure="layers").groups():
+        point, own = next(iter(_shown(timed).items()))
+        ratios: dict[str, dict[str, Interval]] = {}
+        for neuron, framework in own.names("neuron", "framework"):
+            contender = own.where(neuron=neuron, framework=framework)
+            taken = _interval(_one(contender, "seconds_ratio", point, PHASE, "matched"))
+            if framework != REFERENCE and taken is not None and 0 < taken.high <= VAGUE * taken.low:
+                # How many times as fast, from how many times as long.
+                fast = Interval(1 / taken.value, 1 / taken.high, 1 / taken.low, taken.n)
+                ratios.setdefault(framework, {})[neuron] = fast
+        if ratios:
+            numbers = ", ".join(f"{name} {number(mean)} {TIMES}" for name, mean in geometric_means(ratios).items())
+            at = titled(f"Layers at {point.label}, {PHASE}", where)
+            yield f"{at}, speed relative to plain PyTorch: {leader(ratios)} ({numbers})."
+        yield from told_growth(timed)
+
+
 def _add(section: Section, where: str, timed: Cells) -> None:
-    axes = [axis for axis in _SHOWN if timed.where(axis=axis).records]
-    # Where several cells hold one point, that of the first axis is shown: two are too few to pool.
-    shown: dict[Point, Cells] = {}
-    for axis in [axis for axis in axes if axis not in GROWTH] or axes:
-        own = timed.where(axis=axis)
-        for point in _points(own):
-            shown.setdefault(point, own)
-    for number_of, (point, own) in enumerate(shown.items()):
+    for number_of, (point, own) in enumerate(_shown(timed).items()):
         section.tables.append(_table(point, own, where))
         price = None if number_of else _price(point, own, where)
         section.tables.extend([price] if price is not None and price.rows else [])
@@ -54,6 +69,17 @@ def _add(section: Section, where: str, timed: Cells) -> None:
         if plot is not None:
             section.charts.append(log_chart(plot))
             section.figures.extend(log_figures(plot))
+
+
+def _shown(timed: Cells) -> dict[Point, Cells]:
+    """The points of tables. Where several cells hold one, that of the first axis: two are too few to pool."""
+    axes = [axis for axis in _SHOWN if timed.where(axis=axis).records]
+    shown: dict[Point, Cells] = {}
+    for axis in [axis for axis in axes if axis not in GROWTH] or axes:
+        own = timed.where(axis=axis)
+        for point in _points(own):
+            shown.setdefault(point, own)
+    return shown
 
 
 def _points(cells: Cells) -> list[Point]:

@@ -8,12 +8,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from statistics import fmean
+from types import MappingProxyType
 
 from spikemark.core.statistics import Interval, Runs, mean_interval
 from spikemark.errors import InputError
 from spikemark.registry import registry
-from spikemark.report.accuracy import Results, apart, ranked, results_of
-from spikemark.report.cells import BASELINE, Cells
+from spikemark.report.accuracy import Results, apart, results_of
+from spikemark.report.cells import BASELINE, Cells, axis
 from spikemark.report.comparisons import Ranking, rank
 from spikemark.report.curves import mean_under_noise
 from spikemark.report.families import Judged, judged
@@ -38,12 +39,28 @@ _ARXIV = re.compile(r"arXiv (\d{4}\.\d{4,5})")
 
 
 @dataclass(frozen=True)
+class Home:
+    """Where the records of a system lie.
+
+    Attributes:
+        tier: how far its numbers are confirmed.
+        folder: of the records.
+        page: name of the page with everything that was measured.
+    """
+
+    tier: str
+    folder: str
+    page: str
+
+
+@dataclass(frozen=True)
 class Origin:
     """Where the numbers of a row come from.
 
     Attributes:
         anchor: in links.
         system: whose they are.
+        home: where its records lie.
         command: measures them again.
         commits: of Spikemark, when they were measured.
         records: keys of the records by measure.
@@ -51,6 +68,7 @@ class Origin:
 
     anchor: str
     system: str
+    home: Home
     command: str
     commits: tuple[str, ...]
     records: Mapping[str, tuple[str, ...]]
@@ -85,13 +103,20 @@ class Board:
         return "native" not in self.where, seeds, frameworks, systems
 
     @property
-    def page(self) -> str:
-        """Name of the suite's page."""
-        return slug(self.suite)
+    def pages(self) -> tuple[str, ...]:
+        """Names of the pages that have all the numbers behind it."""
+        return tuple(dict.fromkeys(origin.home.page for origin in self.origins))
 
 
-def boards(suite: str, cells: Cells) -> Iterator[Board]:
-    """A board for every group of which systems were trained."""
+def boards(suite: str, cells: Cells, homes: Mapping[str, Home] = MappingProxyType({})) -> Iterator[Board]:
+    """A board for every group of which systems were trained.
+
+    Args:
+        suite: its name.
+        cells: its records.
+        homes: of systems that others handed in; the rest are ours.
+    """
+    ours = Home("measured here", f"the results of {suite}", slug(suite))
     for where, group in cells.by_measure("accuracy", "energy", "robustness").groups():
         trained = group.where(measure="accuracy").ok
         systems = trained.names("system")
@@ -102,22 +127,32 @@ def boards(suite: str, cells: Cells) -> Iterator[Board]:
         timed = cells.where(measure="throughput", **dict(zip(("dataset", "network", "variant"), place, strict=True)))
         timed = next(timed.editions())[1] if timed.records else timed
         name = slug(f"{suite} {where}")
-        origins = tuple(_origin(name, suite, system, group, timed) for (system,) in systems)
-        table, order = _table(where, group, trained, timed, {origin.system: origin for origin in origins})
-        by_name = {origin.system: origin for origin in origins}
+        shown = _shown(group, trained)
+        by_name = {system: _origin(name, suite, system, homes.get(system, ours), shown, timed) for (system,) in systems}
+        table, order = _table(where, group, shown, timed, by_name)
         counts = len(trained.names("framework")), len(trained.names("seed")), len(systems)
         ranked_origins = tuple(by_name[system] for system in order)
         yield Board(suite, place[0], place[1], where, table, ranked_origins, counts)
 
 
+def _shown(group: Cells, trained: Cells) -> Cells:
+    """What rows show: of each system the records of the leading framework, or of the first one that has it."""
+    speaking: dict[str, str] = {}
+    for framework, system in trained.names("framework", "system"):
+        if framework == trained.leading or system not in speaking:
+            speaking[system] = framework
+    return Cells(tuple(r for r in group if speaking.get(axis(r, "system")) == axis(r, "framework")))
+
+
 def _table(
-    where: str, group: Cells, trained: Cells, timed: Cells, origins: Mapping[str, Origin]
+    where: str, group: Cells, leading: Cells, timed: Cells, origins: Mapping[str, Origin]
 ) -> tuple[Table, list[str]]:
-    framework, _, results = ranked(trained)
-    every, _ = results_of(trained)
+    trained = leading.where(measure="accuracy").ok
+    every, _ = results_of(group.where(measure="accuracy").ok)
+    frameworks = {system: framework for framework, system in trained.names("framework", "system")}
+    results = {system: runs for system, framework in frameworks.items() if (runs := every[framework, system])}
     ranks = _ranks(results)
-    leading = group.where(framework=framework)
-    energies, families = _energies(leading), judged(group, framework)
+    energies, families = _energies(leading), judged(group, group.where(measure="accuracy").ok.leading)
     ranking = rank(results, leading.baseline)
     order = sorted(results, key=lambda name: (ranks[name], -mean_interval(results[name]).value))
     columns: dict[str, list[Entry]] = {}
@@ -142,7 +177,8 @@ def _table(
             INFERENCE: _speeds(own, "samples_per_second_ratio"),
             "memory (MiB)": _speeds(own, "peak_memory", 2**-20),
             "seeds": Entry(str(accuracy.n), float(accuracy.n)),
-            "frameworks": _frameworks(every, framework, system),
+            **({"tier": Entry(origins[system].home.tier)} if len({one.home for one in origins.values()}) > 1 else {}),
+            "frameworks": _frameworks(every, frameworks[system], system),
             "route": _routes(group, system),
             "paper": _paper(system),
         }
@@ -265,9 +301,9 @@ def _paper(system: str) -> Entry:
     return Entry(source, summary="source", link=f"https://arxiv.org/abs/{found[1]}" if found else "")
 
 
-def _origin(board: str, suite: str, system: str, group: Cells, timed: Cells) -> Origin:
-    """The records behind a row: of the leading framework, whose numbers it shows, and timings of all."""
-    own = group.where(system=system, framework=group.where(measure="accuracy").ok.leading)
+def _origin(board: str, suite: str, system: str, home: Home, shown: Cells, timed: Cells) -> Origin:
+    """The records behind a row: those whose numbers it shows, and timings of all frameworks."""
+    own = shown.where(system=system)
     records = [*own.ok, *timed.where(system=system).ok]
     keys: dict[str, list[str]] = {}
     for record in records:
@@ -277,6 +313,7 @@ def _origin(board: str, suite: str, system: str, group: Cells, timed: Cells) -> 
     return Origin(
         f"{board}-{slug(system)}",
         system,
+        home,
         f"spikemark run {suite} " + " ".join(f"--only {term}" for term in terms),
         tuple(sorted({record["environment"]["commit"] for record in records if record["environment"].get("commit")})),
         {measure: tuple(found) for measure, found in sorted(keys.items())},

@@ -25,6 +25,7 @@ _LOW, _MEDIAN, _HIGH = 1, 3, 5
 _STYLES = {"before": (PALETTE[7], "D", "diamond"), "after": (PALETTE[0], "o", "circle")}
 _VALUES = Scale(
     "learned",
+    "",
     "Learned values, 5 % to 95 % of a layer",
     math.asinh,  # Few thresholds of a layer may lie far from all others.
     (0, 0.5, *(sign * size for size in (1, 2, 5, 10, 20, 50, 100) for sign in (-1, 1))),

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+
+from markupsafe import Markup, escape
 
 from spikemark.report.model import TIMES
 
@@ -19,23 +24,20 @@ _MEANINGS: Mapping[str, str] = {
     f"inference ({TIMES})": "inference speed of the fastest framework, divided by that of plain PyTorch",
     "memory (MiB)": "what one forward and backward pass adds, in the framework that needs least",
     "frameworks": "on which it was trained; their matched layers compute the same spikes",
+    "tier": "how far the numbers of a submission are confirmed; measured here: this project's own records",
     "seeds": "independent trainings",
     "n": "independent trainings",
     "route": "native: the framework's own class; composed: its functions in our order; custom: our subclass",
     "paper": "the publication that the neuron comes from",
-    "mCE": "mean corruption error: errors over all noises and severities, divided by those of LIF",
-    "relative mCE": "as mCE, of the errors that noise adds to the clean ones",
     "points lost": "clean accuracy minus accuracy under noise, in percentage points",
     "p": "after Holm's correction; below 0.05 is a difference",
     "area": "share of the margin over chance that is kept, from clean to the strongest severity",
-    "half margin": "severity at which half of the margin over chance is lost",
     "track": "matched: the same neuron in every framework; native: the framework's own default neuron",
     "MACs": "multiply-accumulates per sample, where the input of a layer is a real number",
     "ACs": "accumulates per sample, where the input of a layer is spikes",
     "dense": "multiply-accumulates without any sparsity",
     "gain": "factor on the neuron's input that the search on validation data chose",
     "measured energy, J per sample": "joules that a counter of this machine told; estimates are of other hardware",
-    "MDE": "minimum detectable effect",
 }
 
 
@@ -43,4 +45,44 @@ def meaning(heading: str) -> str:
     """What a heading means; "" where it speaks for itself."""
     if heading.startswith("lost to "):
         return "percentage points of accuracy lost under this family of noise, mean over its noises and severities"
-    return _MEANINGS.get(heading) or _MEANINGS.get(heading.partition(" (")[0], "")
+    found = (_MEANINGS.get(name) or terms().get(name) for name in (heading, heading.partition(" (")[0]))
+    return next(filter(None, found), "")
+
+
+@cache
+def terms() -> Mapping[str, str]:
+    """The glossary: what every term means. The documentation shows the same file."""
+    text = resources.files("spikemark.report").joinpath("glossary.txt").read_text(encoding="utf-8")
+    return dict(re.findall(r"^\*\[(.+?)\]: (.+)$", text, re.MULTILINE))
+
+
+@cache
+def _pattern() -> re.Pattern[str]:
+    every = sorted(map(re.escape, terms()), key=len, reverse=True)
+    return re.compile(rf"(?<![\w-])({'|'.join(every)})(?=s?(?![\w-]))")
+
+
+class Explained:
+    """Marks the terms of one page, and keeps which there were."""
+
+    def __init__(self) -> None:
+        self._met: set[str] = set()
+
+    def mark(self, text: str) -> Markup:
+        """Text as HTML, each term with its meaning where it comes first."""
+        parts, told, end = [], set[str](), 0
+        for match in _pattern().finditer(text):
+            term = match[1]
+            if term not in told:
+                told.add(term)
+                parts += [
+                    escape(text[end : match.start()]),
+                    Markup('<abbr title="{}">{}</abbr>').format(terms()[term], term),
+                ]
+                end = match.end()
+        self._met |= told
+        return Markup("").join([*parts, escape(text[end:])])
+
+    def met(self) -> dict[str, str]:
+        """The terms that were marked, with their meanings, by name."""
+        return {term: terms()[term] for term in sorted(self._met, key=str.lower)}

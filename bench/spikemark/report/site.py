@@ -22,7 +22,8 @@ from spikemark.report.claims import claims_table, judged_claims
 from spikemark.report.findings import Finding, cards, findings
 from spikemark.report.formats import ASSETS, asset, landing, page
 from spikemark.report.leaderboard import boards
-from spikemark.report.model import Entry, Section, Table, number, slug
+from spikemark.report.model import ABSENT, Entry, Section, Table, number, slug
+from spikemark.report.submitted import HandedIn, joined, read_submissions
 from spikemark.report.summary import csv, summary
 from spikemark.suites.records import Record
 from spikemark.suites.suite import load_suite
@@ -31,21 +32,25 @@ NIR, GATE = "nir.csv", "regression-power.csv"
 """Tables that may lie beside records: what frameworks make of NIR graphs, and how often regression gates are wrong."""
 
 
-def write_site(results: Path | list[Record], out: Path) -> list[Path]:
+def write_site(results: Path | list[Record], out: Path, submitted: Path | None = None) -> list[Path]:
     """Render all suites in some results as one site.
 
     Args:
         results: see `spikemark.report.write_report`.
-        out: where ``index.html``, a page and a zipped CSV file per suite, and ``assets`` are written.
+        out: where ``index.html``, a page and a zipped CSV file per suite, a page per submission, and ``assets`` are
+            written.
+        submitted: folder of submissions, whose systems join the leaderboard with their tier; none when None.
 
     Returns:
         The files written, sorted.
 
     Raises:
         ResultsError: there are no records, or one cannot be used.
+        InputError: a submission is not whole.
         OSError: `out` cannot be written.
     """
     suites = {suite: Cells.of(records) for suite, records in suites_of(results).items()}
+    handed_in = list(read_submissions(submitted)) if submitted is not None else []
     texts: dict[str, str | bytes] = {f"assets/{name}": asset(name) for name in ASSETS}
     # The suites that were measured most answer first.
     found = {suite: findings(suites[suite]) for suite in sorted(suites, key=lambda suite: -len(suites[suite]))}
@@ -53,7 +58,10 @@ def write_site(results: Path | list[Record], out: Path) -> list[Path]:
         title, name = f"Spikemark: {suite}", slug(suite)
         texts[f"{name}.html"] = page(title, abstract_of(cells), found[suite], sections_of(cells), linked=True)
         texts[f"{name}.csv.zip"] = _zipped(f"{name}.csv", csv(summary(suite, cells)))
-    every = [board for suite, cells in suites.items() for board in boards(suite, cells)]
+    for one in handed_in:
+        cells, title = Cells.of(one.records), f"{one.about.name}: handed in, {one.about.tier}"
+        texts[f"{one.page}.html"] = page(title, abstract_of(cells), findings(cells), sections_of(cells), linked=True)
+    every = [board for suite, cells, homes in joined(suites, handed_in) for board in boards(suite, cells, homes)]
     texts["index.html"] = landing(
         list(cards(found).values()),
         sorted(every, key=lambda board: board.firmness, reverse=True),
@@ -61,6 +69,7 @@ def write_site(results: Path | list[Record], out: Path) -> list[Path]:
         [section for section in (_conformance(suites), _nir(results)) if section.tables],
         [_about(suite, cells) for suite, cells in suites.items()],
         _trust(found, results),
+        _submitted(handed_in),
     )
     files = {out / name: text for name, text in texts.items()}
     sweep(out)
@@ -74,6 +83,31 @@ def _zipped(name: str, text: str) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         archive.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
+
+
+def _submitted(handed_in: Sequence[HandedIn]) -> Section:
+    """Every submission with its tier and who has reproduced it."""
+    rows = []
+    for one in handed_in:
+        about = one.about
+        by = ", ".join(f"{again.by} ({again.jobs} jobs)" for again in about.reproductions)
+        rows.append(
+            (
+                Entry(about.name, link=f"{one.page}.html"),
+                Entry(about.tier),
+                Entry(by) if by else ABSENT,
+                Entry(", ".join(about.suites)),
+                Entry(about.source, link=about.source if about.source.startswith("https://") else ""),
+                Entry(about.revision),
+            )
+        )
+    outcome = (
+        "Reported: the authors measured it. Reproduced by others: somebody else got the same. Reproduced here: this "
+        "project got the same."
+    )
+    columns = ("name", "tier", "reproduced by", "suites", "source", "revision")
+    tables = [Table("Submissions", columns, tuple(rows), len(columns))] if rows else []
+    return Section("Handed in by others", "", tables, outcome=outcome)
 
 
 def _about(suite: str, cells: Cells) -> dict[str, Any]:
@@ -92,7 +126,7 @@ def _claims(suites: Mapping[str, Cells]) -> dict[str, Any] | None:
     suite = max(judged, key=lambda name: len(judged[name]))
     if not judged[suite]:
         return None
-    counts = dict(sorted(Counter(judged[suite].values()).items()))
+    counts = dict(sorted(Counter(verdict for verdict, _ in judged[suite].values()).items()))
     return {"counts": counts, "table": claims_table(suites[suite]), "page": slug(suite)}
 
 

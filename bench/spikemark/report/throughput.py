@@ -129,24 +129,45 @@ def _machine(group: Cells) -> str:
 
 def mean_ratios(group: Cells, metric: str) -> dict[str, float]:
     """By framework, the geometric mean over systems of its speed divided by the reference's; the fastest first."""
-    means = {
-        name: math.exp(fmean(math.log(ratio.value) for ratio in found.values()))
-        for name, found in _matched(group, metric).items()
-    }
+    return geometric_means(_matched(group, metric))
+
+
+def geometric_means(ratios: Mapping[str, Mapping[str, Interval]]) -> dict[str, float]:
+    """By framework, over what it was compared in; the largest first."""
+    means = {name: math.exp(fmean(math.log(ratio.value) for ratio in found.values())) for name, found in ratios.items()}
     return dict(sorted(means.items(), key=lambda item: -item[1]))
+
+
+def leader(ratios: Mapping[str, Mapping[str, Interval]]) -> str:
+    """Whether a framework is faster than the reference and all others throughout, in words."""
+    first, *others = geometric_means(ratios)
+    leads = _faster(ratios[first], {}) and all(_faster(ratios[first], ratios[name]) for name in others)
+    return f"{first} is the fastest" if leads else "no framework is the fastest throughout"
 
 
 def told_speeds(where: str, group: Cells) -> str:
     """Which framework leads in every network, in training and inference, as a sentence; "" without any timing."""
     told = []
-    for doing, metric in (("train", TRAINING), ("run", INFERENCE)):
-        means, ratios = mean_ratios(group, metric), _matched(group, metric)
-        if means:
-            first, *others = means
-            leads = _faster(ratios[first], {}) and all(_faster(ratios[first], ratios[name]) for name in others)
-            numbers = ", ".join(f"{name} {number(mean)} {TIMES}" for name, mean in means.items())
-            told.append(f"{first if leads else 'none'} is the fastest to {doing} ({numbers})")
-    return f"On {where}, relative to plain PyTorch: {'; '.join(told)}." if told else ""
+    for doing, metric in (("training", TRAINING), ("inference", INFERENCE)):
+        ratios = _matched(group, metric)
+        if ratios:
+            numbers = ", ".join(f"{name} {number(mean)} {TIMES}" for name, mean in geometric_means(ratios).items())
+            told.append(f"{doing}: {leader(ratios)} ({numbers})")
+    return f"On {where}, speed relative to plain PyTorch; {'; '.join(told)}." if told else ""
+
+
+def told_memory(where: str, group: Cells) -> str:
+    """What frameworks need for one pass, as a sentence; "" where fewer than two were measured."""
+    needed = {}
+    for (framework,) in group.names("framework"):
+        own = group.where(framework=framework)
+        found = [typical(own.where(system=system), "peak_memory", "matched") for (system,) in own.names("system")]
+        if found and all(found):
+            needed[framework] = fmean(interval.value for interval in found if interval) / 2**20
+    if len(needed) < 2:
+        return ""
+    told = ", ".join(f"{name} {number(needed[name], 1)} MiB" for name in sorted(needed, key=lambda name: needed[name]))
+    return f"On {where}, memory that one forward and backward pass adds, mean over networks: {told}."
 
 
 def _matched(group: Cells, metric: str) -> dict[str, dict[str, Interval]]:

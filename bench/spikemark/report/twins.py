@@ -113,6 +113,15 @@ class Twins:
         heads = ("system", "accuracy (%)", *(f"{profile} (nJ)" for profile in self.profiles), "n")
         return Table(f"Front of energy against accuracy: {self.where}", heads, tuple(rows), 1, _FRONT)
 
+    @property
+    def told(self) -> str:
+        """Who is on the front under which profiles, as a sentence."""
+        profiles: dict[tuple[str, ...], list[str]] = {}
+        for profile, points in self.points.points.items():
+            profiles.setdefault(tuple(point.system for point in front(list(points))), []).append(profile)
+        told = "; ".join(f"{', '.join(systems)} under {', '.join(names)}" for systems, names in profiles.items())
+        return f"On {self.where}, no other network is both more accurate and cheaper than these: {told}."
+
     def even(self) -> Table:
         """Every spiking network beside every dense one."""
         heads = ["spiking", "dense", "accuracy difference (points)", "rate (%)"]

@@ -141,6 +141,15 @@ def submissions(folder: Path) -> list[About]:
     return [read(path.parent) for path in sorted(folder.glob(f"*/*/{_ABOUT}"))]
 
 
+def records_of(folder: Path) -> list[Record]:
+    """What was measured for a submission.
+
+    Raises:
+        ResultsError: a record cannot be used.
+    """
+    return load_records(folder / _RECORDS)
+
+
 def reproduce(folder: Path, results: Path, by: str) -> About:
     """Compare what was measured again with a submission, and note who did; only what is deterministic is compared.
 
@@ -151,7 +160,7 @@ def reproduce(folder: Path, results: Path, by: str) -> About:
         InputError: no job in common, or one came out differently; every such job is named.
     """
     about = read(folder)
-    theirs = {record["key"]: record for record in load_records(folder / _RECORDS)}
+    theirs = {record["key"]: record for record in records_of(folder)}
     ours = {record["key"]: record for record in load_records(results)}
     shared = sorted(theirs.keys() & ours.keys())
     pairs = {key: _comparable(theirs[key], ours[key]) for key in shared}
