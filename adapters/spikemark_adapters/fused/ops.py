@@ -75,7 +75,8 @@ def fused_gradients(
         learn_decay: whether the gradient of the decays is wanted.
 
     Returns:
-        Gradients of currents, thresholds and decays, of their shapes; the latter two empty where not wanted.
+        Gradients of currents, thresholds and decays, of their shapes; those of thresholds and decays are empty
+        where they are not wanted.
     """
     found: tuple[Tensor, Tensor, Tensor] = _gradients_op(
         grad, currents, threshold, decay, spec, learn_threshold, learn_decay

@@ -103,7 +103,9 @@ def _elsewhere(layer: SpikingLayer) -> SpikingLayer:
 
 
 def other_surrogate(case: Case) -> nn.Module:
-    """The same network with another surrogate gradient: the triangle, or atan where the triangle is its own. Ours.
+    """The same network with another surrogate gradient: the triangle, or atan where the triangle is its own.
+
+    The choice of surrogates is ours.
 
     Raises:
         InputError: see `spikemark.noise.hardware.with_neurons`.

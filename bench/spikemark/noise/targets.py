@@ -106,7 +106,7 @@ def on_spikes(noise: Noise, case: Case, level: float, generator: torch.Generator
 
 
 Change = Callable[[Tensor, Form, int], Tensor]
-"""From spikes ``[T, B, *shape]`` of a call (T is 1 for a step), its form and its number within a run to others."""
+"""Takes the spikes ``[T, B, *shape]`` of a call (T = 1 for a step), its form and its number in a run; gives others."""
 
 
 def change_spikes(model: nn.Module, of_site: Callable[[Site], Change]) -> list[RemovableHandle]:

@@ -25,8 +25,8 @@ from spikemark.suites.records import Cell, Record, distinct, parse_record
 def read_side(path: Path) -> Side:
     """Whatever `path` holds: records (a folder or packed file, as `load_records` reads it) or pytest-benchmark results.
 
-    Several files of the latter in a folder, like the same cell found in several folders, are several runs of
-    the same code. JSON files of another form are left out, with a warning.
+    Several files of pytest-benchmark in a folder count as several runs of the same code, as does a cell that is found
+    in several folders. JSON files of another form are left out, with a warning.
 
     Raises:
         InputError: nothing there, a record of another schema, records and benchmarks together, or no raw data.

@@ -17,13 +17,13 @@ READING = f"""\
 Robust accuracy in percent, that is accuracy on samples which an attack changed within a radius: mean [95 % interval]
 over seeds (and test samples, where records keep them). Every attack gives an upper bound. The number to quote is the
 worst of all attacks of one threat: a sample counts as read correctly only if none of them fooled the network at that
-radius or a smaller one. Alone: share of samples that at the largest radius this attack fooled and no other of its
-threat did. A search that asks for scores alone (square), or draws by chance (random), should leave more than those by
-gradient and fool next to nothing alone; where it does otherwise, a gradient was masked. Against steps: accuracy after
-so many steps of a search, those through several derivatives counted one after the other, at the largest radius. An
-attack whose last doubling of steps took more than {100 * CONVERGED:g} point has not converged: more steps would take
-more. Zero gradient: share of the samples whose first gradient was zero throughout, so that a search by gradient
-begins blind."""
+radius or a smaller one. Alone: share of samples that only this attack of its threat fooled at the largest radius. A
+search that asks for scores alone (square), or draws by chance (random), should leave more than those by gradient and
+fool next to nothing alone; where it does otherwise, a gradient was masked. Against steps: accuracy after so many
+steps of a search, those through several derivatives counted one after the other, at the largest radius. An attack
+whose last doubling of steps took more than {100 * CONVERGED:g} point has not converged: more steps would take more.
+Zero gradient: share of the samples whose first gradient was zero throughout, so that a search by gradient begins
+blind."""
 
 
 def attacks_section(cells: Cells) -> Section:

@@ -18,9 +18,9 @@ from spikemark.report.verdicts import FEWEST, Verdict, bounds_of, decide, detect
 from spikemark.suites.records import TrainingRecord
 
 READING = """\
-A claim holds where every one of its contrasts does. The plots show all contrasts; how one is judged is told with the
-tables below. Where a claim's set-up is not the publication's, the verdict is about the set-up that is named. One number
-decides nothing: a verdict takes at least five seeds."""
+A claim holds if every one of its contrasts holds. The plots show all contrasts; the section below says how one is
+judged. Where a claim's set-up is not the publication's, the verdict is about the set-up that is named. A verdict takes
+at least five seeds."""
 JUDGING = """\
 Each row is one contrast of a claim on one data set: first minus second in percentage points of test accuracy, or
 first divided by second for costs, with its 95 % interval, paired by seed and (for accuracy) test sample. "Holds": the

@@ -17,7 +17,9 @@ from spikemark.core.statistics import (
     paired_difference,
     verdict,
 )
+from spikemark.report.cells import Cells
 from spikemark.report.model import Entry, Tone, estimate, number
+from spikemark.report.verdicts import FEWEST
 
 MATTERS = 0.5
 """Percentage points of accuracy, and percent of a cost, below which a difference is not worth a word or a colour."""
@@ -122,3 +124,14 @@ def rank(results: Mapping[str, Runs], baseline: str | None = None) -> Ranking:
     if baseline not in present:
         return Ranking(best, against(best), None, {})
     return Ranking(best, against(best), baseline, against(baseline))
+
+
+def weight(own: Cells) -> tuple[int, ...]:
+    """What a group rests on: seeds enough for a verdict come first, then samples read, then frameworks and systems."""
+    seeds = len(own.names("seed"))
+    return int(seeds >= FEWEST), seeds * max(own.samples, 1), *breadth(own)
+
+
+def breadth(own: Cells) -> tuple[int, int]:
+    """How many frameworks and systems a group compares."""
+    return len(own.names("framework")), len(own.names("system"))

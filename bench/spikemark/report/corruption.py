@@ -26,14 +26,14 @@ from spikemark.report.plots import HeatMap
 
 LEAST_LOSS = 0.01
 READING = f"""\
-The curves above in single numbers. CE, the corruption error of a noise, is a system's errors over all severities
-divided by those of {BASELINE} in the same framework; relative CE divides only the errors that the noise adds to the
-clean ones, so that a better clean accuracy is not taken for robustness (Hendrycks and Dietterich, ICLR 2019). mCE and
-relative mCE are their means over the noises; below 1 is more robust than {BASELINE}. Baseline errors are means over
-its seeds; noises that cost {BASELINE} less than {100 * LEAST_LOSS:g} point of accuracy on average say nothing about
-robustness, have no relative CE and are left out of its mean. Verdicts are those by family, above. Area is the share
-of the margin over chance that the system keeps, from clean to the strongest severity. Half margin is the severity at
-which it has lost half of that margin."""
+This section sums up the curves above in single numbers. CE, the corruption error of a noise, is a system's errors
+over all severities divided by those of {BASELINE} in the same framework; relative CE divides only the errors that the
+noise adds to the clean ones, so that a better clean accuracy is not taken for robustness (Hendrycks and Dietterich,
+ICLR 2019). mCE and relative mCE are their means over the noises; below 1 is more robust than {BASELINE}. Baseline
+errors are means over its seeds; noises that cost {BASELINE} less than {100 * LEAST_LOSS:g} point of accuracy on
+average say nothing about robustness, have no relative CE and are left out of its mean. Verdicts are those by family,
+above. Area is the share of the margin over chance that the system keeps, from clean to the strongest severity. Half
+margin is the severity at which it has lost half of that margin."""
 
 ByNoise = dict[str, SeededCurve]
 

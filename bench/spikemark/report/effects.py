@@ -169,7 +169,7 @@ def effects_figure(plot: Plot, name: str, title: str) -> Figure:
 def _head(axes: Axes, block: Block, ground: str) -> None:
     """The claim's statement, on its ground, so that no line crosses it."""
     behind = {"facecolor": ground, "edgecolor": "none", "pad": 0.8}
-    words = {"fontsize": 7.5, "fontweight": "bold", "va": "center", "bbox": behind}
+    words: dict[str, Any] = {"fontsize": 7.5, "fontweight": "bold", "va": "center", "bbox": behind}
     for line, text in enumerate(block.heading):
         axes.text(0.01, block.top + line, text, transform=axes.get_yaxis_transform(), **words)
 

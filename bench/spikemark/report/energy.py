@@ -148,7 +148,7 @@ def told_costs(where: str, group: Cells, systems: Collection[str] | None = None)
     shown = changed or order
     more = f" and {len(shown) - _MOST} more" if len(shown) > _MOST else ""
     listed = ", ".join(f"{name} {number(ratios[name], 2)} {TIMES}" for name in shown[:_MOST])
-    none = "" if changed else f"; none is told apart by more than {MATTERS:g} %"
+    none = "" if changed else f"; the tests find no difference above {MATTERS:g} %"
     return f"{start}, relative to {base}: {listed}{more}{none}."
 
 

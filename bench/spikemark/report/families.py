@@ -12,8 +12,8 @@ from spikemark.report.curves import SampledCurve, family_of, mean_over_severitie
 from spikemark.report.model import ABSENT, Entry, Section, Table, alike, estimate, number, titled
 
 READING = f"""\
-Robust against what? Points lost: clean accuracy minus accuracy under noise, mean over the severities and noises of a
-family, so that a better clean accuracy is not taken for robustness. It is compared with that of {BASELINE} in the
+Points lost are clean accuracy minus accuracy under noise, mean over the severities and noises of a family, so that a
+better clean accuracy is not taken for robustness. It is compared with that of {BASELINE} in the
 same framework, paired by seed and, where records keep them, by test sample and draw; the tests are corrected together
 (Holm). Undecided is not equal: MDE is the smallest true difference that the test would find in about 80 of 100
 repetitions. All frameworks run the same neuron, so there is one verdict: that of the first framework. The numbers of

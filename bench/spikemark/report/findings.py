@@ -15,7 +15,7 @@ from spikemark.report.accuracy import ranked
 from spikemark.report.attacks import told_attacks
 from spikemark.report.cells import Cells, neurons_of
 from spikemark.report.claims import judged_claims
-from spikemark.report.comparisons import MATTERS
+from spikemark.report.comparisons import MATTERS, breadth, weight
 from spikemark.report.curves import mean_under_noise
 from spikemark.report.energy import relative_costs, told_costs
 from spikemark.report.families import Judged, judged, told_losses
@@ -26,7 +26,7 @@ from spikemark.report.plots import framework_style, neuron_style
 from spikemark.report.provenance import fairness
 from spikemark.report.throughput import TRAINING, mean_ratios, told_memory, told_speeds
 from spikemark.report.twins import Twins
-from spikemark.report.verdicts import FEWEST, REFUTED, Verdict
+from spikemark.report.verdicts import REFUTED, Verdict
 
 _ENOUGH = 6
 """Sentences with which a report opens, where it has so many to say."""
@@ -35,8 +35,8 @@ _MOST, _QUOTED = 4, 3
 _BARS = 6
 _COUNTED: Mapping[Verdict, str] = {
     "holds": "{0} hold{1}",
-    "opposite found": "the opposite is found for {0}",
-    "smaller than margin": "the effect is smaller than the margin for {0}",
+    "opposite found": "{0} {2} refuted",
+    "smaller than margin": "{0} {2} too small to matter",
     "undecided": "{0} {2} undecided",
     "not testable here": "{0} cannot be tested here",
     "not run": "{0} {2} not run",
@@ -171,10 +171,10 @@ def _claims(cells: Cells) -> Iterator[Finding]:
     told = {
         "Shown": verdicts.get("holds", []),
         "Refuted by at least one contrast": [name for verdict in REFUTED for name in verdicts.get(verdict, [])],
-        "Shown in every contrast that was run, while others were not": partly,
+        "Found in all contrasts that were run, with others still to run": partly,
     }
     quoted = "".join(f" {what}: {_quoted(names)}." for what, names in told.items() if names)
-    sentence = f"These records bear on {_count(len(judged), 'published claim')}: {counted}.{quoted}"
+    sentence = f"Of {_count(len(judged), 'published claim')} that these records test, {counted}.{quoted}"
     yield Finding("Claims", sentence, "Claims", weight=(len(judged),))
 
 
@@ -229,7 +229,7 @@ def _accuracy(cells: Cells) -> Iterator[Finding]:
         ):
             said += f"; {_listed(names, last=' and ')} {_is(names)} {how}" if names else ""
         bars = _bars({name: shown[name] for name in order[:_BARS]}, 1, " %", _colours(own))
-        yield Finding("Accuracy", f"On {_place(where, own, framework)}: {said}.", "Accuracy", bars, weight=_weight(own))
+        yield Finding("Accuracy", f"On {_place(where, own, framework)}: {said}.", "Accuracy", bars, weight=weight(own))
 
 
 def _robustness(cells: Cells) -> Iterator[Finding]:
@@ -245,7 +245,7 @@ def _robustness(cells: Cells) -> Iterator[Finding]:
             if shown:
                 told = _listed(f"{name} {number(value, 1)} %" for name, value in shown.items())
                 sentence = f"{place}, mean accuracy under noise: {told}."
-                yield Finding("Robustness", sentence, "Robustness", weight=_weight(own))
+                yield Finding("Robustness", sentence, "Robustness", weight=weight(own))
             continue
         found = judged(every, framework).of(systems)
         said = told_losses(found, base) or f"no system is told apart from {base} under any family of noise"
@@ -254,13 +254,13 @@ def _robustness(cells: Cells) -> Iterator[Finding]:
         rest = [system for system in systems if system not in (base, *order)]
         grid = _strip(where, found, [base, *order, *rest], neurons_of(own))
         section = "Robustness by family of noise"
-        yield Finding("Robustness", f"{place}: {said}.", section, grid=grid, weight=_weight(every))
+        yield Finding("Robustness", f"{place}: {said}.", section, grid=grid, weight=weight(every))
 
 
 def _attacks(cells: Cells) -> Iterator[Finding]:
     for where, every in _firmest(cells.where(measure="robustness")):
         for sentence in told_attacks(where, every):
-            yield Finding("Attacks", sentence, "Attacks", weight=_weight(every))
+            yield Finding("Attacks", sentence, "Attacks", weight=weight(every))
 
 
 def _strip(where: str, found: Judged, systems: Sequence[str], neurons: Mapping[str, str]) -> Table:
@@ -293,14 +293,14 @@ def _energy(cells: Cells) -> Iterator[Finding]:
             shown = {name: math.exp(ratios[name].difference.value) for name in systems if name in ratios}
             shown |= {str(own.baseline): 1.0} if shown else {}
             bars = _bars(shown, 2, f" {TIMES}", _colours(own), most_first=False)
-            yield Finding("Energy", sentence, "Energy", bars, weight=_weight(every))
+            yield Finding("Energy", sentence, "Energy", bars, weight=weight(every))
 
 
 def _twins(cells: Cells) -> Iterator[Finding]:
     for where, group in _firmest(cells.by_measure("accuracy", "energy")):
         twins = Twins.of(where, group, [str(profile) for profile in group.features("energy", "profile")])
         if twins is not None:
-            yield Finding("Dense twins", twins.told, "Energy", weight=_weight(group))
+            yield Finding("Dense twins", twins.told, "Energy", weight=weight(group))
 
 
 def _speed(cells: Cells) -> Iterator[Finding]:
@@ -310,14 +310,14 @@ def _speed(cells: Cells) -> Iterator[Finding]:
         if means and sentence:
             colours = {name: framework_style(name).colour for name in means}
             bars = _bars(means, 2, f" {TIMES} training", colours)
-            yield Finding("Speed", sentence, "Throughput", bars, weight=_breadth(own))
+            yield Finding("Speed", sentence, "Throughput", bars, weight=breadth(own))
 
 
 def _memory(cells: Cells) -> Iterator[Finding]:
     for where, own in _timed(cells):
         sentence = told_memory(where, own)
         if sentence:
-            yield Finding("Memory", sentence, "Throughput", weight=_breadth(own))
+            yield Finding("Memory", sentence, "Throughput", weight=breadth(own))
 
 
 def _layers(cells: Cells) -> Iterator[Finding]:
@@ -386,22 +386,12 @@ def _firmest(cells: Cells) -> list[tuple[str, Cells]]:
     """Groups of matched neurons, those that rest on most first; of several systems where there are such."""
     groups = list(cells.where(track=DASH).ok.groups())
     several = [group for group in groups if len(group[1].names("system")) > 1]
-    return sorted(several or groups, key=lambda group: _weight(group[1]), reverse=True)
+    return sorted(several or groups, key=lambda group: weight(group[1]), reverse=True)
 
 
 def _timed(cells: Cells) -> list[tuple[str, Cells]]:
     groups = list(cells.where(measure="throughput", track=DASH).ok.groups())
-    return sorted(groups, key=lambda group: _breadth(group[1]), reverse=True)
-
-
-def _weight(own: Cells) -> tuple[int, ...]:
-    """Enough seeds for a verdict come first, then most samples read, then most frameworks and systems."""
-    seeds = len(own.names("seed"))
-    return int(seeds >= FEWEST), seeds * max(own.samples, 1), *_breadth(own)
-
-
-def _breadth(own: Cells) -> tuple[int, int]:
-    return len(own.names("framework")), len(own.names("system"))
+    return sorted(groups, key=lambda group: breadth(group[1]), reverse=True)
 
 
 def _place(where: str, own: Cells, framework: str) -> str:

@@ -15,7 +15,7 @@ from spikemark.errors import InputError
 from spikemark.registry import registry
 from spikemark.report.accuracy import Results, apart, results_of
 from spikemark.report.cells import BASELINE, Cells, axis
-from spikemark.report.comparisons import Ranking, rank
+from spikemark.report.comparisons import Ranking, rank, weight
 from spikemark.report.curves import mean_under_noise
 from spikemark.report.families import Judged, judged
 from spikemark.report.model import ABSENT, DASH, TIMES, Entry, Table, decimals, estimate, number, slug
@@ -85,7 +85,7 @@ class Board:
         where: what tells the group apart, data set and network first.
         table: one row per system.
         origins: of the rows, in order.
-        trained: how many frameworks, seeds and systems it compares.
+        weight: what it rests on.
     """
 
     suite: str
@@ -94,13 +94,12 @@ class Board:
     where: str
     table: Table
     origins: tuple[Origin, ...]
-    trained: tuple[int, int, int]
+    weight: tuple[int, ...]
 
     @property
-    def firmness(self) -> tuple[bool, int, int, int]:
+    def firmness(self) -> tuple[bool, tuple[int, ...]]:
         """What to show first: matched neurons before others, then what rests on most."""
-        frameworks, seeds, systems = self.trained
-        return "native" not in self.where, seeds, frameworks, systems
+        return "native" not in self.where, self.weight
 
     @property
     def pages(self) -> tuple[str, ...]:
@@ -130,9 +129,8 @@ def boards(suite: str, cells: Cells, homes: Mapping[str, Home] = MappingProxyTyp
         shown = _shown(group, trained)
         by_name = {system: _origin(name, suite, system, homes.get(system, ours), shown, timed) for (system,) in systems}
         table, order = _table(where, group, shown, timed, by_name)
-        counts = len(trained.names("framework")), len(trained.names("seed")), len(systems)
         ranked_origins = tuple(by_name[system] for system in order)
-        yield Board(suite, place[0], place[1], where, table, ranked_origins, counts)
+        yield Board(suite, place[0], place[1], where, table, ranked_origins, weight(trained))
 
 
 def _shown(group: Cells, trained: Cells) -> Cells:

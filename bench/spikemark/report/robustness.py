@@ -22,8 +22,8 @@ samples (fingerprints are compared below); "clean" is measured on those same sam
 accuracy table, which has the whole test set. A noise's column is the mean over its severities without the clean one,
 "all noises" the mean over those columns. Frameworks share a row, with the numbers of the first one, where a paired
 test of that column does not tell them apart or by less than half a point. The section on families of noise says which
-system is more robust. Shaded bands are 95 % confidence intervals: the fewer seeds, the wider. Each noise has its
-physical severities on its axis."""
+system is more robust. Shaded bands are 95 % confidence intervals; fewer seeds make them wider. Each axis
+shows the physical severities of its noise."""
 
 
 def robustness_sections(cells: Cells) -> list[Section]:

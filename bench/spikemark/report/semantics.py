@@ -12,10 +12,10 @@ ROUTES_READING = """\
 How much of each neuron is the framework's own code. Native: its class as it is. Composed: its functions in our order.
 Custom: a subclass that overrides its dynamics. The reasons are in the second table."""
 CONFORMANCE_READING = """\
-Spikes and gradients of every framework against the oracle, on inputs where floating-point arithmetic is exact and the
-membrane potential does meet the threshold exactly, as often as the table says. Anything but 0 differing spikes means
-that the framework's other numbers are not comparable. The gradient error is the largest relative one, over all
-tensors."""
+Spikes and gradients of every framework are compared with the oracle's, on inputs where floating-point arithmetic is
+exact and the membrane potential meets the threshold exactly, as often as the table says. Anything but 0 differing
+spikes means that the framework's other numbers are not comparable. The gradient error is the largest relative one,
+over all tensors."""
 _COLUMNS = (
     "framework",
     "neuron",

@@ -148,12 +148,12 @@ def leader(ratios: Mapping[str, Mapping[str, Interval]]) -> str:
 def told_speeds(where: str, group: Cells) -> str:
     """Which framework leads in every network, in training and inference, as a sentence; "" without any timing."""
     told = []
-    for doing, metric in (("training", TRAINING), ("inference", INFERENCE)):
+    for doing, metric in (("Training", TRAINING), ("Inference", INFERENCE)):
         ratios = _matched(group, metric)
         if ratios:
             numbers = ", ".join(f"{name} {number(mean)} {TIMES}" for name, mean in geometric_means(ratios).items())
             told.append(f"{doing}: {leader(ratios)} ({numbers})")
-    return f"On {where}, speed relative to plain PyTorch; {'; '.join(told)}." if told else ""
+    return f"On {where}, speed relative to plain PyTorch. {'. '.join(told)}." if told else ""
 
 
 def told_memory(where: str, group: Cells) -> str:

@@ -64,7 +64,7 @@ class InputValues:
     def unit(self) -> float | None:
         """What all magnitudes are whole multiples of, `MAX_LEVELS` at most: 1 for whole numbers, else the smallest.
 
-        Up to a rounding of the multiples: a third of three spikes is not quite three thirds of one. None without one.
+        Multiples may be rounded: a third of three spikes is not quite three thirds of one. None where there is no unit.
         """
         if self._levels is None:
             return None

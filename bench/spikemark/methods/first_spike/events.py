@@ -38,7 +38,8 @@ def first_spikes(
         weights: ``[neurons, inputs]`` float32.
         thresholds: ``[neurons]``.
         groups: ``[neurons]``, the group of each neuron, 0 and up; only the first spike of a group matters, so that a
-            sample may end when every group has fired; later spikes may be reported as silent. None: one per neuron.
+            sample may end when every group has fired; later spikes may be reported as silent. None
+            gives every neuron a group of its own.
 
     Returns:
         Times ``[B, neurons]`` float32, and the potentials at them ``[B, neurons]`` float64; those of silent neurons are

@@ -1,6 +1,7 @@
 """The paper's VGG-9, and a small twin that a CPU can train (ours).
 
-Sizes are those of the authors' code; convolutions and fully connected layers have a bias, the latter no neurons.
+Sizes are those of the authors' code. Convolutions and fully connected layers have a bias; only convolutions have
+neurons.
 """
 
 from functools import partial
