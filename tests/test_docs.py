@@ -1,5 +1,6 @@
 """The worked examples of the documentation run as they stand, in the order of the page."""
 
+import json
 import re
 from pathlib import Path
 
@@ -84,3 +85,10 @@ def test_own_models_run_in_at_most_ten_lines(monkeypatch):
     assert energy["acs"] > 0
     of_layers = 64 * 16**2 + 4 * (64 * 8**2 + 128 * 4**2 + 256 * 2**2 + 512)
     assert energy["neuron_updates"] == 2 * of_layers
+
+
+def test_the_badge_of_the_readme_says_what_the_matrix_found():
+    found = json.loads((DOCS.parent / "reports" / "conformance-badge.json").read_text())
+    badge = (DOCS / "badges" / "conformance.svg").read_text()
+    assert f"<title>{found['label']}: {found['message']}</title>" in badge
+    assert f"{found['label'].capitalize()}: {found['message']}]" in (DOCS.parent / "README.md").read_text()
