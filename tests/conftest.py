@@ -19,7 +19,7 @@ def _one_thread():
 def _same_draws():
     """A test that draws from a global generator draws the same numbers at every run, in whatever order tests run."""
     random.seed(0)
-    np.random.seed(0)  # noqa: NPY002 (the generator that libraries use)
+    np.random.seed(0)
     torch.manual_seed(0)
 
 
