@@ -78,7 +78,7 @@ def test_own_models_run_in_at_most_ten_lines(monkeypatch):
         assert [record["cell"]["measure"] for record in records] == ["accuracy", "robustness", "energy", "throughput"]
         assert {record["status"] for record in records} <= {"ok", "degenerate"}, records[0]["error"]
         found = {row["metric"] for record in records for row in record["measurements"]}
-        assert found >= {"accuracy", "macs", "acs", "energy", "samples_per_second", "latency"}
+        assert found >= {"accuracy", "macs", "acs", "energy", "samples_per_second", "latency", "peak_memory"}
     assert frameworks == ["snntorch", "snntorch", "spikingjelly", "norse", "torch"]
     exec(compile(models[5], page.name, "exec"), names)
     energy = {row["metric"]: row["value"] for row in names["results"].records[1]["measurements"] if "layer" not in row}
@@ -92,3 +92,13 @@ def test_the_badge_of_the_readme_says_what_the_matrix_found():
     badge = (DOCS / "badges" / "conformance.svg").read_text()
     assert f"<title>{found['label']}: {found['message']}</title>" in badge
     assert f"{found['label'].capitalize()}: {found['message']}]" in (DOCS.parent / "README.md").read_text()
+
+
+def test_tests_that_the_page_on_own_models_names_are_there():
+    file, named = "", 0
+    for place in re.findall(r"`((?:tests/[\w/]+\.py)?::test_\w+)`", (DOCS / "own_models.md").read_text()):
+        path, _, name = place.partition("::")
+        file = path or file
+        assert f"def {name}(" in (DOCS.parent / file).read_text(), place
+        named += 1
+    assert named >= 12

@@ -69,6 +69,7 @@ class NorseAdapter(FrameworkAdapter):
     name = "norse"
     resets = ("zero", "subtract", "none")
     adapts = True
+    hands_states_on = True
     neuron_classes = known.NEURONS
 
     def require(self, spec: NeuronSpec) -> None:

@@ -308,8 +308,8 @@ def evaluate(
         data: name of a data set; ``(inputs, labels)``; a torch `Dataset` or `DataLoader` of ``(x, y)``. Samples of
             one's own are floats in 0..1 or bytes, all of them to test on.
         steps: T of the encoder; what samples have where they have a time axis.
-        layout: of the model's input: "TB" ``[T, B, ...]``, "BT" ``[B, T, ...]``, or "B" ``[B, ...]`` for a model that
-            keeps its own loop over time.
+        layout: of the model's input: "TB" ``[T, B, ...]``, "BT" ``[B, T, ...]``, "B" ``[B, ...]`` for a model that
+            keeps its own loop over time, or "step" ``[B, ...]`` for one that is called once per step.
         encoder: a registered name; "frames" for samples of one's own with a time axis, ``[N, steps, ...]``.
         output: "auto" for scores ``[B, K]``, ``[T, B, K]`` or ``[B, T, K]`` (mean over T), or a tuple that begins with
             them; or a function of what the model gives to scores ``[B, K]``.

@@ -485,11 +485,14 @@ class Adapter(ABC):
         name: as users write it, the entry point's name.
         resets: those of `NeuronSpec.reset` that it computes.
         adapts: whether it computes thresholds that follow the spikes.
+        hands_states_on: whether its neurons are given their states beside the input, and give the next ones beside the
+            spikes; others keep them.
     """
 
     name: str
     resets: ClassVar[tuple[Reset, ...]] = ("zero", "subtract")
     adapts: ClassVar[bool] = False
+    hands_states_on: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         """Whatever an adapter makes of a spec, it is asked first whether it has all that the spec says."""

@@ -209,6 +209,11 @@ def frameworks_of(model: nn.Module) -> list[str]:
     return [name for name in FRAMEWORKS if name in packages]
 
 
+def hands_states_on(model: nn.Module) -> bool:
+    """Whether a model of several neurons takes their states beside the input, and gives the next ones."""
+    return any(get_adapter(framework).hands_states_on for framework in frameworks_of(model))
+
+
 def reset_states(model: nn.Module, reset: Callable[[Any], object] | None = None) -> None:
     """Forget what a model remembers of earlier calls, as far as its frameworks and `reset` know it."""
     for framework in frameworks_of(model):

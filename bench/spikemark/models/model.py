@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from spikemark.networks.stages import MakeNeurons, MakeNorm
 
-Layout = Literal["TB", "BT", "B"]
+Layout = Literal["TB", "BT", "B", "step"]
 Build = Callable[[tuple[int, ...], int, int], "nn.Module"]
 """``build(input_shape, classes, steps)``: from the shape of one sample, the number of classes and T to a module."""
 
@@ -32,8 +32,9 @@ class Model:
         name: as users write it in suites.
         build: see `Build`.
         framework: whose neurons it is made of, for the tables; "torch" for plain PyTorch.
-        layout: of its input: "TB" ``[T, B, *shape]``, "BT" ``[B, T, *shape]``, or "B" ``[B, *shape]`` for a model that
-            keeps its own loop over time.
+        layout: of its input: "TB" ``[T, B, *shape]``, "BT" ``[B, T, *shape]``, "B" ``[B, *shape]`` for a model that
+            keeps its own loop over time, or "step" ``[B, *shape]`` for one that is called once per step and keeps its
+            states from call to call, or hands them on.
         steps: T that it is made for; None for whatever a suite asks for.
         source: the publication, or whose it is.
     """

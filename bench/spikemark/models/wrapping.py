@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from spikemark.core.foreign import Declared, Declares, declared_classes, first_tensor, reset_states
+from spikemark.core.foreign import Declared, Declares, declared_classes, first_tensor, hands_states_on, reset_states
 from spikemark.core.streams import stream_seed
 from spikemark.errors import InputError
 from spikemark.networks.dropout import Masked
@@ -69,28 +69,50 @@ class BuiltModel(Masked, Foreign, Declares):
         """
         reset_states(self.module, self.reset)
         with self._named_draws(inputs.device) if self.training else nullcontext():
+            if self.layout == "step":
+                return self._by_step(inputs)
             given = self.module(self._arranged(inputs))
+        return self._scores(given, inputs.shape[1])
+
+    def _by_step(self, inputs: Tensor) -> Tensor:
+        """Scores of a module that is called once per step; see `Adapter.hands_states_on`."""
+        handed_on = hands_states_on(self.module)
+        state: tuple[Any, ...] = ()
+        scores = []
+        for step in inputs:
+            given = self.module(step, *state)
+            scores.append(self._scores(given, inputs.shape[1]))
+            if handed_on:
+                if not isinstance(given, tuple) or len(given) != 2:
+                    raise InputError(
+                        f"model {self.name!r}: its neurons hand their states on, so in layout 'step' it must take "
+                        "(input, state) and give (scores, state)"
+                    )
+                state = given[1:]
+        if any(len(part) > 1 for part in scores):
+            raise InputError(f"model {self.name!r}: gave several steps in one call; layout 'step' asks for one")
+        return torch.cat(scores)
+
+    def _scores(self, given: Any, batch: int) -> Tensor:
         if self.output is not None:
-            return self._as_told(self.output(given), inputs.shape[1])
+            return self._as_told(self.output(given), batch)
         scores = first_tensor(given)
         if scores is None:
             found = type(given).__name__
             raise InputError(f"model {self.name!r}: gave a {found}; expected {self._expected('B')}")
-        return self._time_first(scores, inputs.shape[1])
+        return self._time_first(scores, batch)
 
     def _arranged(self, inputs: Tensor) -> Tensor:
-        match self.layout:
-            case "TB":
-                return inputs
-            case "BT":
-                return inputs.transpose(0, 1)
-            case "B":
-                if inputs.stride(0) != 0 and bool((inputs[1:] != inputs[0]).any()):
-                    raise InputError(
-                        f"model {self.name!r}: it keeps its own loop over time (layout 'B') and takes samples that do "
-                        "not change in it; use the encoder 'direct'"
-                    )
-                return inputs[0]
+        if self.layout == "TB":
+            return inputs
+        if self.layout == "BT":
+            return inputs.transpose(0, 1)
+        if inputs.stride(0) != 0 and bool((inputs[1:] != inputs[0]).any()):
+            raise InputError(
+                f"model {self.name!r}: it keeps its own loop over time (layout 'B') and takes samples that do not "
+                "change in it; use the encoder 'direct'"
+            )
+        return inputs[0]
 
     def _as_told(self, scores: Any, batch: int) -> Tensor:
         if not isinstance(scores, Tensor) or scores.dim() != 2 or not self._fits(scores, batch):

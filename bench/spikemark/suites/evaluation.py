@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -281,11 +282,13 @@ def _trial(
     except InputError:
         raise
     except Exception as error:  # whatever a stranger's model raises is one line that names it
-        shape = {"TB": encoded, "BT": encoded.transpose(0, 1), "B": encoded[0]}[layout].shape
+        shape = {"TB": encoded, "BT": encoded.transpose(0, 1), "B": encoded[0], "step": encoded[0]}[layout].shape
         raise InputError(
             f"model {network.name!r}: raised {type(error).__name__}: {_first_line(error)}; it was given inputs of "
-            f"shape {list(shape)} (layout {layout!r})"
+            f"shape {list(shape)} (layout {layout!r}; others are {', '.join(sorted({*get_args(Layout)} - {layout}))})"
         ) from error
+    with suppress(UncountableError):  # what neurons saw as samples must not contradict the layout
+        count_operations(network, encoded, layout="TB")
     classes = scores.shape[-1]
     if (exact and classes != card.classes) or classes < card.classes:
         labels = f"{card.name} has {card.classes} classes" if exact else f"labels go up to {card.classes - 1}"
