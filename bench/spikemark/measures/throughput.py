@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from spikemark.core.lazy import LazyModule
 from spikemark.core.measurement import Measurement, Metric
+from spikemark.errors import InputError
 from spikemark.measures.measure import Measure, SubjectKind
-from spikemark.measures.speed.points import TrainingStep
+from spikemark.measures.speed.points import InputKind, TrainingStep
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +26,7 @@ class Throughput(Measure):
     """How throughput is measured: batch, threads, and seconds for each of its phases.
 
     Training is forward and backward ("gradients"), or one batch as the system's own rule learns from it, optimiser and
-    all ("rule").
+    all ("rule"). Input is "changing" from step to step or "constant"; left out, it is constant with "rule" alone.
     """
 
     name = "throughput"
@@ -46,6 +48,11 @@ class Throughput(Measure):
     threads_per_job: Annotated[int, Field(ge=1, alias="threads")] = 1
     seconds: Annotated[float, Field(gt=0)] = 1.0
     training: TrainingStep = "gradients"
+    input: InputKind | None = None
+
+    def to_dict(self) -> Mapping[str, Any]:
+        """See `Measure.to_dict`; an input that is left out is not named, as before there was a choice."""
+        return self.model_dump(mode="json", exclude_none=True)
 
     @property
     def threads(self) -> int:
@@ -70,6 +77,7 @@ class Throughput(Measure):
             subject.card.classes,
             Protocol(1, self.batch_size, protocol.encoder, protocol.steps),
             step=self.training,
+            held=None if self.input is None else self.input == "constant",
             budget=Budget(seconds=self.seconds),
             device=subject.device,
             threads=self.threads,
@@ -77,6 +85,8 @@ class Throughput(Measure):
 
     def _of_given(self, subject: Subject) -> list[Measurement]:
         """Of a network that was brought, on its own samples."""
+        if self.input is not None:
+            raise InputError("throughput.input: a network that was brought is timed on its own samples, as encoded")
         from spikemark.core.streams import generator
         from spikemark.data.encoders import encode
         from spikemark.measures.speed.given import given_throughput

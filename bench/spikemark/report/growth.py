@@ -79,7 +79,7 @@ def growth_table(cells: Cells, where: str = "") -> Table | None:
             for metric, phase in (("seconds", PHASE), ("peak_memory", None)):
                 for axis in axes:
                     own = cells.where(axis=axis, neuron=neuron, framework=framework)
-                    row.append(_exponent(points_of(own, metric, axis, phase, track)))
+                    row.append(exponent(points_of(own, metric, axis, phase, track)))
             if any(entry is not ABSENT for entry in row):
                 rows.append((Entry(neuron), Entry(framework), Entry(track), *row))
     if not rows:
@@ -188,14 +188,15 @@ def _plot(name: str, title: str, where: str, panels: Mapping[str, tuple[Panel, .
 def _lines(cells: Cells, metric: str, axis: LayerAxis, phase: str | None) -> tuple[Line, ...]:
     """A line per contender; what is 0, memory too little to be seen, has no place on a logarithmic scale."""
     lines = [
-        Line(framework, track, _positive(points_of(cells.where(framework=framework), metric, axis, phase, track)))
+        Line(framework, track, positive(points_of(cells.where(framework=framework), metric, axis, phase, track)))
         for (framework,) in cells.names("framework")
         for track in TRACKS
     ]
     return tuple(line for line in lines if line.points)
 
 
-def _positive(points: Mapping[float, Interval]) -> dict[float, Interval]:
+def positive(points: Mapping[float, Interval]) -> dict[float, Interval]:
+    """Without what is 0, which has no place on a logarithmic scale."""
     return {x: interval for x, interval in points.items() if interval.value > 0}
 
 
@@ -225,7 +226,7 @@ def _copy(cells: Cells) -> dict[float, Interval]:
     }
 
 
-def _exponent(points: Mapping[float, Interval]) -> Entry:
+def exponent(points: Mapping[float, Interval]) -> Entry:
     """An exponent; ABSENT where there are too few points, or one of them is 0 (memory below what can be seen)."""
     values = {x: interval.value for x, interval in points.items()}
     if len(values) < _FEWEST or min(values.values()) <= 0:

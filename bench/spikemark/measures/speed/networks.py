@@ -8,7 +8,7 @@ the reference, `latency_ratio` slower. ``docs/throughput.md`` says what the numb
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import count
@@ -22,7 +22,7 @@ from spikemark.core.neurons import FrameworkNeuron
 from spikemark.core.streams import generator
 from spikemark.measures.speed.footprint import Run, can_measure, footprint
 from spikemark.measures.speed.machine import copy_bandwidth, pinned_threads, synchronizer
-from spikemark.measures.speed.points import TRACKS, TrainingStep
+from spikemark.measures.speed.points import TRACKS, NetworkPoint, TrainingStep
 from spikemark.measures.speed.timing import Budget, Clock, Timings, interleave, rounded, timed_row
 from spikemark.networks.stages import Foreign, SpikingNetwork
 from spikemark.training.bptt import rates
@@ -31,7 +31,7 @@ from spikemark.training.losses import mse_rate
 from spikemark.training.rule import Protocol
 from spikemark.training.system import System
 
-__all__ = ["Budget", "NetworkWork", "throughput"]
+__all__ = ["Budget", "NetworkWork", "growth", "throughput"]
 
 # Larger than the last-level cache of most machines, so that its copy shows main memory.
 COPY_BYTES = 1 << 26
@@ -53,6 +53,8 @@ class NetworkWork:
         device: "cpu" or "cuda".
         step: what training is: "gradients" (forward and backward) or "rule" (the system's rule learns from a batch).
         native: whether every spiking layer is the framework's own LIF with its own defaults.
+        held: whether samples are the same at every step; None for what the step has: true for "rule", false for
+            "gradients".
     """
 
     adapter: Adapter
@@ -66,6 +68,7 @@ class NetworkWork:
     device: str
     step: TrainingStep = "gradients"
     native: bool = False
+    held: bool | None = None
 
     def network(self) -> SpikingNetwork:
         """The network on its device; its weights depend on the seed alone."""
@@ -79,9 +82,9 @@ class NetworkWork:
 
         Args:
             batch: number of samples.
-            held: whether they must be the same at every step, as they are for the step "rule".
+            held: whether they must be the same at every step, whatever the work says.
         """
-        drawn = 1 if held or self.step == "rule" else self.steps
+        drawn = 1 if held or (self.step == "rule" if self.held is None else self.held) else self.steps
         frames = torch.rand((drawn, batch, *self.input_shape), generator=generator("throughput", "inputs"))
         return frames.to(self.device).expand(self.steps, *frames.shape[1:])
 
@@ -140,6 +143,7 @@ def throughput(
     protocol: Protocol,
     *,
     step: TrainingStep = "gradients",
+    held: bool | None = None,
     seed: int = 0,
     budget: Budget | None = None,
     threads: int | None = None,
@@ -159,6 +163,7 @@ def throughput(
         classes: number of classes.
         protocol: batch size and time steps.
         step: what training is, see `NetworkWork`.
+        held: whether samples are the same at every step, see `NetworkWork`.
         seed: of the first weights.
         budget: for each of the three phases (forward and backward, forward, forward of a single sample).
         threads: for torch, while measuring; None for its present number.
@@ -180,8 +185,9 @@ def throughput(
     budget = budget or Budget()
     with pinned_threads(threads) as pinned:
         matched = NetworkWork(
-            adapter, system, input_shape, classes, protocol.steps, protocol.batch_size, seed, pinned, device, step
-        )
+            adapter, system, input_shape, classes, protocol.steps, protocol.batch_size, seed, pinned, device, step,
+            held=held,
+        )  # fmt: skip
         works = _contenders(matched, reference)
         networks = {name: work.network() for name, work in works.items()}
         batch = protocol.batch_size
@@ -201,6 +207,74 @@ def throughput(
             rows += [row | {"track": name} for row in found]
         bandwidth = _memory_bandwidth(pinned, device)
     rows.append({"metric": "copy_bandwidth", "value": rounded(bandwidth), "unit": "bytes/s"})
+    rows.append({"metric": "threads", "value": float(pinned), "unit": "threads"})
+    return rows
+
+
+def growth(
+    adapter: Adapter,
+    reference: Adapter,
+    system: System,
+    input_shape: tuple[int, ...],
+    classes: int,
+    points: Sequence[NetworkPoint],
+    *,
+    held: bool,
+    seed: int = 0,
+    budget: Budget | None = None,
+    threads: int | None = None,
+    device: str = "cpu",
+    check: Callable[[], None] = lambda: None,
+    clock: Clock = time.perf_counter,
+) -> list[Measurement]:
+    """Time and memory of one whole training step (forward, backward, optimiser), point by point, beside the reference.
+
+    Args:
+        adapter: the framework.
+        reference: the framework that it is divided by.
+        system: network, neuron and rule.
+        input_shape: of one sample.
+        classes: number of classes.
+        points: where to measure; those with a width are of networks that have an option ``hidden``.
+        held: whether samples are the same at every step.
+        seed: of the first weights.
+        budget: for each point.
+        threads: for torch, while measuring; None for its present number.
+        device: "cpu" or "cuda".
+        check: called after every point; raises when time is up.
+        clock: seconds.
+
+    Returns:
+        ``step_seconds``, ``step_seconds_ratio`` (above 1: slower than the reference) and, on a CPU on Linux only,
+        ``peak_memory`` (bytes) for each ``point``, of the track "matched"; "native" for a framework's own neuron, whose
+        reference is a network of the reference's LIF. ``threads`` once.
+
+    Raises:
+        spikemark.core.adapter.Unsupported: a framework cannot express the neuron.
+        spikemark.measures.speed.footprint.FootprintError: training failed in a fresh process.
+    """
+    rows: list[Measurement] = []
+    with pinned_threads(threads) as pinned:
+        for point in points:
+            sized = (
+                system if point.hidden is None else replace(system, options={**system.options, "hidden": point.hidden})
+            )
+            own = NetworkWork(
+                adapter, sized, input_shape, classes, point.steps, point.batch, seed, pinned, device, "rule", held=held
+            )
+            works = _contenders(own, reference)
+            runs = {name: work.training(work.network(), point.batch) for name, work in works.items()}
+            timings = interleave(
+                runs, budget or Budget(), reference="reference", clock=clock, synchronize=synchronizer(device)
+            )
+            for name in (track for track in TRACKS if track in works):
+                found = [
+                    timed_row("step_seconds", "s", timings.seconds[name]),
+                    timed_row("step_seconds_ratio", "x reference", timings.ratios(name)),
+                ]
+                found += [row for row in _footprint(works[name]) if row["metric"] == "peak_memory"]
+                rows += [row | {"track": name, "point": point.to_dict()} for row in found]
+            check()
     rows.append({"metric": "threads", "value": float(pinned), "unit": "threads"})
     return rows
 

@@ -21,6 +21,8 @@ Mode = Literal["eager", "compile"]
 LayerPhase = Literal["forward", "forward+backward"]
 TrainingStep = Literal["gradients", "rule"]
 """What a step of training is where only its cost matters: forward and backward, or all that the system's rule does."""
+InputKind = Literal["changing", "constant"]
+"""A new frame at every step, as events and Poisson coding have it, or the same one, as direct encoding has it."""
 LayerAxis = Literal["steps", "batch", "width", "dtype", "compile", "convolution"]
 TRACKS = ("matched", "native")
 """What is timed in a framework: the layer of the spec, and its own default LIF."""
@@ -82,6 +84,36 @@ class Point:
             InputError: a field is missing, unknown or wrong.
         """
         return cls(**{**data, "shape": tuple(data["shape"]) if isinstance(data.get("shape"), list) else None})
+
+
+@checked
+class NetworkPoint:
+    """One size of a network and its batch.
+
+    Attributes:
+        steps: T.
+        batch: B.
+        width: of every hidden layer; None, with `depth`, for networks whose layers are given otherwise.
+        depth: number of hidden layers.
+    """
+
+    steps: Count
+    batch: Count
+    width: Count | None = None
+    depth: Count | None = None
+
+    @property
+    def hidden(self) -> tuple[int, ...] | None:
+        """The network's option: widths of its hidden layers."""
+        return None if self.width is None else (self.width,) * (self.depth or 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in the ``point`` of a measurement."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+NETWORK_GROWTH: Mapping[str, str] = {"steps": "T", "batch": "B", "width": "width", "depth": "depth"}
+"""Fields of a `NetworkPoint`, as tables call them."""
 
 
 def label_of(point: Mapping[str, Any]) -> str:

@@ -1,0 +1,121 @@
+"""Growth of a network: time and memory of a whole training step at several points of one axis."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from inspect import signature
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field, field_validator
+
+from spikemark.core.measurement import Measurement, Metric
+from spikemark.core.options import Options, each_once
+from spikemark.errors import InputError
+from spikemark.measures.measure import Measure, SubjectKind
+from spikemark.measures.speed.points import InputKind, NetworkPoint
+
+if TYPE_CHECKING:
+    from spikemark.measures.subject import Subject
+    from spikemark.training.system import System
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class GrowthAxes(Options):
+    """Along which axes networks grow, and where they are measured; an axis that is left out is not measured."""
+
+    steps: tuple[Count, ...] = ()
+    batch: tuple[Count, ...] = ()
+    width: tuple[Count, ...] = ()
+    depth: tuple[Count, ...] = ()
+
+    @field_validator("*")
+    @classmethod
+    def _no_doubles(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        return each_once(values)
+
+
+class Growth(Measure):
+    """How growth is measured: the axes, the batch that they start from, and seconds for each point.
+
+    T is that of the encoding; widths and depth are those of the system's hidden layers.
+    """
+
+    name = "growth"
+    subject: ClassVar[SubjectKind] = "network"
+    exclusive = True
+    metrics = (
+        Metric("step_seconds", "s", "cost", timed=True),
+        Metric("step_seconds_ratio", "x reference", "cost", watched=False, timed=True),
+        Metric("peak_memory", "bytes", "cost"),
+    )
+    section = "spikemark.report.network_growth:growth_section"
+
+    axes: GrowthAxes = GrowthAxes()
+    batch_size: Count = 32
+    threads_per_job: Annotated[int, Field(ge=1, alias="threads")] = 1
+    seconds: Annotated[float, Field(gt=0)] = 1.0
+    input: InputKind = "changing"
+
+    @property
+    def threads(self) -> int:
+        """See `Measure.threads`."""
+        return self.threads_per_job
+
+    @property
+    def _measured(self) -> dict[str, tuple[int, ...]]:
+        return {name: places for name in GrowthAxes.model_fields if (places := getattr(self.axes, name))}
+
+    def split(self) -> dict[str, Measure]:
+        """One job per axis.
+
+        Raises:
+            InputError: no axis is named.
+        """
+        if not self._measured:
+            raise InputError(f"growth.axes: name at least one of {', '.join(GrowthAxes.model_fields)}")
+        return {
+            name: self.model_copy(update={"axes": GrowthAxes(**{name: places})})
+            for name, places in self._measured.items()
+        }
+
+    def run(self, subject: Subject) -> list[Measurement]:
+        """See `Measure.run`.
+
+        Raises:
+            InputError: the network is a brought one, or one whose layers have no width and depth to vary.
+        """
+        from spikemark.core.frameworks import get_adapter
+        from spikemark.measures.speed.networks import growth
+        from spikemark.measures.speed.timing import Budget
+
+        if subject.given:
+            raise InputError("growth: a network that was brought has one size")
+        ((axis, places),) = self._measured.items()
+        base = base_point(subject.trained_system, subject.protocol.steps, self.batch_size)
+        if getattr(base, axis) is None:
+            raise InputError(
+                f"growth.axes.{axis}: network {subject.trained_system.network!r} has no hidden layers to vary"
+            )
+        return growth(
+            subject.adapter,
+            get_adapter("reference"),
+            subject.trained_system,
+            subject.card.shape,
+            subject.card.classes,
+            [replace(base, **{axis: place}) for place in places],
+            held=self.input == "constant",
+            budget=Budget(seconds=self.seconds),
+            threads=self.threads,
+            device=subject.device,
+            check=subject.watch.check,
+        )
+
+
+def base_point(system: System, steps: int, batch: int) -> NetworkPoint:
+    """Where axes start: the system's own hidden layers, as wide as the first of them."""
+    from spikemark.networks.build import NETWORKS
+
+    option = signature(NETWORKS[system.network]).parameters.get("hidden")
+    hidden = () if option is None else system.options.get("hidden", option.default)
+    return NetworkPoint(steps, batch, hidden[0], len(hidden)) if hidden else NetworkPoint(steps, batch)
