@@ -1,0 +1,57 @@
+"""Contenders of `test_training_step.py` that need a process of their own: JAX, and other commits of Spikemark.
+
+A program here makes one training step for every line that it reads, and answers each with a line, so that such a
+process takes turns with contenders of this one.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+
+
+class Peer:
+    """A process that makes a training step when called."""
+
+    def __init__(self, command: list[str], environment: Mapping[str, str]) -> None:
+        self._process: subprocess.Popen[str] = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | environment
+        )
+
+    def __call__(self) -> str:
+        """One step; what the process says of it, its loss."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("step\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"{self._process.args!r} ended with status {self._process.wait()}")
+        return answer.strip()
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+
+@contextmanager
+def peer(python: str | Path, program: str, arguments: Mapping[str, Any], **environment: str) -> Iterator[Peer]:
+    """A program of this folder under an interpreter, gone afterwards.
+
+    Args:
+        python: the interpreter.
+        program: its name.
+        arguments: of the program, as ``NAME=VALUE``.
+        environment: further variables.
+    """
+    found = Peer([str(python), str(HERE / program), *(f"{k}={v}" for k, v in arguments.items())], environment)
+    try:
+        yield found
+    finally:
+        found.close()
