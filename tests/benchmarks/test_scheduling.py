@@ -21,13 +21,14 @@ import pytest
 from spikemark.suites.cluster import LocalPool
 from spikemark.suites.execution import lost_record
 from spikemark.suites.jobs import Job, Point, resolve
-from spikemark.suites.place import Needs, Place
+from spikemark.suites.place import Needs, Place, needs_of
 from spikemark.suites.records import Record, load_results, record_name
 from spikemark.suites.runner import run
 from spikemark.suites.suite import load_suite
 from spikemark.suites.workers import Pool
 
 JOBS, SECONDS_PER_JOB = 1000, 5e-3
+NAPS, NAP_SECONDS, NAPPERS = 10_000, 0.1, 8
 RECORDS, ROWS, SECONDS_TO_LOAD = 10_000, 20, 2.0
 SEEDS, SPEEDUP = 24, 1.8
 SUITE = """
@@ -39,6 +40,29 @@ seeds = [0]
 measures = ["accuracy"]
 [training]
 epochs = 6
+"""
+
+NAP = """
+import time
+from spikemark import measure
+from spikemark.core.measurement import Metric
+from spikemark.measures.measure import Measure
+
+@measure("nap", source="tests/benchmarks")
+class Nap(Measure):
+    name = "nap"
+    subject = "neuron"
+    metrics = (Metric("nap", "s", "cost"),)
+    seconds: float
+    jobs: int
+    place: int = 0
+
+    def split(self):
+        return {str(place): self.model_copy(update={"place": place}) for place in range(self.jobs)}
+
+    def run(self, subject):
+        time.sleep(self.seconds)
+        return [{"metric": "nap", "value": self.seconds, "unit": "s"}]
 """
 
 
@@ -98,6 +122,43 @@ def test_planning_and_scheduling_a_job(benchmark: Any, tell: Callable[[str], Non
     seconds = benchmark.pedantic(schedule, rounds=1)
     tell(f"scheduling and writing {JOBS} jobs: {seconds * 1e3:.2f} ms per job, goal {SECONDS_PER_JOB * 1e3:g}")
     assert seconds < SECONDS_PER_JOB
+
+
+def test_jobs_that_sleep_on_a_real_scheduler(benchmark: Any, tell: Callable[[str], None], tmp_path: Path) -> None:
+    """As many jobs as a large suite has, on a dask scheduler and worker processes that talk by loopback.
+
+    What a run takes beyond its jobs' naps, shared out among its workers, is what scheduling, sending, checking and
+    writing them costs the run.
+    """
+    plugin = tmp_path / "nap.py"
+    plugin.write_text(NAP)
+    suite = {
+        "name": "naps", "frameworks": ["reference"], "systems": ["mlp-lif"], "datasets": ["digits"], "seeds": [0],
+        "measures": ["nap"], "plugins": [str(plugin)], "nap": {"seconds": NAP_SECONDS, "jobs": NAPS},
+    }  # fmt: skip
+    start = time.perf_counter()
+    jobs = resolve(load_suite(suite).points())
+    planned = time.perf_counter() - start
+
+    def took() -> tuple[float, float]:
+        with workers(NAPPERS) as pool:
+            pool.check(needs_of(jobs))
+            while len(pool.workers()) < NAPPERS:  # they start, and answer who they are
+                time.sleep(0.1)
+            run(jobs[: 4 * NAPPERS], tmp_path / "warm", pool, "cpu")  # and load what a job needs
+            start, processor = time.perf_counter(), time.process_time()
+            summary = run(jobs, tmp_path / "timed", pool, "cpu")
+            assert summary.statuses["ok"] == NAPS
+            return time.perf_counter() - start, (time.process_time() - processor) / NAPS
+
+    seconds, processor = benchmark.pedantic(took, rounds=1)
+    overhead = seconds / NAPS - NAP_SECONDS / NAPPERS
+    tell(
+        f"{NAPS} jobs of {NAP_SECONDS * 1e3:g} ms on {NAPPERS} workers: planned in {planned:.1f} s, "
+        f"run in {seconds:.1f} s; {overhead * 1e3:.2f} ms per job beyond its share of the naps, goal {SECONDS_PER_JOB * 1e3:g};"
+        f" {processor * 1e3:.2f} ms of the client's and scheduler's processor"
+    )
+    assert overhead < SECONDS_PER_JOB
 
 
 def test_loading_records(benchmark: Any, tell: Callable[[str], None], tmp_path: Path) -> None:
