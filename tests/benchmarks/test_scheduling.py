@@ -155,7 +155,8 @@ def test_jobs_that_sleep_on_a_real_scheduler(benchmark: Any, tell: Callable[[str
     overhead = seconds / NAPS - NAP_SECONDS / NAPPERS
     tell(
         f"{NAPS} jobs of {NAP_SECONDS * 1e3:g} ms on {NAPPERS} workers: planned in {planned:.1f} s, "
-        f"run in {seconds:.1f} s; {overhead * 1e3:.2f} ms per job beyond its share of the naps, goal {SECONDS_PER_JOB * 1e3:g};"
+        f"run in {seconds:.1f} s; {overhead * 1e3:.2f} ms per job beyond its share of the naps, "
+        f"goal {SECONDS_PER_JOB * 1e3:g};"
         f" {processor * 1e3:.2f} ms of the client's and scheduler's processor"
     )
     assert overhead < SECONDS_PER_JOB

@@ -129,6 +129,48 @@ def test_membranes_that_overflow_diverge_though_every_weight_is_a_number(monkeyp
         train(model, rule, toy(), PROTOCOL, 0)
 
 
+def images():
+    """Noise of two brightnesses."""
+    labels = torch.arange(48) % 2
+    inputs = torch.rand(48, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * (0.5 + labels)[:, None, None, None]
+    split = Split(inputs, labels)
+    return Dataset("images", (1, 8, 8), 2, split, split, split)
+
+
+@pytest.mark.parametrize("norm", ["joint-bn", "tebn"])
+def test_validation_computes_as_one_what_training_does_and_finds_the_same(monkeypatch, norm):
+    pytest.importorskip("llvmlite")
+    system, seen = SYSTEMS["convnet-stl"], []
+
+    def trained(framework):
+        build = {"options": {"channels": (2,)}, "normalization": norm, "steps": 4}
+        model = build_network("convnet", get_adapter(framework), system.spec, (1, 8, 8), 2, 0, **build)
+        if framework == "fused":
+            form = type(model.conv1.form)
+            compute = form.__call__
+            counted = lambda self, *a: seen.append(model.training) or compute(self, *a)  # noqa: E731
+            monkeypatch.setattr(form, "__call__", counted)
+        return train(model, system.rule, images(), replace(PROTOCOL, epochs=2), 0)
+
+    fused, reference = trained("fused"), trained("reference")
+    assert seen.count(True) == seen.count(False) == 2 * 3  # epochs, batches
+    assert [e.validation_accuracy for e in fused.history] == [e.validation_accuracy for e in reference.history]
+
+
+@pytest.mark.parametrize(("value", "fine"), [(1e30, True), (3e38, False), (float("inf"), None), (float("nan"), None)])
+def test_currents_that_overflow_in_a_stage_computed_as_one_are_found(monkeypatch, value, fine):
+    pytest.importorskip("llvmlite")
+    system = SYSTEMS["convnet-stl"]
+    model = build_network("convnet", get_adapter("fused"), system.spec, (1, 8, 8), 2, 0, options={"channels": (2,)})
+    rule = poison(monkeypatch, model, 3, lambda model: [model.conv1.synapses.weight], value)
+    found = {True: None, False: "the current into conv1.neurons", None: "conv1.synapses.weight"}[fine]
+    if found is None:
+        train(model, rule, images(), replace(PROTOCOL, epochs=1), 0)
+    else:
+        with pytest.raises(DivergedError, match=rf"^{found} is not finite in epoch 1$"):
+            train(model, rule, images(), replace(PROTOCOL, epochs=1), 0)
+
+
 def test_the_loss_of_an_epoch_is_that_of_the_samples_learnt_from(monkeypatch):
     """A last batch of one sample is left out: batch norm needs two."""
     rule = SYSTEMS["mlp-stl"].rule

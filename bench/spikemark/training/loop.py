@@ -12,16 +12,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from spikemark.core.adapter import SpikingNeurons, device_of
+from spikemark.core.stages import ChannelNorm, has_line
 from spikemark.core.streams import fingerprint, generator
 from spikemark.data.encoders import encode
 from spikemark.data.loading import Dataset, Split
-from spikemark.networks.stages import SpikingNetwork
+from spikemark.networks.stages import SpikingNetwork, Stage
 from spikemark.training.memory import saved_for_backward
 from spikemark.training.parameters import ParameterChange, changes, observed
 from spikemark.training.rule import Learner, Protocol, Rule
@@ -149,7 +151,7 @@ def train(
         loss, kept = _train_epoch(model, learner, dataset.train, orders[-1], protocol, (seed, epoch), watch)
         saved = saved or kept
         learner.end_epoch()
-        with _finite_membranes(model, epoch):
+        with _finite_membranes(model, protocol.steps, epoch):
             outputs = evaluate(model, dataset.validation, protocol, watch, dataset.name, "validation")
         score = accuracy(outputs, dataset.validation.labels)
         history.append(Epoch(epoch, loss, score, time.monotonic() - start))
@@ -170,7 +172,7 @@ def train(
 
 
 @contextmanager
-def _finite_membranes(model: SpikingNetwork, epoch: int) -> Iterator[None]:
+def _finite_membranes(model: SpikingNetwork, steps: int, epoch: int) -> Iterator[None]:
     """That membranes of what is computed within are numbers: they are, while the currents into them are.
 
     Raises:
@@ -178,15 +180,26 @@ def _finite_membranes(model: SpikingNetwork, epoch: int) -> Iterator[None]:
     """
     wrong: list[str] = []
 
-    def check(name: str, inputs: tuple[Tensor, ...]) -> None:
-        if not bool(inputs[0].isfinite().all()):
+    def check(name: str, currents: Tensor) -> None:
+        if not bool(currents.isfinite().all()):
             wrong.append(name)
 
-    handles = [
-        layer.register_forward_pre_hook(lambda _, inputs, name=name: check(name, inputs))
-        for name, layer in model.named_modules()
-        if isinstance(layer, SpikingNeurons)
-    ]
+    def check_ends(name: str, norm: ChannelNorm, currents: Tensor) -> None:
+        """The norm is a line per channel, so all that it gives lies between what it makes of the ends."""
+        low, high = currents.movedim(1, 0).flatten(1).aminmax(dim=1)
+        gain, offset = norm.line(None, None, 0, steps)
+        check(name, torch.stack([gain * low + offset, gain * high + offset]))
+
+    model.eval()
+    names = {layer: name for name, layer in model.named_modules() if isinstance(layer, SpikingNeurons)}
+    handles = []
+    for stage in model.modules():
+        # What is computed as one would be computed module by module if its neurons were watched.
+        if isinstance(stage, Stage) and stage.form is not None and has_line(stage.norm) and not stage.norm.moments():
+            look = partial(check_ends, names.pop(stage.neurons), stage.norm)
+            handles.append(stage.synapses.register_forward_hook(lambda _, inputs, out, look=look: look(out)))
+    for layer, name in names.items():
+        handles.append(layer.register_forward_pre_hook(lambda _, inputs, name=name: check(name, inputs[0])))
     try:
         yield
     finally:
