@@ -193,10 +193,12 @@ def _finite_membranes(model: SpikingNetwork, steps: int, epoch: int) -> Iterator
     model.eval()
     names = {layer: name for name, layer in model.named_modules() if isinstance(layer, SpikingNeurons)}
     handles = []
-    for stage in model.modules():
-        # What is computed as one would be computed module by module if its neurons were watched.
-        if isinstance(stage, Stage) and stage.form is not None and has_line(stage.norm) and not stage.norm.moments():
-            look = partial(check_ends, names.pop(stage.neurons), stage.norm)
+    for stage in (module for module in model.modules() if isinstance(module, Stage) and module.form is not None):
+        norm, neurons = stage.norm, stage.neurons
+        lined = isinstance(norm, ChannelNorm) and has_line(norm) and norm.moments() is None
+        if lined and isinstance(neurons, SpikingNeurons):
+            # Neurons that are watched would be computed module by module.
+            look = partial(check_ends, names.pop(neurons), norm)
             handles.append(stage.synapses.register_forward_hook(lambda _, inputs, out, look=look: look(out)))
     for layer, name in names.items():
         handles.append(layer.register_forward_pre_hook(lambda _, inputs, name=name: check(name, inputs[0])))
