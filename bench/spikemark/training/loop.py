@@ -195,9 +195,9 @@ def _finite_membranes(model: SpikingNetwork, steps: int, epoch: int) -> Iterator
     handles = []
     for stage in (module for module in model.modules() if isinstance(module, Stage) and module.form is not None):
         norm, neurons = stage.norm, stage.neurons
-        lined = isinstance(norm, ChannelNorm) and has_line(norm) and norm.moments() is None
-        if lined and isinstance(neurons, SpikingNeurons):
-            # Neurons that are watched would be computed module by module.
+        if not (isinstance(norm, ChannelNorm) and has_line(norm) and isinstance(neurons, SpikingNeurons)):
+            continue
+        if norm.moments() is None:  # neurons that are watched would be computed module by module
             look = partial(check_ends, names.pop(neurons), norm)
             handles.append(stage.synapses.register_forward_hook(lambda _, inputs, out, look=look: look(out)))
     for layer, name in names.items():
