@@ -135,8 +135,8 @@ def main() -> None:
         "[docs/nir.md](../docs/nir.md) says how. Each framework imports the graph with its own importer and its own "
         "defaults; spikes are compared with NIR's equations in float64. A cause is named where the equations with that "
         "deviation give the framework's spikes at every step.",
-        "sinabs runs in an environment of its own, with nir 1.0.4, which has neither v_reset nor CubaLI. Spyx has "
-        "no adapter.",
+        "sinabs runs in an environment of its own, with nir 1.0.4, which has neither v_reset nor CubaLI. Rockpool's "
+        "importer asks a nir.LIF for `tau_mem`, which is called `tau`, and has no nir.IF. Spyx has no adapter.",
         "## Small graphs, each with one peculiarity",
         matrix(small).to_markdown(index=False),
         "Inputs: 2 samples of 60 steps, multiples of 1/64, so that membranes can equal their thresholds. dt = 1e-4 s "

@@ -205,3 +205,41 @@ def sites_of_noise(several, single):
     except InputError as error:
         return str(error), len(spiking_sites(nn.Sequential(made[1])))
     return "", 0
+
+
+def disturbed_sinabs():
+    """By kind of spikes: what is left out of an evaluation, the noises in it, what throughput measures, and spreads."""
+    import sinabs.activation as activation
+    import sinabs.layers as layers
+
+    from spikemark.core.foreign import neuron_sites
+    from spikemark.core.streams import generator
+    from spikemark.models.wrapping import BuiltModel
+    from spikemark.noise.case import NOISES, Case
+
+    found = {}
+    samples = load_dataset("digits").test.inputs[:8]
+    for name in ("SingleSpike", "MultiSpike"):
+        torch.manual_seed(0)
+        kind = getattr(activation, name)
+        net = nn.Sequential(nn.Flatten(2), nn.Linear(64, 32), layers.LIF(20.0, spike_fn=kind), nn.Linear(32, 10))
+        with torch.no_grad():
+            net[1].weight *= 40
+        results = spikemark.evaluate(
+            net, "digits", steps=8, layout="BT", samples=20, measures=("robustness", "throughput"), severities=(3,),
+            settings={"throughput": {"seconds": 0.02, "batch_size": 4}},
+        )  # fmt: skip
+        spreads = {}
+        for parameter in ("threshold", "decay"):
+            model = BuiltModel("net", net, "BT", None).eval()
+            case = Case(model, samples, torch.zeros(8), lambda x, random: x.expand(8, *x.shape))
+            with NOISES[f"{parameter}-mismatch"].apply(case, 2, generator("a")) as disturbed:
+                (site,) = neuron_sites(disturbed.model)
+                spreads[parameter] = float(site.constants.each(parameter, (32,)).std())
+                encoded = case.encode_step(samples, None)
+                with torch.no_grad():
+                    spreads[f"{parameter} seen"] = not torch.equal(disturbed.model(encoded), model(encoded))
+        rows = [[row["metric"] for row in record["measurements"]] for record in results.records]
+        noises = sorted({row["noise"] for row in results.records[0]["measurements"]})
+        found[name] = {"left_out": dict(results.left_out), "noises": noises, "speed": rows[1], "spreads": spreads}
+    return found

@@ -78,6 +78,21 @@ def test_noise_on_spikes_takes_layers_of_one_spike_in_a_step(sinabs):
     assert found == 1
 
 
+def test_a_users_network_is_disturbed_and_timed(sinabs):
+    found = sinabs("disturbed_sinabs")
+    assert found["SingleSpike"]["left_out"] == {}
+    several = found["MultiSpike"]["left_out"]
+    assert several.keys() > {"spike-deletion", "spike-jitter", "dead-neurons"}
+    assert all("none that gives one spike in a step" in reason for reason in several.values())
+    for one in found.values():
+        assert {"weight-mismatch", "threshold-mismatch", "decay-mismatch"} < set(one["noises"])
+        assert {"training_samples_per_second", "peak_memory"} < set(one["speed"])
+        assert one["spreads"]["threshold"] == pytest.approx(0.5, rel=0.4)
+        assert one["spreads"]["decay"] > 0.05
+        assert one["spreads"]["threshold seen"]
+        assert one["spreads"]["decay seen"]
+
+
 def test_nir_graphs_are_imported_in_the_environment_and_deviations_have_causes():
     from spikemark.models.nir_cases import cases
     from spikemark.models.nir_check import check_graph

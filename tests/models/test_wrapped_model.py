@@ -71,6 +71,15 @@ def test_a_model_with_a_loop_of_its_own_takes_samples():
         network(torch.rand(T, B, *SHAPE))
 
 
+def test_a_model_that_is_called_once_per_step():
+    network = built(lambda shape, classes, steps: Linear(features_from=1), layout="step").eval()
+    varied = torch.rand(T, B, *SHAPE)
+    assert torch.allclose(network(varied), network.module.readout(varied.flatten(2)))
+    several = built(lambda shape, classes, steps: Linear(1, lambda s: torch.stack([s, s])), "other", "step").eval()
+    with pytest.raises(InputError, match="gave several steps in one call; layout 'step' asks for one"):
+        several(varied)
+
+
 def test_build_is_told_the_steps():
     told = []
     built(lambda shape, classes, steps: told.append((shape, classes, steps)) or Linear())
