@@ -99,15 +99,16 @@ class Results:
         """One row per framework and system: means over seeds, and over noises and their severities.
 
         Columns ``accuracy low high`` (low and high of the interval, where records hold one), ``under_noise macs acs
-        neuron_updates firing_rate samples_per_second latency``, one per energy profile (pJ per sample), and
-        "joules, SOURCE" (J per sample); those that were not measured are left out.
+        neuron_updates firing_rate samples_per_second training_samples_per_second latency peak_memory``, one per
+        energy profile (pJ per sample), and "joules, SOURCE" (J per sample); those that were not measured are left out.
         """
         import pandas as pd
 
         table = self.table
         whole = table[table["layer"].isna() & table["split"].isin(["test", None])]
         clean, noisy = whole["noise"].isna(), whole["severity"] > 0
-        of_whole = ("macs", "acs", "neuron_updates", "firing_rate", "samples_per_second", "latency")
+        of_speed = ("samples_per_second", "training_samples_per_second", "latency", "peak_memory")
+        of_whole = ("macs", "acs", "neuron_updates", "firing_rate", *of_speed)
         parts = {
             "accuracy": whole[clean & (whole["metric"] == "accuracy")],
             "under_noise": whole[noisy & (whole["metric"] == "accuracy")],

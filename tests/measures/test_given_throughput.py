@@ -46,8 +46,10 @@ def test_training_is_measured_on_a_copy_and_gradients_of_the_users_stay():
     net(torch.rand(4, 64)).sum().backward()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     gradients = {name: (parameter.grad, parameter.grad.clone()) for name, parameter in net.named_parameters()}
-    found = numbers(evaluated(net).records[0])
+    results = evaluated(net)
+    found = numbers(results.records[0])
     assert found["training_samples_per_second"] > 0
+    assert results.overview["peak_memory"].iloc[0] == found["peak_memory"]
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     for name, parameter in net.named_parameters():
         assert parameter.grad is gradients[name][0]

@@ -185,6 +185,7 @@ def test_an_evaluation_leaves_out_that_noise_alone_and_says_why():
     results = spikemark.evaluate(net, "digits", steps=4, samples=20, measures=("robustness",), severities=[1])
     assert "LIFNode does not hold one" in results.left_out["decay-mismatch"]
     assert "ComplementaryLIFNode does not hold one" in results.left_out["threshold-mismatch"]
+    assert results.records[0]["left_out"] == results.left_out
     noises = {row["noise"] for row in results.records[0]["measurements"]}
     assert noises >= {"gaussian", "spike-jitter", "burst-errors", "weight-mismatch", "dead-neurons"}
     assert not noises & {"decay-mismatch", "threshold-mismatch"}

@@ -175,9 +175,13 @@ def evaluate_models(
             left_out |= reasons
             for job in _jobs(subject, title, request, noises):
                 record = blank_record(job, request.device, 1 / own_card.classes, _ROUTE)
-                records.append(measured(job, subject, record, lambda event: None))
-                left_out |= records[-1].get("left_out", {})
-                on_record(records[-1])
+                record = measured(job, subject, record, lambda event: None)
+                parts = (reasons if job.measure.name == "robustness" else {}) | record.get("left_out", {})
+                if parts:
+                    record["left_out"] = parts
+                    left_out |= parts
+                records.append(record)
+                on_record(record)
     return Evaluation(records, left_out)
 
 
