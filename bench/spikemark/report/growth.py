@@ -95,11 +95,10 @@ def told_growth(cells: Cells) -> Iterator[str]:
     own = cells.where(axis="steps")
     found = {}
     for neuron, framework in own.names("neuron", "framework"):
-        exponent = _exponent(
-            points_of(own.where(neuron=neuron, framework=framework), "seconds", "steps", PHASE, "matched")
-        )
-        if exponent.sort is not None:
-            found[f"{framework}, {neuron}"] = exponent.sort
+        points = points_of(own.where(neuron=neuron, framework=framework), "seconds", "steps", PHASE, "matched")
+        grown = exponent(points)
+        if grown.sort is not None:
+            found[f"{framework}, {neuron}"] = grown.sort
     if len(found) > 1:
         least, most = min(found, key=lambda name: found[name]), max(found, key=lambda name: found[name])
         yield (
