@@ -292,6 +292,12 @@ def test_help_imports_nothing_heavy():
     assert "conformance" in done.stdout
 
 
+def test_a_list_that_does_not_exist_is_named_with_the_closest_one(spikemark):
+    code, _, err = spikemark("list", "neuron")
+    assert code == 2
+    assert "no list of 'neuron'; did you mean 'neurons'? (known: claims, datasets," in err
+
+
 def test_listings_for_machines_and_for_pages(spikemark):
     code, out, _ = spikemark("list", "neurons", "--format", "json", "--having", "STL-SNN")
     (row,) = json.loads(out)

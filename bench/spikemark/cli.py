@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from spikemark.errors import InputError
+from spikemark.errors import InputError, unknown
 from spikemark.models import commands as model_commands
 from spikemark.registry import KINDS
 from spikemark.regression import commands
@@ -85,9 +85,6 @@ class Device(StrEnum):
 
     cpu = "cpu"
     cuda = "cuda"
-
-
-Kind = StrEnum("Kind", {plural: plural for plural in KINDS.values()})  # type: ignore[misc]
 
 
 def main() -> None:
@@ -674,7 +671,7 @@ class Form(StrEnum):
 
 @app.command("list", epilog=_examples("spikemark list neurons --having plif", "spikemark list noises --format json"))
 def list_(
-    what: Annotated[Kind, typer.Argument(help="What to list.")],
+    what: Annotated[str, typer.Argument(metavar="WHAT", help=f"What to list: {', '.join(KINDS.values())}.")],
     having: Annotated[str, typer.Option("--having", help="Only rows with this text anywhere, in any case.")] = "",
     form: Annotated[Form, typer.Option("--format", help="How to write them.")] = Form.table,
     plugin: Plugins = None,
@@ -683,7 +680,10 @@ def list_(
     from spikemark.suites.listing import listing
 
     _load(plugin)
-    kind = next(kind for kind, plural in KINDS.items() if plural == what.value)
+    kinds = {plural: kind for kind, plural in KINDS.items()}
+    if what not in kinds:
+        raise unknown("list of", what, kinds)
+    kind = kinds[what]
     title, columns, rows = listing(kind)
     rows = [row for row in rows if having.lower() in " ".join(map(str, row)).lower()]
     if form is Form.table:
