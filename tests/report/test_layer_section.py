@@ -12,6 +12,7 @@ from synthetic_records import suite_of, throughput_record
 from spikemark.measures.speed.points import Point
 from spikemark.report import write_report
 from spikemark.report.cells import Cells
+from spikemark.report.findings import findings
 from spikemark.report.growth import COPY, growth_plot, power_law, roofline_plot
 from spikemark.report.layers import layers_section
 from spikemark.report.logplots import log_chart, log_figures
@@ -184,3 +185,13 @@ def test_contenders_may_be_measured_at_other_points_but_nobody_twice_at_one():
     assert {"Layers at T=16 B=64 N=1024: layers axes dtype 1", "Layers at T=16 B=64 N=1024: layers axes dtype 2"} < {
         *titles
     }
+
+
+def test_the_report_opens_with_the_fastest_layers_and_how_time_grows(cells, section):
+    _, rows = rows_of(section, "Growth exponents")
+    matched = {f"{row['framework']}, {row['neuron']}": row["time in T"] for row in rows if row["track"] == "matched"}
+    ends = sorted({text.partition(" ")[0] for text in matched.values() if text[0].isdigit()}, key=float)
+    speed, growth = [finding.sentence for finding in findings(cells) if finding.topic == "Layers"]
+    assert speed.startswith("Layers at T=16 B=64 N=1024, forward+backward, speed relative to plain PyTorch: ")
+    assert f"to the power of {ends[0]} (" in growth
+    assert f" to {ends[-1]} (" in growth
