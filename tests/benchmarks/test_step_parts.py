@@ -34,7 +34,7 @@ def compared(benchmark: Any, tell: Tell, what: str, runs: Mapping[str, Callable[
     """Time the contenders; the first is what is done now."""
     now, *_ = runs
     timings = benchmark.pedantic(
-        lambda: interleave(runs, Budget(6.0, min_rounds=12), reference=now, clock=CLOCK), rounds=1
+        lambda: interleave(runs, Budget(2.0, min_rounds=10), reference=now, clock=CLOCK), rounds=1
     )
     tell(f"{what}, {torch.get_num_threads()} threads{note}: {now} {timings.median(now) * 1e3:.3f} ms")
     for name in list(runs)[1:]:
