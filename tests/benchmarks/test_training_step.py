@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from spikemark.networks.stages import SpikingNetwork, Stage
 from spikemark.training.system import SYSTEMS
 
 from .conftest import contender, contenders
-from .peers import peer
+from .peers import Peer, peer
 
 SPEC, SHAPE, CLASSES = NEURONS["stl"], (1, 28, 28), 10
 GOALS = {  # network, constant input, T, batch: times faster than the reference, and than every framework
@@ -108,6 +108,17 @@ def words(network: str, constant: bool, steps: int, batch: int) -> str:
     )
 
 
+def interleaved(benchmark: Any, runs: Mapping[str, Callable[[], object]], *peers: Peer) -> Timings:
+    """Time contenders, some of which are processes of their own."""
+
+    def processor() -> float:
+        return time.process_time() + sum(peer.processor for peer in peers)
+
+    clock = processor if PROCESSOR else time.perf_counter
+    timings: Timings = benchmark.pedantic(lambda: interleave(runs, ROUNDS, reference="fused", clock=clock), rounds=1)
+    return timings
+
+
 def times_faster(timings: Timings, name: str) -> Interval:
     """Time of a contender by that of `fused`, round by round."""
     pairs = zip(timings.seconds[name], timings.seconds["fused"], strict=True)
@@ -129,8 +140,7 @@ def test_training_step(benchmark: Any, tell: Callable[[str], None], case: tuple[
     network, *sizes = case
     runs = {a.name: training_step(network_of(a, network, case[2]), *sizes) for a in contenders(SPEC)}
     runs[SHARED] = shared_work(*case)
-    clock = time.process_time if PROCESSOR else time.perf_counter
-    timings = benchmark.pedantic(lambda: interleave(runs, ROUNDS, reference="fused", clock=clock), rounds=1)
+    timings = interleaved(benchmark, runs)
     of_reference, of_each = GOALS[case]
     tell(f"{words(*case)}, {timings.rounds} rounds; fused {timings.median('fused') * 1e3:.2f} ms")
     shared = median_ratio_interval([[1 / r for r in timings.ratios(SHARED)]])
@@ -174,10 +184,10 @@ def test_against_jax(benchmark: Any, tell: Callable[[str], None], network: str, 
     case = (network, constant, 4, 128)
     arguments = {"network": network, "constant": constant, "steps": 4, "batch": 128}
     with peer(python, "jax_step.py", arguments | {"threads": torch.get_num_threads()}) as jax:
-        losses = [float(jax()) for _ in range(6)]
+        losses = [jax() for _ in range(6)]
         assert losses[-1] < losses[0]  # it learns: the work is done
         runs = {"fused": training_step(network_of(contender("fused", SPEC), network, 4), *case[1:]), "JAX": jax}
-        timings = benchmark.pedantic(lambda: interleave(runs, ROUNDS, reference="fused"), rounds=1)
+        timings = interleaved(benchmark, runs, jax)
     tell(f"{words(*case)}, {timings.rounds} rounds; fused {timings.median('fused') * 1e3:.2f} ms")
     ratio = say(tell, timings, "JAX", JAX_GOAL if network == "convnet" else None)
     benchmark.extra_info["JAX"] = [ratio.low, ratio.value, ratio.high]
@@ -199,9 +209,9 @@ def test_against_the_first_edition(benchmark: Any, tell: Callable[[str], None], 
             peer(sys.executable, "commit_step.py", arguments, PYTHONPATH=trees["fused"]) as now,
             peer(sys.executable, "commit_step.py", arguments, PYTHONPATH=trees["first edition"]) as before,
         ):
-            assert float(now()) == pytest.approx(float(before()), rel=1e-4)  # the same work
+            assert now() == pytest.approx(before(), rel=1e-4)  # the same work
             runs = {"fused": now, "first edition": before}
-            timings = benchmark.pedantic(lambda: interleave(runs, ROUNDS, reference="fused"), rounds=1)
+            timings = interleaved(benchmark, runs, now, before)
     finally:
         subprocess.run([*git, "remove", "--force", tree], capture_output=True, check=True)
     tell(f"{words('convnet', True, 4, 128)}, {timings.rounds} rounds; now {timings.median('fused') * 1e3:.2f} ms")

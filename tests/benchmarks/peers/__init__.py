@@ -1,7 +1,7 @@
 """Contenders of `test_training_step.py` that need a process of their own: JAX, and other commits of Spikemark.
 
-A program here makes one training step for every line that it reads, and answers each with a line, so that such a
-process takes turns with contenders of this one.
+A program here makes one training step for every line that it reads, and answers each with its loss and the processor
+time that it has taken so far. So such a process takes turns with contenders of this one.
 """
 
 from __future__ import annotations
@@ -17,15 +17,20 @@ HERE = Path(__file__).parent
 
 
 class Peer:
-    """A process that makes a training step when called."""
+    """A process that makes a training step when called.
+
+    Attributes:
+        processor: seconds of processor time that it had taken when it answered last.
+    """
 
     def __init__(self, command: list[str], environment: Mapping[str, str]) -> None:
+        self.processor = 0.0
         self._process: subprocess.Popen[str] = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | environment
         )
 
-    def __call__(self) -> str:
-        """One step; what the process says of it, its loss."""
+    def __call__(self) -> float:
+        """One step; its loss."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write("step\n")
@@ -33,7 +38,8 @@ class Peer:
         answer = self._process.stdout.readline()
         if not answer:
             raise RuntimeError(f"{self._process.args!r} ended with status {self._process.wait()}")
-        return answer.strip()
+        loss, self.processor = map(float, answer.split())
+        return loss
 
     def close(self) -> None:
         """End the process."""

@@ -4,6 +4,7 @@
 """
 
 import sys
+import time
 
 import torch
 
@@ -29,7 +30,7 @@ def main() -> None:
         loss = torch.nn.functional.cross_entropy(model(inputs).mean(0), labels)
         loss.backward()
         optimizer.step()
-        sys.stdout.write(f"{loss.item()}\n")
+        sys.stdout.write(f"{loss.item()} {time.process_time()}\n")
         sys.stdout.flush()
 
 

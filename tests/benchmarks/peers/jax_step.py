@@ -10,6 +10,7 @@ written out, which saves a package.
 
 import os
 import sys
+import time
 from itertools import pairwise
 
 OPTIONS = dict(argument.split("=") for argument in sys.argv[1:])
@@ -124,7 +125,7 @@ def main():
     first = second = jax.tree.map(jnp.zeros_like, parameters)
     for count, _ in enumerate(sys.stdin, start=1):
         parameters, first, second, value = step(parameters, first, second, float(count))
-        sys.stdout.write(f"{float(jax.block_until_ready((parameters, value))[1])}\n")
+        sys.stdout.write(f"{float(jax.block_until_ready((parameters, value))[1])} {time.process_time()}\n")
         sys.stdout.flush()
 
 
