@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
+import torch
 
 from spikemark.core.frameworks import FRAMEWORKS, environment
 from spikemark.core.neurons import NEURONS, Adaptation, Learnable, Surrogate
@@ -91,6 +92,44 @@ def test_a_users_network_is_disturbed_and_timed(sinabs):
         assert one["spreads"]["decay"] > 0.05
         assert one["spreads"]["threshold seen"]
         assert one["spreads"]["decay seen"]
+
+
+def test_a_file_is_evaluated_where_the_framework_is(spikemark, tmp_path):
+    import nir
+    import numpy as np
+
+    from spikemark import evaluate
+    from spikemark.data.loading import load_dataset
+    from spikemark.errors import InputError
+
+    weights = np.random.default_rng(0).normal(size=(10, 64))
+    nodes = nir.Affine(weights, np.zeros(10)), nir.IF(np.ones(10), np.ones(10), np.zeros(10))
+    flat = nir.Flatten({"input": np.array([1, 8, 8])}, start_dim=0)
+    nir.write(tmp_path / "net.nir", nir.NIRGraph.from_list(flat, *nodes))
+    request = {"framework": "sinabs", "steps": 4, "dt": 1.0, "severities": (3,)}
+    test = load_dataset("digits").test
+    data = test.inputs[:20], test.labels[:20]
+    results = evaluate(tmp_path / "net.nir", data, measures=("accuracy", "robustness", "energy"), **request)
+    assert {record["environment"]["environment"]["name"] for record in results.records} == {"sinabs"}
+    currents, v, total = data[0].flatten(1).double() @ torch.from_numpy(weights).T, 0, 0
+    for _ in range(4):
+        v = v + currents
+        spikes = v.clamp(min=0).floor()
+        v, total = (v - spikes).clamp(min=-1), total + spikes
+    measured = [{row["metric"]: row["value"] for row in record["measurements"]} for record in results.records]
+    assert measured[0]["accuracy"] == float((total.argmax(1) == data[1]).double().mean())
+    assert measured[2]["neuron_updates"] == 4 * 10
+    noises = {row["noise"] for row in results.records[1]["measurements"]}
+    assert noises > {"weight-mismatch", "threshold-mismatch", "fgsm"}
+    assert "IAFSqueeze has none" in results.left_out["decay-mismatch"]
+    with pytest.raises(InputError, match="runs in a process of its own, to which data and functions must be"):
+        evaluate(tmp_path / "net.nir", data, output=lambda scores: scores, **request)
+    (tmp_path / "torn.nir").write_bytes(b"torn")
+    options = ["--data", "digits", "--steps", 4, "--framework", "sinabs"]
+    for name, message in (("torn.nir", "damaged or no NIR file; write it anew"), ("nowhere.nir", "No such file")):
+        code, _, err = spikemark("evaluate", tmp_path / name, *options)
+        assert (code, err.count("\n")) == (2, 1)
+        assert message in err
 
 
 def test_nir_graphs_are_imported_in_the_environment_and_deviations_have_causes():

@@ -19,6 +19,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache, partial
+from importlib import import_module
 from queue import SimpleQueue
 from typing import IO, Any
 
@@ -135,6 +136,7 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     sys.stdout = sys.stderr
+    import_module("torch")  # or the thread that reads would import it, and torch's profiler complain of another one
     requests: SimpleQueue[Any] = SimpleQueue()
     threading.Thread(target=_read, args=(requests,), daemon=True).start()
     while True:

@@ -157,14 +157,14 @@ def traced_file(file: bytes, framework: str, dt: float, inputs: Tensor, nodes: t
         path = Path(folder, "graph.nir")
         path.write_bytes(file)
         try:
-            _drop_later_fields(path)
+            drop_later_fields(path)
             graph = read_graph(path)
         except InputError as error:
             raise Unsupported(f"{framework}: {str(error).replace(str(path), 'the graph')}") from None
     return load_nir(graph, framework, dt=dt).trace(inputs, nodes)
 
 
-def _drop_later_fields(path: Path) -> None:
+def drop_later_fields(path: Path) -> None:
     """Take ``v_reset`` out of nodes that had none in the `nir` of this process, which would refuse the whole file.
 
     The importer then cannot know of it, and a check of the graph says that it ignores it.

@@ -244,6 +244,8 @@ def on_weights(noise: Noise, case: Case, level: float, generator: torch.Generato
     else:
         stored = model.state_dict(keep_vars=True)
         weights = [stored[name] for name in case.multiplied()]
+        if not weights:
+            raise InputError(f"this noise disturbs weights; the {_title(model)} multiplies none that it holds")
     with torch.no_grad():
         for weight in weights:
             before = weight.detach().cpu()
@@ -270,6 +272,10 @@ TARGETS: Mapping[Target, Callable[[Noise, Case, float, torch.Generator], Abstrac
     "weights": on_weights,
     "case": on_case,
 }
+
+
+def _title(model: nn.Module) -> str:
+    return str(getattr(model, "name", type(model).__name__))
 
 
 def synapses(model: nn.Module) -> list[Tensor]:

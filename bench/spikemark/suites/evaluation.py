@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+import pickle
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args
 
 import torch
@@ -20,9 +22,11 @@ from torch import Tensor, nn
 
 from spikemark import __version__
 from spikemark.core.adapter import Unsupported
+from spikemark.core.environments import Environment
 from spikemark.core.foreign import Declared, frameworks_of, neuron_sites, unchanged
-from spikemark.core.frameworks import FRAMEWORKS, framework_version
-from spikemark.core.nir import OracleGraph
+from spikemark.core.frameworks import FRAMEWORKS, entry_name, environment_of, framework_version
+from spikemark.core.nir import GraphModel, OracleGraph
+from spikemark.core.remote import call
 from spikemark.core.streams import fingerprint, generator
 from spikemark.data.card import DATASETS, Card
 from spikemark.data.encoders import encode
@@ -37,7 +41,8 @@ from spikemark.measures.measure import MEASURES, Measure
 from spikemark.measures.noisy_accuracy import robustness
 from spikemark.measures.subject import GivenSubject
 from spikemark.models.model import Layout
-from spikemark.models.opening import load_weights, open_model
+from spikemark.models.nir import drop_later_fields
+from spikemark.models.opening import READERS, load_weights, open_model
 from spikemark.models.wrapping import BuiltModel, Output
 from spikemark.noise.case import NOISES
 from spikemark.registry import known
@@ -146,6 +151,19 @@ def evaluate_models(
     request.check()
     if not models:
         raise InputError("model: the list of models is empty")
+    elsewhere = _elsewhere(models, request)
+    if elsewhere is not None:
+        files = [(Path(model).name, _content(Path(model))) for model in models]
+        given = (files, data, request, [*weights], data_dir)
+        try:
+            pickle.dumps(given)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise InputError(
+                f"framework {request.framework} runs in a process of its own, to which data and functions must be "
+                f"sent: {_first_line(error)}"
+            ) from None
+        found: Evaluation = call(elsewhere, f"{__name__}:evaluate_files", *given, on_record=on_record)
+        return found
     if len(models) == 1:  # with the weights of several trainings it stands for all of them
         models = [*models] * max(1, len(weights))
     if weights and len(weights) != len(models):
@@ -183,6 +201,47 @@ def evaluate_models(
                 records.append(record)
                 on_record(record)
     return Evaluation(records, left_out)
+
+
+def _elsewhere(models: Sequence[Any], request: Request) -> Environment | None:
+    """The environment in which files are evaluated; None for models that are here, and frameworks that are."""
+    files = all(isinstance(model, str | Path) and Path(model).suffix in READERS for model in models)
+    named = request.framework if request.framework and entry_name(request.framework) in FRAMEWORKS else None
+    return environment_of(named) if files and named else None
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"model {path}: {error.strerror}") from None
+
+
+def evaluate_files(
+    files: Sequence[tuple[str, bytes]],
+    data: Given,
+    request: Request,
+    weights: Sequence[str | Path],
+    data_dir: Path | None,
+    *,
+    on_record: Callable[[Record], None] = lambda record: None,
+) -> Evaluation:
+    """See `evaluate_models`; in the process of the framework, which may have another version of `nir`."""
+    with TemporaryDirectory(prefix="spikemark-files-") as folder:
+        paths = []
+        for number, (name, content) in enumerate(files):
+            path = Path(folder, str(number), name)
+            path.parent.mkdir()
+            path.write_bytes(content)
+            try:
+                drop_later_fields(path)
+            except OSError as error:
+                raise InputError(f"{name} is damaged or no NIR file; write it anew with nir.write: {error}") from None
+            paths.append(path)
+        try:
+            return evaluate_models(paths, data, request, weights=weights, data_dir=data_dir, on_record=on_record)
+        except InputError as error:
+            raise type(error)(str(error).replace(f"{folder}/", "")) from None
 
 
 def counted_model(
@@ -239,7 +298,8 @@ def _check_place(title: str, module: nn.Module, device: str) -> None:
                 f"model {title!r}: {name} is on {tensor.device}, and device is {device}; move it by "
                 f"model.to({device!r}), or give device={tensor.device.type!r}"
             )
-        if tensor.is_floating_point() and tensor.dtype != torch.float32:
+        imported = isinstance(module, GraphModel)  # its importer chose the types, and takes samples
+        if tensor.is_floating_point() and tensor.dtype != torch.float32 and not imported:
             kind = str(tensor.dtype).removeprefix("torch.")
             raise InputError(f"model {title!r}: {name} is {kind}, and samples are float32; use model.float()")
 
