@@ -124,6 +124,9 @@ def test_a_file_is_evaluated_where_the_framework_is(spikemark, tmp_path):
     assert "IAFSqueeze has none" in results.left_out["decay-mismatch"]
     with pytest.raises(InputError, match="runs in a process of its own, to which data and functions must be"):
         evaluate(tmp_path / "net.nir", data, output=lambda scores: scores, **request)
+    code, _, err = spikemark("energy", tmp_path / "net.nir", "--data", "digits", "--steps", 4, "--framework", "sinabs")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "net.nir --framework sinabs --measures energy" in err
     (tmp_path / "torn.nir").write_bytes(b"torn")
     options = ["--data", "digits", "--steps", 4, "--framework", "sinabs"]
     for name, message in (("torn.nir", "damaged or no NIR file; write it anew"), ("nowhere.nir", "No such file")):

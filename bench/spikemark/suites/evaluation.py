@@ -259,6 +259,11 @@ def counted_model(
         InputError: the request is wrong, or does not fit the model or the data, or a layer cannot be counted.
     """
     request.check()
+    if _elsewhere([model], request) is not None:
+        raise InputError(
+            f"framework {request.framework} runs in an environment of its own; operations are counted there by "
+            f"spikemark evaluate {model} --framework {request.framework} --measures energy"
+        )
     prices = named_profiles(profiles)
     card, dataset = given_data(data, timed=request.encoder == "frames", samples=request.samples, data_dir=data_dir)
     encoder, steps = _encoding(request, card)
