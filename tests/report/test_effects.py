@@ -36,7 +36,7 @@ def test_a_long_statement_takes_several_lines():
 
 
 def test_the_title_counts_the_outcomes(plot):
-    assert plot.told == "Contrasts of accuracy: holds in 2, does not in 1"
+    assert plot.told == "Contrasts of accuracy: holds in 2, does not in 1."
 
 
 def test_ticks_lie_within_the_effects_and_no_difference_is_always_one(plot):

@@ -70,7 +70,7 @@ class Scale:
 POINTS = Scale(
     "effects-accuracy",
     "Contrasts of accuracy",
-    "Accuracy, first minus second, in points (linear up to 1, then logarithmic)",
+    "Points of accuracy, first minus second (log beyond 1)",
     math.asinh,  # About linear up to 1, then logarithmic.
     (0, *(sign * size for size in (1, 2, 5, 10, 20, 50) for sign in (-1, 1))),
     lambda value: f"{value:+g}" if value else "0",
@@ -129,7 +129,7 @@ class Plot:
         """How many effects came out how; "" where that says nothing."""
         counts = Counter(effect.outcome for effect in self.effects)
         counted = [f"{outcome} in {counts[outcome]}" for outcome in self.styles if counts[outcome]]
-        return f"{self.scale.what}: {', '.join(counted)}" if self.scale.what else ""
+        return f"{self.scale.what}: {', '.join(counted)}." if self.scale.what else ""
 
     def ticks(self) -> list[float]:
         """Those within the range of the effects, and no difference."""
