@@ -35,6 +35,15 @@ class ToyAdapter(Adapter):
         raise Unsupported("none")
 """
 METADATA = "Metadata-Version: 2.1\nName: {}\nVersion: {}\n"
+TOYFRAME = """
+WHY = "three lines"
+
+class Own(Exception):
+    pass
+
+def fail():
+    raise Own("of the environment alone\\nand more")
+"""
 LOCK = "# Environment of toyframe==1.2\ntoyframe==1.2\n"
 SUITE = """
 name = "toy"
@@ -81,7 +90,7 @@ def spikemark(user, *arguments):
 def built(folder, lock=LOCK):
     """What `build` makes of the lock, without uv."""
     _, packages = overlay(folder / "toy")
-    install(packages, "toyframe", "1.2", {"toyframe.py": 'WHY = "three lines"\n'})
+    install(packages, "toyframe", "1.2", {"toyframe.py": TOYFRAME})
     mark = {"name": "toy", "lock": hashlib.sha256(lock.encode()).hexdigest()[:16]}
     (folder / "toy" / "spikemark.json").write_text(json.dumps(mark))
 
@@ -139,6 +148,9 @@ def test_errors_come_back_with_their_class_and_message(there):
         call(there, "operator:truediv", 1, 0)
     assert "operator" not in str(error.value)
     assert "Traceback" in error.value.__notes__[0]
+    with pytest.raises(RemoteError, match=r"^Own: of the environment alone$") as error:  # there is no such class here
+        call(there, "toyframe:fail")
+    assert "raise Own" in error.value.__notes__[0]
     with pytest.raises(TypeError, match="cannot pickle"):  # a result that cannot be sent
         call(there, "threading:Lock")
     assert call(there, "operator:add", 1, 2) == 3  # the process lives on

@@ -182,10 +182,20 @@ def _rockpool(s: _Statements) -> dict[str, Stated]:
     }
 
 
+def _spyx(s: _Statements) -> dict[str, Stated]:
+    surrogate, subtracts = Surrogate("superspike", 25.0), "a spike subtracts the threshold from its membrane"
+    return {
+        "LIF(beta=0.5)": s("lif", subtracts, 0.5, "subtract", surrogate, detach=False, beta=0.5),
+        "IF()": s("integrate_and_fire", f"no leak; {subtracts}", 1.0, "subtract", surrogate, detach=False),
+        "PSU_LIF(beta=0.5)": s("parallel", "nothing is reset", 0.5, "none", surrogate, beta=0.5),
+    }
+
+
 _STATED: Mapping[str, Callable[[_Statements], dict[str, Stated]]] = {
     "snntorch": _snntorch,
     "spikingjelly": _spikingjelly,
     "norse": _norse,
     "sinabs": _sinabs,
     "rockpool": _rockpool,
+    "spyx": _spyx,
 }

@@ -98,7 +98,7 @@ class _Process:
                 self._stop()
                 raise
         if kind == "error":
-            raise value
+            raise _received(*value)
         return value
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -164,12 +164,23 @@ def _read(requests: SimpleQueue[Any]) -> None:
             os._exit(0)
 
 
-def _sendable(error: Exception) -> Exception:
-    """The error, where it survives the way; its traceback is a note."""
+def _sendable(error: Exception) -> tuple[bytes, Exception]:
+    """The error, pickled, and one that can be read everywhere; the traceback is a note of both."""
     told = "".join(traceback.format_exception(error))
-    error.add_note(told)
+    plain = RemoteError(f"{type(error).__name__}: {next(iter(str(error).splitlines()), 'no message')}")
+    for one in (error, plain):
+        one.add_note(told)
     try:
-        pickle.loads(pickle.dumps(error))
+        pickled = pickle.dumps(error)
+        pickle.loads(pickled)
     except Exception:  # noqa: BLE001 (whatever a stranger's error raises when it is copied)
-        return RemoteError(told)
+        pickled = pickle.dumps(plain)
+    return pickled, plain
+
+
+def _received(pickled: bytes, plain: Exception) -> Exception:
+    try:
+        error: Exception = pickle.loads(pickled)
+    except (ImportError, AttributeError):  # of a class that only the environment has
+        return plain
     return error
