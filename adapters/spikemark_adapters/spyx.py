@@ -72,7 +72,7 @@ def _layer(spec: NeuronSpec, shape: tuple[int, ...]) -> Callable[..., Tensor]:
             leaky.beta = nnx.Param(decay)
             return run(leaky, currents, start)[0]
         late = IF(shape, theta, _activation(spec, theta))
-        return run(late, jnp.concatenate([currents, start[None]]), start)[0][1:]
+        return run(late, jnp.concatenate([currents[1:], start[None]]), currents[0])[0]
 
     return through_jax(spikes)
 
@@ -80,8 +80,8 @@ def _layer(spec: NeuronSpec, shape: tuple[int, ...]) -> Callable[..., Tensor]:
 class SpyxLayer(SpikingLayer):
     """`spyx.nn.run` over one of its neurons.
 
-    A spike of `IF` leaves in the step after the one in which the membrane crosses the threshold: it is run for one step
-    more, and the first output, which is always silence, is dropped.
+    `IF` emits the spike of a membrane in the step after the one in which a current reached it. So the first current is
+    given to it as its first membrane, and every other one a step early.
     """
 
     def spikes(self, currents: Tensor) -> Tensor:
@@ -118,9 +118,10 @@ class SpyxAdapter(FrameworkAdapter):
     def route(self, spec: NeuronSpec) -> Route:
         """See `Adapter.route`."""
         if spec.reset == "none":
-            return Route("native", "PSU_LIF (experimental) with our spike as its activation")
+            return Route("composed", "PSU_LIF (experimental) with our spike; values are copied to JAX and back")
         return Route(
-            "composed", "IF with our spike as its activation, a step longer, since its spikes leave a step late"
+            "composed",
+            "IF with our spike, given currents a step early, as it fires a step late; copied to JAX and back",
         )
 
     def neuron(

@@ -3,21 +3,22 @@
 import copy
 import importlib
 import pickle
+from dataclasses import replace
 
 import torch
 from torch import nn
 
 import spikemark
 from spikemark.core.frameworks import get_adapter
-from spikemark.core.neurons import NEURONS
+from spikemark.core.neurons import NEURONS, Learnable
 from spikemark.data.loading import load_dataset
 from spikemark.measures.semantics.comparison import conformance
 
 
-def conforms(framework, spec):
+def conforms(framework, spec, sizes=None):
     """Differing spikes, the worst gradient errors and the route."""
     adapter = get_adapter(framework)
-    found = conformance(adapter, spec, seed=3)
+    found = conformance(adapter, spec, seed=3, **(sizes or {}))
     return found.differing_spikes, found.worst("float32"), found.worst("float64"), adapter.route(spec).kind
 
 
@@ -178,6 +179,21 @@ def steps_to_a_negative_time_constant(rate):
         if bool((layer.tau_mem < 0).any()):
             return step
     return None
+
+
+def late_spikes_of_spyx(decay):
+    """Outputs of Spyx's LIF that differ from what it states: as they are, and without the first of one more."""
+    from spikemark.measures.semantics.dyadic import make_case
+    from spikemark_adapters.native.spyx import lif
+
+    spec = replace(
+        NEURONS["lif-soft"], decay=Learnable(decay), detach_reset=False, fires_at_threshold=False, decay_input=False
+    )
+    case = make_case(spec, (5,), 16, 4, 1)
+    layer = lif((5,), beta=decay)
+    with torch.no_grad():
+        one_more = layer(torch.cat([case.currents, torch.zeros(1, 4, 5)]))
+    return int((one_more[:-1] != case.spikes).sum()), int((one_more[1:] != case.spikes).sum())
 
 
 def importers_error():

@@ -148,7 +148,7 @@ def test_errors_come_back_with_their_class_and_message(there):
         call(there, "operator:truediv", 1, 0)
     assert "operator" not in str(error.value)
     assert "Traceback" in error.value.__notes__[0]
-    with pytest.raises(RemoteError, match=r"^Own: of the environment alone$") as error:  # there is no such class here
+    with pytest.raises(RemoteError, match=r"^Own: of the environment alone\n") as error:  # there is no such class here
         call(there, "toyframe:fail")
     assert "raise Own" in error.value.__notes__[0]
     with pytest.raises(TypeError, match="cannot pickle"):  # a result that cannot be sent

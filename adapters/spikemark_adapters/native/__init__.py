@@ -216,6 +216,7 @@ _SPIKINGJELLY_SURROGATES = (
     "PiecewiseLeakyReLU", "S2NN", "QPseudoSpike", "LeakyKReLU", "FakeNumericalGradient", "LogTailedReLU", "Rect",
 )  # fmt: skip
 _SINABS_SURROGATES = ("Heaviside", "Gaussian", "MultiGaussian", "PeriodicExponential")
+_SPYX_SURROGATES = ("superspike", "tanh", "boxcar", "triangular", "arctan")
 _NORSE_SURROGATES = ("heaviside", "triangle", "tanh", "circ", "heavi_erfc")
 
 
@@ -258,6 +259,9 @@ def variants(framework: str) -> dict[str, FrameworkNeuron]:
                 "lif-decays": own("lif_in", mode="decays"),
                 "lif-bitshifts": own("lif_in", mode="bitshifts"),
             }
+        case "spyx":
+            surrogates = {f"lif-{name}": own("lif", beta=0.5, activation=name) for name in _SPYX_SURROGATES}
+            return surrogates | {"if": own("integrate_and_fire"), "psu-lif": own("parallel", beta=0.5)}
         case _:
             return {}
 

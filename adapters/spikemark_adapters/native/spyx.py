@@ -10,6 +10,7 @@ import spyx.nn
 import torch
 from flax import nnx
 from jax import numpy as jnp
+from spyx import axn
 from spyx.experimental import PSU_LIF
 from torch import Tensor, nn
 
@@ -43,9 +44,16 @@ class _InJax(OwnNeurons):
         return self._spikes(currents, *self.parameters())
 
 
-def lif(shape: tuple[int, ...], *, beta: float | None = None) -> OwnNeurons:
-    """`LIF`, whose spikes leave a step late, and which subtracts the threshold after the leak."""
-    return _InJax(lambda: spyx.nn.LIF(shape, beta, rngs=nnx.Rngs(0)))
+def lif(shape: tuple[int, ...], *, beta: float | None = None, activation: str = "superspike") -> OwnNeurons:
+    """`LIF`, whose spikes leave a step late, and which subtracts the threshold after the leak.
+
+    Args:
+        shape: of the features of one sample.
+        beta: one decay for the layer; by default it draws one for each neuron.
+        activation: a function of `spyx.axn`; the first one is the default of the class.
+    """
+    spike = getattr(axn, activation)()
+    return _InJax(lambda: spyx.nn.LIF(shape, beta, activation=spike, rngs=nnx.Rngs(0)))
 
 
 def integrate_and_fire(shape: tuple[int, ...]) -> OwnNeurons:
