@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from flax import nnx
@@ -15,6 +15,7 @@ from spyx.nn import IF, run
 from torch import Tensor, nn
 
 from spikemark.core.adapter import Route, SpikingLayer, Unsupported
+from spikemark.core.neuron_class import NeuronClass
 from spikemark.core.neurons import NeuronSpec, Surrogate
 from spikemark.core.nir import GraphModel
 from spikemark.core.surrogates import reach_and_top
@@ -45,12 +46,10 @@ def _derivative(surrogate: Surrogate, z: Any) -> Any:
 def _activation(spec: NeuronSpec, theta: Any) -> _Function:
     """The spec's spike as a function of the distance to the threshold, which is all that Spyx's neurons tell it."""
 
-    @custom_jvp
-    def fire(shift: Any, theta: Any) -> Any:
+    def step(shift: Any, theta: Any) -> Any:
         return (shift >= 0 if spec.fires_at_threshold else shift > 0).astype(shift.dtype)
 
-    @fire.defjvp
-    def _(values: tuple[Any, Any], changes: tuple[Any, Any]) -> tuple[Any, Any]:
+    def moved(values: tuple[Any, Any], changes: tuple[Any, Any]) -> tuple[Any, Any]:
         (shift, theta), (of_shift, of_theta) = values, changes
         if not spec.surrogate.relative:
             return fire(shift, theta), _derivative(spec.surrogate, shift) * of_shift
@@ -58,6 +57,8 @@ def _activation(spec: NeuronSpec, theta: Any) -> _Function:
         slope = _derivative(spec.surrogate, z) / theta
         return fire(shift, theta), slope * of_shift - slope * z * of_theta
 
+    fire = custom_jvp(step)
+    fire.defjvp(moved)
     return lambda shift: fire(shift, theta)
 
 
@@ -97,7 +98,7 @@ class SpyxAdapter(FrameworkAdapter):
 
     name = "spyx"
     resets = ("subtract", "none")
-    neuron_classes: dict[type[nn.Module], Any] = {}  # noqa: RUF012 (none of its classes is a module of torch)
+    neuron_classes: ClassVar[Mapping[type[nn.Module], NeuronClass]] = {}  # none is a module of torch
 
     def require(self, spec: NeuronSpec) -> None:
         """See `Adapter.require`."""
