@@ -259,3 +259,19 @@ def disturbed_sinabs():
         noises = sorted({row["noise"] for row in results.records[0]["measurements"]})
         found[name] = {"left_out": dict(results.left_out), "noises": noises, "speed": rows[1], "spreads": spreads}
     return found
+
+
+def disturbed_rockpool():
+    """What is left out of an evaluation, the noises in it, and why one value for the layer cannot differ."""
+    from rockpool.nn.combinators import Sequential
+    from rockpool.nn.modules import LIFTorch, LinearTorch
+
+    torch.manual_seed(0)
+    found = []
+    for options in ({}, {"threshold": 1.0}):
+        net = Sequential(nn.Flatten(2), LinearTorch((64, 32)), LIFTorch(32, **options), LinearTorch((32, 10)))
+        options = {"steps": 8, "layout": "BT", "samples": 20, "measures": ("robustness",), "severities": (3,)}
+        results = spikemark.evaluate(net, "digits", **options)
+        noises = sorted({row["noise"] for row in results.records[0]["measurements"]})
+        found.append((dict(results.left_out), noises))
+    return found

@@ -230,6 +230,14 @@ def test_a_users_network_is_measured_and_counts_several_spikes_as_several(rockpo
 
 
 @needs_rockpool
+def test_a_users_network_is_disturbed_where_each_neuron_has_its_constants(rockpool):
+    (left_out, noises), (of_layer, _) = rockpool("disturbed_rockpool")
+    assert all("none that gives one spike in a step" in reason for reason in left_out.values())
+    assert {"weight-mismatch", "threshold-mismatch", "decay-mismatch"} < set(noises)
+    assert "LIFTorch does not hold one for every neuron" in of_layer["threshold-mismatch"]
+
+
+@needs_rockpool
 def test_recurrent_weights_are_synapses_and_a_matrix_of_zeros_is_none(rockpool):
     found = rockpool("counted_rockpool")
     assert found["recurrent"]["operations"] == pytest.approx(6 * found["recurrent"]["spikes_before_the_last_step"])

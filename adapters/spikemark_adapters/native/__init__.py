@@ -256,8 +256,8 @@ def variants(framework: str) -> dict[str, FrameworkNeuron]:
         case "rockpool":
             return {
                 "lif-PeriodicExponential": own("lif", generation="PeriodicExponential"),
-                "lif-decays": own("lif_in", mode="decays"),
-                "lif-bitshifts": own("lif_in", mode="bitshifts"),
+                "lif-decays": own("lif", leak_mode="decays"),
+                "lif-bitshifts": own("lif", leak_mode="bitshifts"),
             }
         case "spyx":
             surrogates = {f"lif-{name}": own("lif", beta=0.5, activation=name) for name in _SPYX_SURROGATES}

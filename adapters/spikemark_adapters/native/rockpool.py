@@ -3,40 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
-import torch
 from rockpool.nn import modules
 from rockpool.nn.modules.torch import lif_torch
 from rockpool.parameters import Constant
 from torch import Tensor
 
-from spikemark.core.adapter import Held, OwnNeurons
-
-_DT = 1e-3
-
-
-def _decay(name: str, held: Callable[[Tensor], Tensor] = torch.flatten, dt: float = _DT) -> Held:
-    """The factor of a step, which Rockpool holds as a time constant in seconds."""
-    return Held(f"neuron.{name}", lambda tau: torch.exp(-dt / tau), lambda decay: held(-dt / decay.log()))
-
-
-def _columns(values: Tensor) -> Tensor:
-    """One row for each neuron, with its only synapse."""
-    return values.reshape(-1, 1)
-
-
-def _shifted(bits: Tensor) -> Tensor:
-    """The factor of a step that a shift by so many bits makes."""
-    return 1 - 2.0**-bits
-
-
-_THRESHOLD, _BIAS = Held("neuron.threshold", held=torch.flatten), Held("neuron.bias", held=torch.flatten)
-
-
-def _synaptic(dt: float = _DT) -> dict[str, Held]:
-    return {"decay": _decay("tau_mem", dt=dt), "synaptic_decay": _decay("tau_syn", _columns, dt)}
+from spikemark.core.adapter import OwnNeurons
+from spikemark_adapters.known.rockpool import constants_of
 
 
 class _Flat(OwnNeurons):
@@ -44,10 +19,10 @@ class _Flat(OwnNeurons):
 
     neuron: Any
 
-    def __init__(self, neuron: Any, **constants: Held) -> None:
-        super().__init__({"threshold": _THRESHOLD, "bias": _BIAS} | constants)
-        self.neuron = neuron
+    def __init__(self, neuron: Any) -> None:
         neuron._force_set_attributes = True  # or one threshold of a layer could not become one for each neuron
+        super().__init__({name: held.inside("neuron") for name, held in constants_of(neuron).items()})
+        self.neuron = neuron
 
     def forward(self, currents: Tensor) -> Tensor:
         """Spikes of every step."""
@@ -77,22 +52,13 @@ def lif(shape: tuple[int, ...], *, generation: str | None = None, **options: Any
     """
     if generation is not None:
         options["spike_generation_fn"] = getattr(lif_torch, generation)
-    return _Flat(modules.LIFTorch(math.prod(shape), **options), **_synaptic())
+    return _Flat(modules.LIFTorch(math.prod(shape), **options))
 
 
 def lif_of_constants(shape: tuple[int, ...]) -> OwnNeurons:
     """`LIFTorch` of which nothing learns, as in "Hello MNIST with Rockpool"."""
     values = {"tau_mem": 0.1, "tau_syn": 0.05, "threshold": 1.0, "bias": 0.0}
-    constants = {name: Constant(value) for name, value in values.items()}
-    return _Flat(modules.LIFTorch(math.prod(shape), dt=0.01, **constants), **_synaptic(0.01))
-
-
-def lif_in(shape: tuple[int, ...], *, mode: str) -> OwnNeurons:
-    """`LIFTorch` whose parameters are decays, or numbers of bits."""
-    neuron = modules.LIFTorch(math.prod(shape), leak_mode=mode)
-    if mode == "decays":
-        return _Flat(neuron, decay=Held("neuron.alpha"), synaptic_decay=Held("neuron.beta"))
-    return _Flat(neuron, decay=Held("neuron.dash_mem", _shifted), synaptic_decay=Held("neuron.dash_syn", _shifted))
+    return lif(shape, dt=0.01, **{name: Constant(value) for name, value in values.items()})
 
 
 def lif_bitshift(shape: tuple[int, ...]) -> OwnNeurons:
@@ -100,17 +66,14 @@ def lif_bitshift(shape: tuple[int, ...]) -> OwnNeurons:
     neuron = modules.LIFBitshiftTorch(math.prod(shape))
     for constant in (neuron.tau_mem, neuron.tau_syn):
         constant.requires_grad_(False)
-    decay = Held("neuron.tau_mem", lambda tau: _shifted((tau / _DT).log2().round()), held=None)
-    return _Flat(neuron, decay=decay)
+    return _Flat(neuron)
 
 
 def lif_neuron(shape: tuple[int, ...], **options: Any) -> OwnNeurons:
     """`LIFNeuronTorch`, without a synapse; its bias is one for the layer."""
-    return _Flat(modules.LIFNeuronTorch(math.prod(shape), **options), decay=_decay("tau_mem"))
+    return _Flat(modules.LIFNeuronTorch(math.prod(shape), **options))
 
 
 def alif(shape: tuple[int, ...]) -> OwnNeurons:
     """`aLIFTorch`, whose spikes come back to it as an inhibitory current."""
-    neuron = modules.aLIFTorch(math.prod(shape))
-    strength = Held("neuron.w_ahp", held=torch.flatten)
-    return _Flat(neuron, **_synaptic(), adaptation_decay=_decay("tau_ahp"), adaptation_strength=strength)
+    return _Flat(modules.aLIFTorch(math.prod(shape)))
