@@ -76,7 +76,7 @@ def bad_requests(tmp_path, file):
         "labels": (gives(lambda s: s[..., :3]), (x, y + 5), t, "gave scores of width 3; labels go up to"),
         "batch": (gives(lambda s: s[:, :1]), "digits", t, r"gave scores of shape \[5, 1, 10\]"),
         "nan": (gives(lambda s: s / 0), "digits", t, "scores that are not finite .*; look at its weights"),
-        "raises": (nn.Linear(5, 10), "digits", t, r"raised RuntimeError: .*shape \[5, 2, 1, 8, 8\] \(layout 'TB'; others are"),
+        "raises": (nn.Linear(5, 10), "digits", t, r"raised RuntimeError: .*\[5, 2, 1, 8, 8\] \(layout 'TB'; others"),
         "output": (good, "digits", t | {"output": lambda s: s}, "output= gave scores of shape"),
         "no output": (good, "digits", t | {"output": "mean"}, "output: 'mean' is neither 'auto' nor a function"),
         "reset": (good, "digits", t | {"reset": 3}, "reset: 3 is no function"),
