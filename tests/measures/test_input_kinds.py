@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from spikemark import count_operations
 from spikemark.core.counts import Kind
-from spikemark.measures.counting.census import census
+from spikemark.measures.counting.census import Memory, census
 from spikemark.measures.counting.input_kinds import MAX_LEVELS, InputValues
 
 SPIKES = (torch.rand(12, 4, 6, 6, generator=torch.Generator().manual_seed(0)) < 0.4).float()
@@ -24,7 +24,7 @@ SIGNS = 1 - 2 * (torch.rand(SPIKES.shape, generator=torch.Generator().manual_see
 def kind_of(*calls: Tensor) -> Kind:
     values = InputValues()
     for call in calls:
-        values.see(call, census(call))
+        values.see(census(call))
     return values.kind
 
 
@@ -126,6 +126,70 @@ def test_census_is_exact_for_every_type_and_layout(
     assert torch.equal(result.nonzero, (values != 0).sum(0).double())
     assert result.total == int((values != 0).sum())
     assert result.only_ones == bool(((values == 0) | (values == 1)).all())
+
+
+@given(arrays, st.booleans())
+@settings(deadline=None, derandomize=True)
+def test_levels_are_exact(array: object, much: bool) -> None:
+    values = torch.as_tensor(array)
+    with patch("spikemark.measures.counting.census._PAYS_FROM", -1 if much else math.inf):
+        levels = census(values).levels
+    there = values[values != 0].abs().tolist()
+    if any(math.isnan(value) for value in there):
+        assert levels is None
+    else:
+        assert levels is not None
+        assert levels.magnitudes == set(there)
+        assert levels.signed == bool((values < 0).any())
+        assert torch.equal(levels.sums, values.abs().sum(0, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("much", [False, True])
+@pytest.mark.parametrize("count", [MAX_LEVELS, MAX_LEVELS + 1])
+def test_there_are_levels_up_to_a_limit(much: bool, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spikemark.measures.counting.census._PAYS_FROM", -1 if much else math.inf)
+    for unit in (1.0, 2.0**-20, 2.0**20, 1 / 3):  # that differ in low bits, in high ones, and in all
+        values = unit * torch.arange(float(count + 1)).repeat(6, 2)
+        levels = census(values).levels
+        assert (levels is not None) == (count == MAX_LEVELS)
+        assert levels is None or levels.magnitudes == set((unit * torch.arange(1.0, count + 1)).tolist())
+
+
+def test_what_is_remembered_is_what_is_there() -> None:
+    memory = Memory()
+    values = SPIKES.clone()
+    first = memory.census(values)
+    assert memory.census(values) is first
+    flat = memory.census(values.flatten(1))
+    assert flat.nonzero is not first.nonzero
+    assert torch.equal(flat.nonzero, first.nonzero.flatten())  # the same numbers in another shape
+    assert memory.census(values[:, 1:2].contiguous()).total == int(values[:, 1:2].sum())
+    values.mul_(0.5)  # raises the version
+    assert not memory.census(values).only_ones
+    values.data.zero_()
+    memory.forget(values)
+    assert memory.census(values).total == 0
+    values.data.fill_(1)
+    assert memory.census(values, fresh=True).total == values.numel()
+    memory.never(values)
+    values.numpy().fill(2)
+    levels = memory.census(values).levels
+    assert levels is not None
+    assert levels.magnitudes == {2.0}
+    outside = Memory([values])
+    outside.census(values)
+    values.numpy().fill(0)
+    assert outside.census(values).total == 0
+
+
+def test_a_place_that_is_given_to_another_tensor_is_not_taken_for_the_first() -> None:
+    memory, places = Memory(), set()
+    for n in range(50):
+        values = torch.full((4, 1000), float(n % 2))
+        places.add(values.data_ptr())
+        assert memory.census(values).total == 4000 * (n % 2)
+        del values
+    assert len(places) < 50  # the allocator does give places again
 
 
 @pytest.mark.parametrize("much", [False, True])

@@ -384,6 +384,37 @@ def test_values_changed_where_autograd_does_not_look_are_seen(way: Callable[[Ten
     assert (first.acs, second.acs) == (x.sum().item() * 8 / BATCH, 0)
 
 
+def test_spikes_that_a_hook_of_their_neurons_changes_are_seen() -> None:
+    """What happens inside neurons is not watched, others' hooks there included."""
+    lif = get_adapter("reference").neuron(NEURONS["lif"], (8,))
+    linear, kept = nn.Linear(8, 8), []
+
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lif, self.linear = lif, linear
+
+        def forward(self, x: Tensor) -> Tensor:
+            first = self.lif(4 * x)
+            kept.append(first)
+            out = self.linear(first)
+            self.lif(x)
+            return out + self.linear(first)
+
+    model, x = Twice(), spikes(STEPS, BATCH, 8)
+    plain = count_operations(model, x).acs
+    assert plain > 0
+
+    def empty(*_: object) -> None:
+        for spikes in kept:
+            spikes.data.zero_()
+
+    handle = lif.register_forward_hook(empty)
+    kept.clear()
+    assert count_operations(model, x).acs == plain / 2
+    handle.remove()
+
+
 def hooks_of(model: nn.Module) -> list[tuple[int, int]]:
     return [(len(m._forward_hooks), len(m._forward_pre_hooks)) for m in model.modules()]
 

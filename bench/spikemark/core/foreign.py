@@ -249,8 +249,9 @@ def unchanged(model: nn.Module) -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(legacy)
-        for kept in before:
-            kept.restore()
+        with torch.no_grad():
+            for kept in before:
+                kept.restore()
 
 
 class _Kept:
@@ -269,7 +270,6 @@ class _Kept:
         for kept in self.inner:
             kept.detach()
 
-    @torch.no_grad()
     def restore(self) -> None:
         if isinstance(self.container, dict):
             self.container.clear()

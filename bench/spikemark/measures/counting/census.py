@@ -1,15 +1,16 @@
-"""How many values of a tensor are nonzero, feature by feature, and whether they are all ones: exactly, in one pass.
+"""How many values of a tensor are nonzero, feature by feature, and which magnitudes there are: exactly, in few passes.
 
 Counting must cost little beside inference, and inference on spikes is bound by memory as much as counting is. On the
-CPU a compiled loop therefore reads 32-bit floats once; for everything else there is a slower equal in plain PyTorch.
-Loading the compiler takes as long as counting hundreds of millions of numbers in plain PyTorch, so a process does that
-only when it has counted so many.
+CPU compiled loops therefore read 32-bit floats once, those that are not all 0 or 1 twice; for everything else there is
+a slower equal in plain PyTorch. Loading the compiler takes as long as counting hundreds of millions of numbers in plain
+PyTorch, so a process does that only when it has counted so many. Spikes are read by their neurons' count and again by
+the layers behind: what is unchanged since is remembered.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -17,44 +18,131 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from spikemark.core.compiling import compiled
 
+MAX_LEVELS = 64
+"""An input with more distinct nonzero magnitudes than this (those of an 8 x 8 average of spikes) is analog."""
+
 _UINT8_MAX = 255
+_HEAD = 4
 _PAYS_FROM = 1 << 28
 """Numbers that a process has counted before it loads the compiler: about half a second's work in plain PyTorch."""
 
 
 @dataclass(frozen=True)
+class Levels:
+    """The magnitudes of values of which there are few different ones.
+
+    Attributes:
+        magnitudes: the distinct nonzero ones.
+        signed: whether any value is negative.
+        sums: of each feature all magnitudes, added up; float64, on the CPU.
+    """
+
+    magnitudes: frozenset[float]
+    signed: bool
+    sums: Tensor
+
+
+@dataclass(frozen=True)
 class Census:
-    """What one pass over ``[N, *features]`` tells.
+    """What is told of ``[N, *features]``.
 
     Attributes:
         nonzero: how many of the N rows are nonzero, for every feature; float64, on the CPU.
+        total: nonzero values of all features.
         only_ones: whether every nonzero value is 1.
+        levels: None where there are more than `MAX_LEVELS`, or nobody asked.
     """
 
     nonzero: Tensor
+    total: int
     only_ones: bool
-
-    @property
-    def total(self) -> int:
-        """Nonzero values of all features."""
-        return int(self.nonzero.sum())
+    levels: Levels | None
 
 
-def census(values: Tensor) -> Census:
-    """Count the nonzero values of ``[N, *features]``, on any device and of any real type; NaN is not zero."""
+def census(values: Tensor, *, levels: bool = True) -> Census:
+    """Count the nonzero values of ``[N, *features]``, on any device and of any real type; NaN is not zero.
+
+    Args:
+        values: to be counted.
+        levels: whether their magnitudes are wanted, too.
+    """
     values = values.detach()
     if values.device.type != "cpu" or values.dtype != torch.float32:
-        return _plain(values)
+        return _plain(values, levels)
     _work.numbers += values.numel()
-    return _compiled(values) if _work.numbers > _PAYS_FROM else _plain(values)
+    return _compiled(values, levels) if _work.numbers > _PAYS_FROM else _plain(values, levels)
+
+
+class Memory:
+    """Censuses of tensors, for as long as these stay what they are.
+
+    A tensor is known again by where it lies and by its version, which every operation in place raises. What writes
+    through an alias that has a version of its own (``x.data``) must be told by `forget`.
+
+    Args:
+        outside: tensors to which others may have any aliases; they are never remembered.
+    """
+
+    def __init__(self, outside: Iterable[Tensor] = ()) -> None:
+        self._never = {_place(tensor) for tensor in outside}
+        self._known: dict[int, dict[tuple[int, int, int], tuple[StorageWeakRef, int, bool, Census]]] = {}
+
+    def census(self, values: Tensor, *, levels: bool = True, fresh: bool = False) -> Census:
+        """See `census`; `fresh` ones are counted whatever is known of their place."""
+        if not values.is_contiguous() or values.is_inference():
+            return census(values, levels=levels)
+        storage = values.untyped_storage()
+        if storage.data_ptr() in self._never:
+            return census(values, levels=levels)
+        place, version = (values.data_ptr(), len(values), values.numel()), values._version
+        of_storage = self._known.setdefault(storage.data_ptr(), {})
+        known = of_storage.get(place)
+        if known is not None and not fresh:
+            alive, at, asked, found = known
+            if at == version and (asked or not levels) and not alive.expired():
+                return _shaped(found, values)
+        found = census(values, levels=levels)
+        of_storage[place] = (StorageWeakRef(storage), version, levels or found.only_ones, found)
+        return found
+
+    def forget(self, tensor: Tensor) -> None:
+        """Something writes into a tensor."""
+        self._known.pop(_place(tensor), None)
+
+    def never(self, tensor: Tensor) -> None:
+        """Something has an alias from now on whose writing nobody sees."""
+        self.forget(tensor)
+        self._never.add(_place(tensor))
+
+    def clear(self) -> None:
+        """Anything may have been written."""
+        self._known.clear()
+
+
+def _place(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _shaped(found: Census, values: Tensor) -> Census:
+    """What was found of the same numbers, for the shape that they have now."""
+    shape = values.shape[1:]
+    if found.nonzero.shape == shape:
+        return found
+    levels = found.levels and Levels(found.levels.magnitudes, found.levels.signed, found.levels.sums.reshape(shape))
+    return Census(found.nonzero.reshape(shape), found.total, found.only_ones, levels)
+
+
+def _of_ones(nonzero: Tensor, total: int) -> Census:
+    return Census(nonzero, total, True, Levels(frozenset({1.0} if total else ()), False, nonzero))
 
 
 @dataclass
 class _Work:
-    """What this process has counted of what the compiled loop could count."""
+    """What this process has counted of what the compiled loops could count."""
 
     numbers: int = 0
 
@@ -62,16 +150,34 @@ class _Work:
 _work = _Work()
 
 
-def _compiled(values: Tensor) -> Census:
-    rows = values.reshape(len(values), math.prod(values.shape[1:])).contiguous().numpy()
-    nonzero = np.zeros(rows.shape[1], dtype=np.int32)
-    others = _scan()(rows, nonzero)
-    return Census(torch.from_numpy(nonzero).double().reshape(values.shape[1:]), others == 0)
+def _compiled(values: Tensor, levels: bool) -> Census:
+    shape = values.shape[1:]
+    rows = values.reshape(len(values), math.prod(shape)).contiguous().numpy()
+    counts = np.zeros(rows.shape[1], dtype=np.int32)
+    others = _scan()(rows, counts)
+    nonzero, total = torch.from_numpy(counts.astype(np.float64)).reshape(shape), int(counts.sum(dtype=np.int64))
+    if others == 0:
+        return _of_ones(nonzero, total)
+    return Census(nonzero, total, False, _compiled_levels(rows, shape) if levels else None)
+
+
+def _compiled_levels(rows: Any, shape: torch.Size) -> Levels | None:
+    table, sums = np.zeros(_SLOTS, dtype=np.int32), np.zeros(rows.shape[1], dtype=np.float64)
+    few, signed = _find()(rows, rows.view(np.int32), table, sums)
+    if not few:
+        return None
+    magnitudes = frozenset(table[table != 0].view(np.float32).tolist())
+    return Levels(magnitudes, bool(signed), torch.from_numpy(sums).reshape(shape))
 
 
 @cache
 def _scan() -> Callable[[Any, Any], int]:
     return compiled(_scan_rows)
+
+
+@cache
+def _find() -> Callable[[Any, Any, Any, Any], tuple[bool, bool]]:
+    return compiled(_find_levels)
 
 
 def _scan_rows(rows: Any, nonzero: Any) -> int:
@@ -91,11 +197,77 @@ def _scan_rows(rows: Any, nonzero: Any) -> int:
     return others
 
 
-def _plain(values: Tensor) -> Census:
-    nonzero = torch.zeros(values.shape[1:], dtype=torch.int32, device=values.device)
-    ones = torch.zeros_like(nonzero)
+_SLOTS = 256
+_INFINITY = 0x7F800000
+
+
+def _find_levels(rows: Any, bits: Any, table: Any, sums: Any) -> tuple[bool, bool]:
+    """Put the bits of all nonzero magnitudes into `table`, each once, and add the magnitudes of every column to `sums`.
+
+    Args:
+        rows: 32-bit floats.
+        bits: the same memory as integers.
+        table: zeros, `_SLOTS` of them; a magnitude stands where its bits say, or in the next free place.
+        sums: zeros.
+
+    Returns:
+        Whether there are at most `MAX_LEVELS`, none of them NaN (it ends as soon as not); and whether any is negative.
+    """
+    height, width = rows.shape
+    found, signed = 0, False
+    for i in range(height):
+        for j in range(width):
+            if rows[i, j] != 0:
+                magnitude = bits[i, j] & 0x7FFFFFFF
+                slot = (magnitude ^ magnitude >> 9 ^ magnitude >> 18) & (_SLOTS - 1)
+                while table[slot] != magnitude:
+                    if table[slot] == 0:
+                        if found == MAX_LEVELS or magnitude > _INFINITY:
+                            return False, signed
+                        table[slot] = magnitude
+                        found += 1
+                    else:
+                        slot = (slot + 1) & (_SLOTS - 1)
+                signed |= rows[i, j] < 0
+                sums[j] += abs(rows[i, j])
+    return True, signed
+
+
+def _plain(values: Tensor, levels: bool) -> Census:
+    counts = torch.zeros(values.shape[1:], dtype=torch.int32, device=values.device)
+    ones = torch.zeros_like(counts)
     # Sums of bytes are many times faster than the 64-bit sums that torch makes of booleans; 255 rows cannot overflow.
     for rows in torch.split(values, _UINT8_MAX):
-        nonzero += rows.bool().view(torch.uint8).sum(0, dtype=torch.uint8)
+        counts += rows.bool().view(torch.uint8).sum(0, dtype=torch.uint8)
         ones += rows.eq(1).view(torch.uint8).sum(0, dtype=torch.uint8)
-    return Census(nonzero.cpu().double(), torch.equal(nonzero, ones))
+    nonzero, total = counts.cpu().double(), int(counts.sum(dtype=torch.int64))
+    if torch.equal(counts, ones):
+        return _of_ones(nonzero, total)
+    return Census(nonzero, total, False, _plain_levels(values, total) if levels else None)
+
+
+def _plain_levels(values: Tensor, total: int) -> Levels | None:
+    found: Tensor | None = values.new_zeros(1)
+    for part in (values[:_HEAD], values):  # analog inputs give themselves away in a few rows
+        if found is not None:
+            found = _with_levels(found, part.abs(), total if part is values else None)
+    if found is None:
+        return None
+    sums = values.abs().sum(0, dtype=torch.float64).cpu()
+    return Levels(frozenset(found[1:].tolist()), bool((values < 0).any()), sums)
+
+
+def _with_levels(levels: Tensor, magnitudes: Tensor, nonzero: int | None = None) -> Tensor | None:
+    """`levels` (sorted, from 0) and all further magnitudes; None if they are more than `MAX_LEVELS` and zero."""
+    if nonzero is not None and len(levels) <= 2:
+        # Mostly there is but one magnitude, which a comparison finds faster than a search.
+        highest = magnitudes.max()
+        if int(torch.count_nonzero(magnitudes == highest)) == nonzero:
+            magnitudes = highest.reshape(1)
+    while len(levels) <= MAX_LEVELS + 1:
+        nearest = torch.bucketize(magnitudes.contiguous(), levels).clamp_(max=len(levels) - 1)
+        unknown = magnitudes[levels[nearest] != magnitudes]
+        if len(unknown) == 0:
+            return levels
+        levels = torch.cat((levels, unknown[:4096])).unique()  # type: ignore[no-untyped-call,unused-ignore]
+    return None

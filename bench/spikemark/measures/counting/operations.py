@@ -56,7 +56,7 @@ def count_operations(
         reset_states(model, reset)
         if isinstance(model, CountsItself):
             return model.count_operations(inputs)
-        trace = Trace(model, neurons)
+        trace = Trace(model, neurons, (inputs,))
         with trace.watching():
             # A constant input is counted at every step, though networks compute it once.
             output = model(inputs.contiguous())
@@ -93,7 +93,7 @@ def weights_of(model: nn.Module, inputs: Tensor) -> tuple[str, ...]:
     with unchanged(model), torch.no_grad():
         model.eval()
         reset_states(model)
-        trace = Trace(model)
+        trace = Trace(model, (), (inputs,))
         with trace.watching():
             model(inputs.contiguous())
     if trace.computed:

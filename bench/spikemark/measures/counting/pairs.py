@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spikemark.core.counts import ACCUMULATING, FULL_BITS, Kind, LayerCount
-from spikemark.measures.counting.census import Census, census
+from spikemark.measures.counting.census import Census, Memory
 from spikemark.measures.counting.input_kinds import InputValues
 
 COUNTED_LAYERS = (
@@ -48,20 +48,19 @@ class Operand:
         unit = self.values.unit
         return None if unit is None else round(self.magnitude / unit)
 
-    def see(self, values: Tensor, known: Census, pairs: int, meet: Callable[[Tensor], float]) -> None:
+    def see(self, known: Census, pairs: int, meet: Callable[[Tensor], float]) -> None:
         """Take in ``[N, *features]``.
 
         Args:
-            values: of one call.
             known: their census.
             pairs: that they are part of.
             meet: pairs with the other side, each as often as a map ``[*features]`` says.
         """
-        self.values.see(values, known)
+        self.values.see(known)
         if known.only_ones:
             self.magnitude += pairs
-        elif self.values.few:
-            self.magnitude += meet(values.abs().sum(0, dtype=torch.float64).cpu())
+        elif known.levels is not None and self.values.few:
+            self.magnitude += meet(known.levels.sums)
 
 
 class Tally:
@@ -71,13 +70,17 @@ class Tally:
         operations: pairs of nonzeros.
         dense: pairs of anything.
         sides: of the product; that of a weight is never seen.
+        memory: of what was counted before.
         bits: of a weight.
+        dense_each: pairs of anything in one of the images that a convolution gets, by their shape and its settings.
     """
 
-    def __init__(self, bits: int = FULL_BITS) -> None:
+    def __init__(self, memory: Memory, bits: int = FULL_BITS) -> None:
+        self.memory = memory
         self.bits = bits
         self.operations = 0
         self.dense = 0
+        self.dense_each: dict[Any, int] = {}
         self.sides = (Operand(), Operand())
 
     @property
@@ -110,7 +113,7 @@ class Tally:
 def linear_pairs(tally: Tally, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> None:  # noqa: A002
     """Pairs of `torch.nn.functional.linear`."""
     rows = input.reshape(-1, input.shape[-1])
-    known, fan_out = census(rows), census(weight).nonzero
+    known, fan_out = tally.memory.census(rows), tally.memory.census(weight, levels=False).nonzero
 
     def meet(inputs: Tensor) -> float:
         return float(inputs @ fan_out)
@@ -118,7 +121,7 @@ def linear_pairs(tally: Tally, input: Tensor, weight: Tensor, bias: Tensor | Non
     pairs = round(meet(known.nonzero))
     tally.operations += pairs
     tally.dense += len(rows) * weight.numel()
-    tally.sides[0].see(rows, known, pairs, meet)
+    tally.sides[0].see(known, pairs, meet)
 
 
 def conv_pairs(
@@ -132,21 +135,25 @@ def conv_pairs(
 ) -> None:
     """Pairs of a convolution: a map of inputs, convolved with the nonzero weights at each offset, holds each once."""
     images = input.unsqueeze(0) if input.dim() == weight.dim() - 1 else input
-    known = census(images)
+    known = tally.memory.census(images)
     groups = images.shape[1] // weight.shape[1]
 
     def fan_out(weights: Tensor) -> Tensor:
         if convolve in _TRANSPOSED:
-            return census(weights.movedim(1, 0)).nonzero.unsqueeze(1)
-        return census(weights.reshape(groups, -1, *weights.shape[1:]).movedim(1, 0)).nonzero
+            return tally.memory.census(weights.movedim(1, 0), levels=False).nonzero.unsqueeze(1)
+        by_group = weights.reshape(groups, -1, *weights.shape[1:]).movedim(1, 0)
+        return tally.memory.census(by_group, levels=False).nonzero
 
     def meet(inputs: Tensor, weights: Tensor = weight) -> float:
         return float(convolve(inputs.unsqueeze(0), fan_out(weights), None, *settings, **named).sum())
 
     pairs = round(meet(known.nonzero))
     tally.operations += pairs
-    tally.dense += round(meet(torch.full_like(known.nonzero, len(images)), torch.ones_like(weight)))
-    tally.sides[0].see(images, known, pairs, meet)
+    shapes = str((images.shape[1:], weight.shape, settings, named))
+    if shapes not in tally.dense_each:
+        tally.dense_each[shapes] = round(meet(torch.ones_like(known.nonzero), torch.ones_like(weight)))
+    tally.dense += len(images) * tally.dense_each[shapes]
+    tally.sides[0].see(known, pairs, meet)
 
 
 def product_pairs(tally: Tally, left: Tensor, right: Tensor, *, is_weight: tuple[bool, bool]) -> None:
@@ -159,7 +166,8 @@ def product_pairs(tally: Tally, left: Tensor, right: Tensor, *, is_weight: tuple
         is_weight: of each side, whether it is a weight, whose own values decide nothing.
     """
     sides = left.movedim(-2, 0), right.movedim(-1, 0)  # [n, *batch, k] and [m, *batch, k]
-    known = census(sides[0]), census(sides[1])
+    seen = [not weight or all(is_weight) for weight in is_weight]
+    known = [tally.memory.census(side, levels=own) for side, own in zip(sides, seen, strict=True)]
 
     def meet(inputs: Tensor, other: Tensor) -> float:
         return float((inputs * other).sum())
@@ -168,8 +176,8 @@ def product_pairs(tally: Tally, left: Tensor, right: Tensor, *, is_weight: tuple
     tally.operations += pairs
     tally.dense += left.numel() * right.shape[-1]
     for i in (0, 1):
-        if not is_weight[i] or all(is_weight):
-            tally.sides[i].see(sides[i], known[i], pairs, partial(meet, other=known[1 - i].nonzero))
+        if seen[i]:
+            tally.sides[i].see(known[i], pairs, partial(meet, other=known[1 - i].nonzero))
 
 
 _CONVOLUTIONS = (F.conv1d, F.conv2d, F.conv3d)

@@ -9,7 +9,7 @@ nothing is silently left out.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -24,8 +24,8 @@ from torch.utils.flop_counter import flop_registry
 
 from spikemark.core.counts import FULL_BITS
 from spikemark.core.foreign import Declared, Site, first_tensor, modules_of, neuron_sites, takes_batches
-from spikemark.measures.counting.census import census
-from spikemark.measures.counting.input_kinds import MAX_LEVELS
+from spikemark.core.neuron_class import Form
+from spikemark.measures.counting.census import MAX_LEVELS, Memory, census
 from spikemark.measures.counting.pairs import COUNTED_LAYERS, PAIRS, Tally, convolution_pairs, product_pairs
 from spikemark.measures.counting.rules import rule_of, ruled
 
@@ -66,6 +66,7 @@ class Trace:
     Args:
         model: to be watched.
         declared: classes of neurons beside the known ones.
+        given: its inputs.
 
     Attributes:
         layers: the tally of every product, by the qualified name of its layer, weight or place.
@@ -77,9 +78,10 @@ class Trace:
         emitting: modules whose outputs were spikes although they are not known as neurons, by qualified name.
         calling: names and modules being called, the innermost last.
         inside: whether a counted call is under way.
+        memory: of tensors that were counted.
     """
 
-    def __init__(self, model: nn.Module, declared: Declared = ()) -> None:
+    def __init__(self, model: nn.Module, declared: Declared = (), given: Iterable[Tensor] = ()) -> None:
         self.model = model
         self.layers: dict[str, Tally] = {}
         self.ruled: dict[str, list[float]] = {}
@@ -92,7 +94,9 @@ class Trace:
         self.inside = False
         self._batched = takes_batches(model)
         self._sites = {site.module: site for site in neuron_sites(model, declared)}
-        self._stored = {_storage(tensor): name for name, tensor in reversed(_stored(model))}
+        stored = _stored(model)
+        self._stored = {_storage(tensor): name for name, tensor in reversed(stored)}
+        self.memory = Memory([*model.buffers(), *(tensor for _, tensor in stored), *given])
         self._places: dict[tuple[Any, ...], str] = {}
         self._modes = (_Guard(self), _Interceptor(self))
         self._blind: nn.Module | None = None
@@ -104,8 +108,9 @@ class Trace:
         handles = []
         try:
             for name, module in self._watched():
-                handles.append(module.register_forward_pre_hook(self._enter(name)))
-                handles.append(module.register_forward_hook(self._leave, always_call=True))
+                enter, leave = self._enter(name, module), self._leave(name, module)
+                handles.append(module.register_forward_pre_hook(enter))
+                handles.append(module.register_forward_hook(leave, always_call=True))
             with self._modes[0], self._modes[1]:
                 try:
                     yield
@@ -141,23 +146,37 @@ class Trace:
         site = self._sites.get(module)
         return (site is not None and not site.weights) or rule_of(module) is not None
 
-    def _enter(self, name: str) -> Callable[[nn.Module, Any], None]:
+    def _enter(self, name: str, module: nn.Module) -> Callable[[nn.Module, Any], None]:
+        place, blind = (name, module), self._is_blind(module)
+
         def hook(module: nn.Module, _: Any) -> None:
-            if self._blind is None and self._is_blind(module):
+            if blind and self._blind is None:
                 self._blind = module
                 self._lifted.enter_context(self._unguarded())
-            self.calling.append((name, module))
+            self.calling.append(place)
 
         return hook
 
-    def _leave(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        name, _ = self.calling.pop()
-        if output is not None:  # None: its forward raised
-            with self._unguarded():
-                self._look(name, module, inputs, output)
-        if module is self._blind:
-            self._blind = None
-            self._lifted.close()
+    def _leave(self, name: str, module: nn.Module) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
+        plain = type(module).__module__.startswith("torch.nn.")
+        idle = plain and module not in self._sites and rule_of(module) is None
+        # What others' hooks do inside is not seen; they may well write into tensors that are remembered.
+        hooked = self._is_blind(module) and any(
+            part._forward_hooks or part._forward_pre_hooks for part in modules_of(module)
+        )
+
+        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            self.calling.pop()
+            if hooked:
+                self.memory.clear()
+            if output is not None and not idle:  # None: its forward raised
+                with _unseen():
+                    self._look(name, module, inputs, output)
+            if module is self._blind:
+                self._blind = None
+                self._lifted.close()
+
+        return hook
 
     def _look(self, name: str, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         rule, site = rule_of(module), self._sites.get(module)
@@ -178,19 +197,18 @@ class Trace:
             raise UncountableError(f"{_label(name, site.module)} gave a {type(output).__name__}; expected spikes")
         activity = self.activity.setdefault(name, Activity(site))
         activity.updates += spikes.numel()
-        activity.spikes += census(spikes.reshape(-1, spikes.shape[-1])).total
+        activity.spikes += self.memory.census(_as_fed(spikes, site.form), levels=False, fresh=True).total
         axis = {"TB": 1, "B": 0, "BT": 0, None: None}[site.form]
         if self._batched and axis is not None and spikes.dim() > axis:
             self.batches.setdefault(spikes.shape[axis], name)
 
     def _suspect(self, name: str, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         """Keep a module in mind that makes spikes of something else and has no known neurons inside."""
-        spikes = first_tensor(output)
-        if type(module).__module__.startswith("torch.nn.") or spikes is None or not are_spikes(spikes):
-            return
         inside = set(modules_of(module))
-        given = first_tensor(inputs)
-        if any(part in self._sites for part in inside) or (given is not None and are_spikes(given, silent=True)):
+        if any(part in self._sites for part in inside):
+            return
+        spikes, given = first_tensor(output), first_tensor(inputs)
+        if spikes is None or not are_spikes(spikes) or (given is not None and are_spikes(given, silent=True)):
             return
         inner = [known for known, part in self.emitting.items() if part in inside]
         if inner and any(isinstance(part, COUNTED_LAYERS) for part in inside):
@@ -230,7 +248,7 @@ class Trace:
         if not isinstance(module, COUNTED_LAYERS):
             name = self._place(name, call) if stored is None else stored.removesuffix(".weight")
         if name not in self.layers:
-            self.layers[name] = Tally(getattr(module, "weight_bits", FULL_BITS))
+            self.layers[name] = Tally(self.memory, getattr(module, "weight_bits", FULL_BITS))
         return self.layers[name]
 
     def stored(self, tensor: Tensor) -> str | None:
@@ -263,14 +281,22 @@ class _Interceptor(TorchFunctionMode):
         kwargs, trace = kwargs or {}, self.trace
         pairs = None if trace.inside else PAIRS.get(func)
         if pairs is None:
+            if func in _ALIASES:
+                trace.memory.never(args[0])
             return func(*args, **kwargs)
         with trace.counting():
             weight = kwargs["weight"] if "weight" in kwargs else args[1]
-            with trace._unguarded():
+            with _unseen():
                 pairs(trace.tally(weight, func.__name__), *args, **kwargs)
             return func(*args, **kwargs)
 
 
+_ALIASES = {
+    getattr(Tensor, name)
+    for name in ("numpy", "__array__", "__dlpack__", "data_ptr", "untyped_storage", "storage")
+    if hasattr(Tensor, name)
+}
+"""What hands out memory, so that writing into it is not seen."""
 _aten = torch.ops.aten
 _MATRICES: Mapping[Any, Callable[..., tuple[Tensor, Tensor]]] = {
     _aten.mm: lambda a, b, *_: (a, b),
@@ -300,14 +326,18 @@ class _Guard(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        kwargs, trace, call = dict(kwargs or {}), self.trace, func.overloadpacket
-        if trace.inside or not _is_suspect(func):
+        kwargs, trace, sort = kwargs or {}, self.trace, _sort(func)
+        if sort.writes:
+            for written in sort.written(args, kwargs):
+                trace.memory.forget(written)
+        if trace.inside or not sort.suspect:
             return func(*args, **kwargs)
+        call = func.overloadpacket
         if call in _MATRICES:
-            with trace.counting():
+            with trace.counting(), _unseen():
                 self._count_matrices(func, *_MATRICES[call](*args))
         elif call is _aten.convolution:
-            with trace.counting():
+            with trace.counting(), _unseen():
                 convolution_pairs(trace.tally(args[1], "convolution"), *args, **kwargs)
         elif call is _aten._scaled_dot_product_flash_attention_for_cpu:
             with self:
@@ -347,9 +377,52 @@ def _spelled_out(
     weights @ value  # the mode sees it
 
 
+@dataclass(frozen=True)
+class _Sort:
+    """What is known of an operator.
+
+    Attributes:
+        suspect: whether it may be a product.
+        writes: whether it writes into its arguments.
+        places: of those among the positional arguments.
+        names: of those among the named ones.
+    """
+
+    suspect: bool
+    writes: bool
+    places: tuple[int, ...]
+    names: tuple[str, ...]
+
+    def written(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[Tensor]:
+        """The tensors among the arguments that a call writes into."""
+        found = [args[i] for i in self.places if i < len(args)] + [kwargs.get(name) for name in self.names]
+        for given in found:
+            for tensor in given if isinstance(given, list | tuple) else (given,):
+                if isinstance(tensor, Tensor):
+                    yield tensor
+
+
 @cache
-def _is_suspect(func: Any) -> bool:
-    return func.overloadpacket in _PRODUCTS or func.namespace not in _KNOWN_NAMESPACES
+def _sort(func: Any) -> _Sort:
+    suspect = func.overloadpacket in _PRODUCTS or func.namespace not in _KNOWN_NAMESPACES
+    written = [
+        (i, a) for i, a in enumerate(func._schema.arguments) if a.alias_info is not None and a.alias_info.is_write
+    ]
+    return _Sort(suspect, bool(written), tuple(i for i, _ in written), tuple(a.name for _, a in written))
+
+
+@contextmanager
+def _unseen() -> Iterator[None]:
+    """Within, no mode sees what is called: it is our own."""
+    with torch._C._DisableTorchDispatch(), torch._C.DisableTorchFunction():
+        yield
+
+
+def _as_fed(spikes: Tensor, form: Form | None) -> Tensor:
+    """Spikes as the next layer will most likely read them, so that they are counted once for both."""
+    if spikes.dim() == (5 if form in ("TB", "BT") else 4):
+        return spikes.flatten(0, 1) if form in ("TB", "BT") else spikes
+    return spikes.reshape(-1, spikes.shape[-1])
 
 
 def are_spikes(values: Tensor, *, silent: bool = False) -> bool:
@@ -361,7 +434,7 @@ def are_spikes(values: Tensor, *, silent: bool = False) -> bool:
     flat = values.detach().reshape(-1)
     if not _are_whole(flat[:_HEAD]):  # others give themselves away early
         return False
-    known = census(flat[:, None])
+    known = census(values.detach().reshape(-1, values.shape[-1] if values.dim() else 1), levels=False)
     return (known.only_ones or _are_whole(flat)) and (silent or known.total > 0)
 
 
