@@ -113,6 +113,7 @@ def test_a_job_for_each_axis() -> None:
         ({"axes": {"steps": [2, 2]}}, "named twice: 2"),
         ({"axes": {"depth": [0]}}, "growth.axes.depth"),
         ({"axes": {"steps": [2]}, "input": "poisson"}, "growth.input"),
+        ({"axes": {"steps": [2]}, "clock": "processor", "threads": 2}, "processor time is that of one thread"),
     ],
 )
 def test_what_a_suite_cannot_ask_for(table: dict[str, object], message: str) -> None:

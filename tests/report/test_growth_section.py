@@ -48,7 +48,7 @@ def test_exponents_and_ratios(records):
         assert row[f"{TIMES} reference along T"].sort == price
     assert table.note == (
         "Ranges: T 2 to 32 (3 points) at B = 32, width = 256, depth = 1; "
-        "width 1 to 16 (3 points) at T = 4, B = 32, depth = 1."
+        "width 1 to 16 (3 points) at T = 4, B = 32, depth = 1. Clock: wall time."
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from inspect import signature
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from spikemark.core.measurement import Measurement, Metric
 from spikemark.core.options import Options, each_once
@@ -38,7 +39,8 @@ class GrowthAxes(Options):
 class Growth(Measure):
     """How growth is measured: the axes, the batch that they start from, and seconds for each point.
 
-    T is that of the encoding; widths and depth are those of the system's hidden layers.
+    T is that of the encoding; widths and depth are those of the system's hidden layers. The clock "processor" counts what
+    one thread takes, so that a machine's other work does not count.
     """
 
     name = "growth"
@@ -56,6 +58,13 @@ class Growth(Measure):
     threads_per_job: Annotated[int, Field(ge=1, alias="threads")] = 1
     seconds: Annotated[float, Field(gt=0)] = 1.0
     input: InputKind = "changing"
+    clock: Literal["wall", "processor"] = "wall"
+
+    @model_validator(mode="after")
+    def _one_thread(self) -> Self:
+        if self.clock == "processor" and self.threads_per_job > 1:
+            raise ValueError("clock: processor time is that of one thread; set threads = 1")
+        return self
 
     @property
     def threads(self) -> int:
@@ -109,6 +118,7 @@ class Growth(Measure):
             threads=self.threads,
             device=subject.device,
             check=subject.watch.check,
+            clock={"wall": time.perf_counter, "processor": time.process_time}[self.clock],
         )
 
 

@@ -47,7 +47,9 @@ def _table(where: str, group: Cells, axes: list[str]) -> Table:
             rows.append((*names, Entry(problems, tone="bad"), *[ABSENT] * 3 * len(axes)))
     heads = [f"{what} in {NETWORK_GROWTH[axis]}" for what in ("time", "memory") for axis in axes]
     heads += [f"{TIMES} reference along {NETWORK_GROWTH[axis]}" for axis in axes]
-    note = f"Ranges: {'; '.join(_range(group, axis) for axis in axes)}."
+    settings = [record["cell"]["settings"].get("growth", {}) for record in group]
+    clocks = " and ".join(sorted({str(own.get("clock", "wall")) for own in settings}))
+    note = f"Ranges: {'; '.join(_range(group, axis) for axis in axes)}. Clock: {clocks} time."
     return Table(
         f"Growth exponents of a training step: {where}", ("framework", "system", "track", *heads), tuple(rows), 3, note
     )
