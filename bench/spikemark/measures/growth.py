@@ -39,8 +39,8 @@ class GrowthAxes(Options):
 class Growth(Measure):
     """How growth is measured: the axes, the batch that they start from, and seconds for each point.
 
-    T is that of the encoding; widths and depth are those of the system's hidden layers. The clock "processor" counts what
-    one thread takes, so that a machine's other work does not count.
+    T is that of the encoding; widths and depth are those of the system's hidden layers. With the clock "processor" only
+    what one thread takes counts, and not a machine's other work.
     """
 
     name = "growth"
