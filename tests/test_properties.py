@@ -71,15 +71,15 @@ def changed(draw, originals):
             node = node[key]
         match draw(st.sampled_from(["replace", "replace", "replace", "remove", "double", "add"])):
             case "replace":
-                node[last] = draw(VALUES)
+                node[last] = copy.deepcopy(draw(VALUES))
             case "remove":
                 del node[last]
             case "double" if isinstance(node, list):
                 node.insert(last, copy.deepcopy(node[last]))
             case _ if isinstance(node, dict):
-                node[draw(st.sampled_from(["new", "", "name", "values", "seed"]))] = draw(VALUES)
+                node[draw(st.sampled_from(["new", "", "name", "values", "seed"]))] = copy.deepcopy(draw(VALUES))
             case _:
-                node.append(draw(VALUES))
+                node.append(copy.deepcopy(draw(VALUES)))
     return tree
 
 

@@ -15,7 +15,7 @@ from spikemark.errors import InputError
 snn = pytest.importorskip("snntorch")
 norse = pytest.importorskip("norse.torch")
 pytest.importorskip("spikingjelly")
-from snntorch import surrogate, utils  # noqa: E402
+from snntorch import surrogate  # noqa: E402
 from spikingjelly.activation_based import functional, layer, neuron  # noqa: E402
 from spikingjelly.activation_based import surrogate as sj_surrogate  # noqa: E402
 
@@ -99,8 +99,7 @@ def test_tutorial_6_of_snntorch():
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.mul_(4)
-    found = evaluated(net, layout="step", steps=T)
-    utils.reset(net)
+    found = evaluated(copy.deepcopy(net), layout="step", steps=T)
     with torch.no_grad():
         spikes = torch.stack([net(samples())[0] for _ in range(T)])
     assert spikes.any()

@@ -20,8 +20,9 @@ def modulation_sections(cells: Cells) -> list[Section]:
     section = Section("Threshold modulation", READING)
     for where, group in cells.where(measure="threshold-modulation").groups():
         measured = [row for record in group.ok for row in record["measurements"]]
-        sizes = sorted({row["point"]["batch_size"] for row in measured if "point" in row})
-        places = [(None, 0), *sorted({(row["noise"], row["severity"]) for row in measured if "noise" in row})]
+        sizes = sorted({size for row in measured if isinstance(size := row.get("point", {}).get("batch_size"), int)})
+        noisy = [row for row in measured if "noise" in row and "severity" in row]
+        places = [(None, 0), *sorted({(row["noise"], row["severity"]) for row in noisy})]
         rows = [
             (
                 Entry(framework),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 
+from spikemark.core.measurement import Measurement
 from spikemark.core.statistics import Interval
-from spikemark.measures.speed.points import NETWORK_GROWTH, TRACKS
+from spikemark.errors import InputError
+from spikemark.measures.speed.points import NETWORK_GROWTH, TRACKS, NetworkPoint
 from spikemark.report.cells import Cells
 from spikemark.report.growth import Line, LogPlot, Panel, exponent, positive
 from spikemark.report.logplots import log_chart, log_figures
 from spikemark.report.model import ABSENT, TIMES, Entry, Section, Table, estimate, number, slug
+from spikemark.suites.records import flat
 
 READING = """\
 One whole training step (forward, backward, optimiser) as a network grows along one axis at a time. Time is the median
@@ -47,8 +50,8 @@ def _table(where: str, group: Cells, axes: list[str]) -> Table:
             rows.append((*names, Entry(problems, tone="bad"), *[ABSENT] * 3 * len(axes)))
     heads = [f"{what} in {NETWORK_GROWTH[axis]}" for what in ("time", "memory") for axis in axes]
     heads += [f"{TIMES} reference along {NETWORK_GROWTH[axis]}" for axis in axes]
-    settings = [record["cell"]["settings"].get("growth", {}) for record in group]
-    clocks = " and ".join(sorted({str(own.get("clock", "wall")) for own in settings}))
+    settings = [flat(record["cell"]["settings"]) for record in group]
+    clocks = " and ".join(sorted({str(own.get("growth.clock", "wall")) for own in settings}))
     note = f"Ranges: {'; '.join(_range(group, axis) for axis in axes)}. Clock: {clocks} time."
     return Table(
         f"Growth exponents of a training step: {where}", ("framework", "system", "track", *heads), tuple(rows), 3, note
@@ -62,8 +65,20 @@ def _points(cells: Cells, metric: str, axis: str, track: str) -> dict[float, Int
         for row in record["measurements"]:
             if (row["metric"], row.get("track")) == (metric, track):
                 low, high = row.get("low", math.nan), row.get("high", math.nan)
-                found[float(row["point"][axis])] = Interval(row["value"], low, high, len(row.get("values", [0])))
+                found[_sizes(row, axis)[axis]] = Interval(row["value"], low, high, len(row.get("values", [0])))
     return dict(sorted(found.items()))
+
+
+def _sizes(row: Measurement, axis: str) -> dict[str, int]:
+    """The sizes at which something was measured, that along `axis` among them.
+
+    Raises:
+        InputError: they are no sizes, or it is missing.
+    """
+    sizes = NetworkPoint(**row.get("point", {})).to_dict()
+    if axis not in sizes:
+        raise InputError(f"growth along {axis}: a measurement of {row['metric']} has no {axis}")
+    return sizes
 
 
 def _ends(cells: Cells, axis: str, track: str) -> Entry:
@@ -76,7 +91,7 @@ def _ends(cells: Cells, axis: str, track: str) -> Entry:
 
 def _range(group: Cells, axis: str) -> str:
     """From where to where an axis was measured, and what the other sizes were."""
-    points = [row["point"] for r in group.where(axis=axis).ok for row in r["measurements"] if "point" in row]
+    points = [_sizes(row, axis) for r in group.where(axis=axis).ok for row in r["measurements"] if "point" in row]
     if not points:
         return f"{NETWORK_GROWTH[axis]} nowhere"
     places = sorted({point[axis] for point in points})
