@@ -60,3 +60,10 @@ def test_refuses_what_has_no_logarithm(bad):
 def test_refuses_pairs_that_do_not_pair():
     with pytest.raises(ValueError, match="no pairs"):
         median_ratio([1.0, 2.0], [1.0], paired=True)
+
+
+def test_what_no_number_holds_ends_at_the_largest_ratio():
+    apart = median_ratio([1e-300] * 6, [1e300] * 6)
+    assert (apart.value, apart.low, apart.high) == pytest.approx((math.exp(-700),) * 3)
+    unknown = median_ratio([1.0], [1.0], between=1e308, degrees=2)
+    assert (unknown.low, unknown.high) == pytest.approx((math.exp(-700), math.exp(700)))

@@ -44,6 +44,8 @@ class Ratio(Interval):
 
 FEWEST_VALUES = 6
 """With fewer values, not even all of them on one side of a number exclude it at 95 %."""
+LARGEST_LOG = 700.0
+"""Logarithms of ratios end here: the exponential of more is no number."""
 
 
 def median_ratio(
@@ -73,6 +75,7 @@ def median_ratio(
     logs = [np.sort(np.log(sides[0] / sides[1]))] if paired else [np.sort(np.log(side)) for side in sides]
     n = min(log.size for log in logs)
     value = float(np.median(logs[0])) - (0.0 if paired else float(np.median(logs[1])))
+    value = min(max(value, -LARGEST_LOG), LARGEST_LOG)
     if n < FEWEST_VALUES and not between > 0:
         return Ratio(math.exp(value), math.nan, math.nan, n, np.empty(0))
     rng = np.random.default_rng(0)
@@ -81,7 +84,9 @@ def median_ratio(
         drawn = [_median_draws(log, rng) for log in logs]
         draws = drawn[0] if paired else drawn[0] - drawn[1]
     if between > 0:
-        draws = draws + between * rng.permutation(stats.t.ppf((np.arange(DRAWS) + 0.5) / DRAWS, degrees))
+        chances = rng.permutation(stats.t.ppf((np.arange(DRAWS) + 0.5) / DRAWS, degrees))
+        draws = draws + min(between, LARGEST_LOG) * chances
+    draws = np.clip(draws, -LARGEST_LOG, LARGEST_LOG)
     low, high = np.quantile(draws, [ALPHA / 2, 1 - ALPHA / 2])
     return Ratio(math.exp(value), math.exp(low), math.exp(high), n, draws)
 

@@ -17,7 +17,7 @@ from scipy import stats
 
 from spikemark.core.statistics import ALPHA, POWER, Difference, holm, minimum_detectable_effect, paired_difference
 from spikemark.regression.pooled import Moved, lower_tails
-from spikemark.regression.ratios import FEWEST_VALUES, Ratio, median_ratio
+from spikemark.regression.ratios import FEWEST_VALUES, LARGEST_LOG, Ratio, median_ratio
 from spikemark.regression.series import INSTRUCTIONS, Series, Values
 
 FindingVerdict = Literal["slower", "faster", "worse", "better", "same", "undecided"]
@@ -371,4 +371,4 @@ def _detectable(ratio: Ratio, limit: float, alpha: float) -> float:
     if not ratio.error > 0:
         return math.nan
     quantiles = stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER)
-    return limit * math.exp(float(quantiles) * ratio.error) - 1
+    return limit * math.exp(min(float(quantiles) * ratio.error, LARGEST_LOG)) - 1
