@@ -267,3 +267,10 @@ def test_frameworks_that_compute_the_same_are_one_row():
 def test_a_margin_is_at_most_the_published_effect(how):
     with pytest.raises(InputError, match="margin"):
         claim(**how)
+
+
+def test_what_a_framework_computes_otherwise_is_not_tested_on_it():
+    made = records(lif=0.8, stl=0.9)
+    (framework,) = {record["cell"]["framework"] for record in made}
+    (row,) = judge(claim(not_on={framework: "it counts otherwise"}), Cells.of(made))
+    assert (row.verdict, row.untestable) == ("not testable here", f"{framework}: it counts otherwise")

@@ -53,6 +53,7 @@ class Contrast:
             it, nothing is tested.
         collapse: whether the first is said to prevent that the second degenerates. Then degenerate runs count as they
             are, unless most of the first's are degenerate too: two dead networks tell nothing.
+        not_on: frameworks whose way of computing changes the quantity itself, and why; there nothing is tested.
     """
 
     first: Arm
@@ -63,6 +64,7 @@ class Contrast:
     published: float | None = None
     learned: Mapping[Side, Learned] = field(default_factory=dict, hash=False)
     collapse: bool = False
+    not_on: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not self.margin > 0:
@@ -122,7 +124,9 @@ def contrast(
     published: float | None = None,
     learned: Mapping[Side, Learned] | None = None,
     collapse: bool = False,
+    not_on: Mapping[str, str] | None = None,
 ) -> Contrast:
     """A contrast of two systems, both of one variant of the suite, or of one each."""
     one, other = (variant, variant) if isinstance(variant, str) else variant
-    return Contrast(Arm(first, one), Arm(second, other), expects, quantity, margin, published, learned or {}, collapse)
+    arms = Arm(first, one), Arm(second, other)
+    return Contrast(*arms, expects, quantity, margin, published, learned or {}, collapse, not_on or {})

@@ -173,6 +173,8 @@ def _collapsed(rows: list[Row]) -> list[Row]:
 
 def _untestable(row: Row, cells: Cells, dataset: str, framework: str) -> str:
     """Why the contrast tests nothing here; "" where it does."""
+    if framework in row.contrast.not_on:
+        return f"{framework}: {row.contrast.not_on[framework]}"
     trained = cells.where(measure="accuracy", dataset=dataset, framework=framework)
     if row.contrast.collapse:
         first = [record["status"] for record in trained.where(**_axes(row.contrast.first))]
