@@ -415,6 +415,30 @@ def test_spikes_that_a_hook_of_their_neurons_changes_are_seen() -> None:
     handle.remove()
 
 
+def test_spikes_that_other_neurons_empty_are_seen() -> None:
+    """A declared layer of neurons may write into the spikes of others through an alias."""
+
+    class Emptying(nn.Module):
+        def forward(self, x: Tensor, other: Tensor) -> Tensor:
+            other.data.zero_()
+            return (x > 0).to(x)
+
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.neurons, self.linear = Emptying(), nn.Linear(8, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            first = (x > 0).to(x)
+            out = self.linear(first)
+            self.neurons(x, first)
+            return out + self.linear(first)
+
+    x = spikes(STEPS, BATCH, 8)
+    found = count_operations(Twice(), x, neurons=(Emptying,))
+    assert found.acs == x.sum().item() * 8 / BATCH
+
+
 def hooks_of(model: nn.Module) -> list[tuple[int, int]]:
     return [(len(m._forward_hooks), len(m._forward_pre_hooks)) for m in model.modules()]
 
