@@ -71,6 +71,7 @@ class NorseAdapter(FrameworkAdapter):
     adapts = True
     hands_states_on = True
     neuron_classes = known.NEURONS
+    layer = NorseLayer
 
     def require(self, spec: NeuronSpec) -> None:
         """See `Adapter.require`."""
@@ -83,12 +84,6 @@ class NorseAdapter(FrameworkAdapter):
         if spec.reset == "none":
             return Route("composed", "li_box_feed_forward_step, then our spike; nothing is reset")
         return Route("composed", "li_box_feed_forward_step, our spike, then Norse's reset_value or reset_subtract")
-
-    def neuron(
-        self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None
-    ) -> SpikingLayer:
-        """See `Adapter.neuron`."""
-        return NorseLayer(spec, shape, generator=generator)
 
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """See `Adapter.native`; `norse.torch.LIF`, dt = 1 ms."""

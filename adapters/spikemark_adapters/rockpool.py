@@ -84,6 +84,7 @@ class RockpoolAdapter(FrameworkAdapter):
     resets = ("subtract",)
     adapts = True
     neuron_classes = known.NEURONS
+    layer = RockpoolLayer
 
     def require(self, spec: NeuronSpec) -> None:
         """See `Adapter.require`."""
@@ -102,12 +103,6 @@ class RockpoolAdapter(FrameworkAdapter):
         if spec.detach_reset:
             return Route("composed", "LIFNeuronTorch with our spike, which its reset is given without a gradient")
         return Route("native", "LIFNeuronTorch with our spike as its spike_generation_fn")
-
-    def neuron(
-        self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None
-    ) -> SpikingLayer:
-        """See `Adapter.neuron`."""
-        return RockpoolLayer(spec, shape, generator=generator)
 
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """See `Adapter.native`; `LIFTorch`, which also has a synaptic current, dt = 1 ms."""

@@ -88,6 +88,7 @@ class SinabsAdapter(FrameworkAdapter):
     resets = ("zero", "subtract", "none")
     adapts = True
     neuron_classes = known.NEURONS
+    layer = SinabsLayer
 
     def route(self, spec: NeuronSpec) -> Route:
         """See `Adapter.route`."""
@@ -97,12 +98,6 @@ class SinabsAdapter(FrameworkAdapter):
             return Route("composed", "lif_forward with our spike and reset; its own passes no gradient of the spike")
         name = "MembraneSubtract" if spec.reset == "subtract" else "MembraneReset"
         return Route("composed", f"lif_forward and {name} with our spike; its own has no gradient of the threshold")
-
-    def neuron(
-        self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None
-    ) -> SpikingLayer:
-        """See `Adapter.neuron`."""
-        return SinabsLayer(spec, shape, generator=generator)
 
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """See `Adapter.native`; `LIF` has no default time constant: 20 steps as in its documentation."""

@@ -97,6 +97,7 @@ class SnnTorchAdapter(FrameworkAdapter):
     resets = ("zero", "subtract", "none")
     adapts = True
     neuron_classes = known.NEURONS
+    layer = SnnTorchLayer
 
     def route(self, spec: NeuronSpec) -> Route:
         """See `Adapter.route`."""
@@ -111,12 +112,6 @@ class SnnTorchAdapter(FrameworkAdapter):
         if spec.reset == "zero" and not spec.detach_reset:
             return Route("custom", "a Leaky that passes the gradient of the reset; its own is always detached")
         return Route("custom", "a Leaky without the clamp of beta to [0, 1]")
-
-    def neuron(
-        self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None
-    ) -> SpikingLayer:
-        """See `Adapter.neuron`."""
-        return SnnTorchLayer(spec, shape, generator=generator)
 
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """See `Adapter.native`; `snn.Leaky` has no default beta: 0.95 as in its tutorials (tutorial 5)."""

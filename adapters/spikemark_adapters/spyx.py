@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, ClassVar
 
-import torch
 from flax import nnx
 from jax import custom_jvp
 from jax import numpy as jnp
@@ -98,6 +97,7 @@ class SpyxAdapter(FrameworkAdapter):
 
     name = "spyx"
     resets = ("subtract", "none")
+    layer = SpyxLayer
     neuron_classes: ClassVar[Mapping[type[nn.Module], NeuronClass]] = {}  # none is a module of torch
 
     def require(self, spec: NeuronSpec) -> None:
@@ -124,12 +124,6 @@ class SpyxAdapter(FrameworkAdapter):
             "composed",
             "IF with our spike, given currents a step early, as it fires a step late; copied to JAX and back",
         )
-
-    def neuron(
-        self, spec: NeuronSpec, shape: tuple[int, ...], *, generator: torch.Generator | None = None
-    ) -> SpikingLayer:
-        """See `Adapter.neuron`."""
-        return SpyxLayer(spec, shape, generator=generator)
 
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """See `Adapter.native`; `LIF`, with the decays that it draws by itself."""
