@@ -10,7 +10,7 @@ import norse.torch as norse
 from norse.torch.module.snn import SNN, SNNCell, SNNRecurrent, SNNRecurrentCell
 from torch import nn
 
-from spikemark.core.adapter import Held
+from spikemark.core.adapter import Held, held_inside
 from spikemark.core.neuron_class import NeuronClass
 
 
@@ -44,7 +44,7 @@ def _constants_of(module: Any) -> Mapping[str, Held]:
     for name in ("lif", "lif_adex"):
         if name in parameters._fields:
             parameters, place = getattr(parameters, name), f"p.{name}"
-    return {name: held.inside(place) for name, held in constants(parameters._fields, float(module.dt)).items()}
+    return held_inside(place, constants(parameters._fields, float(module.dt)))
 
 
 _ENCODER = NeuronClass(0, None, counted=False)

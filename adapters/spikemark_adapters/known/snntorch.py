@@ -60,14 +60,6 @@ _CLASSES = {
 NEURONS: Mapping[type[nn.Module], NeuronClass] = {
     getattr(snn, name): known for name, known in _CLASSES.items() if hasattr(snn, name)
 }
-
-
-def held_inside(name: str, neuron: Any) -> Mapping[str, Held]:
-    """Where a module holds the constants of a neuron that is its attribute of that name."""
-    constants = NEURONS[type(neuron)].constants
-    return {key: held.inside(name) for key, held in (constants(neuron) if callable(constants) else constants).items()}
-
-
 _WITHOUT_A_FIRST_STATE = getattr(snn, "DeltaLeaky", ())
 _STATES = ("spk", "mem", "mem_prev", "syn", "syn_exc", "syn_inh")
 

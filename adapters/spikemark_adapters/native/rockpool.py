@@ -10,7 +10,7 @@ from rockpool.nn.modules.torch import lif_torch
 from rockpool.parameters import Constant
 from torch import Tensor
 
-from spikemark.core.adapter import OwnNeurons
+from spikemark.core.adapter import OwnNeurons, held_inside
 from spikemark_adapters.known.rockpool import constants_of
 
 
@@ -21,7 +21,7 @@ class _Flat(OwnNeurons):
 
     def __init__(self, neuron: Any) -> None:
         neuron._force_set_attributes = True  # or one threshold of a layer could not become one for each neuron
-        super().__init__({name: held.inside("neuron") for name, held in constants_of(neuron).items()})
+        super().__init__(held_inside("neuron", constants_of(neuron)))
         self.neuron = neuron
 
     def forward(self, currents: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from sinabs import activation, layers
 from torch import Tensor
 
-from spikemark.core.adapter import OwnNeurons
+from spikemark.core.adapter import OwnNeurons, held_inside
 from spikemark_adapters.known.sinabs import constants_of
 
 
@@ -18,7 +18,7 @@ class _BatchFirst(OwnNeurons):
     neuron: Any
 
     def __init__(self, neuron: Any) -> None:
-        super().__init__({name: held.inside("neuron") for name, held in constants_of(neuron).items()})
+        super().__init__(held_inside("neuron", constants_of(neuron)))
         self.neuron = neuron
 
     def forward(self, currents: Tensor) -> Tensor:

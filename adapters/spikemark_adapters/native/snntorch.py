@@ -9,8 +9,8 @@ import torch
 from snntorch import surrogate
 from torch import Tensor, nn
 
-from spikemark.core.adapter import Held, OwnNeurons
-from spikemark_adapters.known.snntorch import forget, held_inside
+from spikemark.core.adapter import Held, OwnNeurons, held_inside
+from spikemark_adapters.known.snntorch import NEURONS, forget
 
 
 class _Loop(OwnNeurons):
@@ -22,7 +22,7 @@ class _Loop(OwnNeurons):
     """
 
     def __init__(self, neuron: Any, states: int = 1) -> None:
-        super().__init__(held_inside("neuron", neuron))
+        super().__init__(held_inside("neuron", NEURONS[type(neuron)].constants_of(neuron)))
         self.neuron = unlisted(neuron)
         self.states = states
 
@@ -42,7 +42,7 @@ class _Convolved(OwnNeurons):
 
     def __init__(self, shape: tuple[int, ...], beta: float, **options: Any) -> None:
         neuron = snntorch.StateLeaky(beta, channels=torch.Size(shape).numel(), **options)
-        super().__init__(held_inside("neuron", neuron))
+        super().__init__(held_inside("neuron", NEURONS[type(neuron)].constants_of(neuron)))
         self.neuron = unlisted(neuron)
         # With `learn_beta` it makes two parameters; of these it uses `tau` alone.
         self.neuron._parameters.pop("beta", None)

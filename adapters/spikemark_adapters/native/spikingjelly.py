@@ -12,7 +12,7 @@ import torch
 from spikingjelly.activation_based import base, neuron, surrogate
 from torch import Tensor
 
-from spikemark.core.adapter import Held, OwnNeurons
+from spikemark.core.adapter import Held, OwnNeurons, held_inside
 from spikemark.errors import InputError
 from spikemark_adapters.known.spikingjelly import constants_of
 
@@ -34,7 +34,7 @@ class _MultiStep(OwnNeurons):
     neuron: Any
 
     def __init__(self, node: Any, **constants: Held) -> None:
-        super().__init__({name: held.inside("neuron") for name, held in constants_of(node).items()} | constants)
+        super().__init__(held_inside("neuron", constants_of(node)) | constants)
         if isinstance(node, base.MemoryModule):
             node.step_mode = "m"
         self.neuron = node

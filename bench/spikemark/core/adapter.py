@@ -100,6 +100,11 @@ class Held:
         return replace(self, place=f"{name}.{self.place}")
 
 
+def held_inside(name: str, constants: Mapping[str, Held]) -> dict[str, Held]:
+    """Where a module holds the constants of a class that is its attribute of that name."""
+    return {key: held.inside(name) for key, held in constants.items()}
+
+
 class Constants:
     """The thresholds, decays and the like of a module of neurons: read, and set to one value for every neuron.
 

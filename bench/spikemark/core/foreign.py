@@ -49,8 +49,7 @@ class Site:
     @property
     def constants(self) -> Constants:
         """Thresholds, decays and the like, as far as it is known where the class holds them."""
-        held = self.known.constants
-        return Constants(self.module, held(self.module) if callable(held) else held, type(self.module).__name__)
+        return Constants(self.module, self.known.constants_of(self.module), type(self.module).__name__)
 
     @property
     def form(self) -> Form | None:

@@ -34,3 +34,7 @@ class NeuronClass:
     binary: bool | Callable[[Any], bool] = True
     counted: bool = True
     constants: Mapping[str, Held] | Callable[[Any], Mapping[str, Held]] = field(default_factory=dict)
+
+    def constants_of(self, module: Any) -> Mapping[str, Held]:
+        """Where a module of the class holds its constants."""
+        return self.constants(module) if callable(self.constants) else self.constants
