@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from inspect import signature
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from spikemark.core.measurement import Measurement, Metric
-from spikemark.core.options import Options, each_once
 from spikemark.errors import InputError
-from spikemark.measures.measure import Measure, SubjectKind
+from spikemark.measures.along_axes import AlongAxes, Axes
+from spikemark.measures.measure import SubjectKind
 from spikemark.measures.speed.points import InputKind, NetworkPoint
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Count = Annotated[int, Field(ge=1)]
 
 
-class GrowthAxes(Options):
+class GrowthAxes(Axes):
     """Along which axes networks grow, and where they are measured; an axis that is left out is not measured."""
 
     steps: tuple[Count, ...] = ()
@@ -30,13 +30,8 @@ class GrowthAxes(Options):
     width: tuple[Count, ...] = ()
     depth: tuple[Count, ...] = ()
 
-    @field_validator("*")
-    @classmethod
-    def _no_doubles(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        return each_once(values)
 
-
-class Growth(Measure):
+class Growth(AlongAxes):
     """How growth is measured: the axes, the batch that they start from, and seconds for each point.
 
     T is that of the encoding; widths and depth are those of the system's hidden layers. With the clock "processor" only
@@ -55,7 +50,6 @@ class Growth(Measure):
 
     axes: GrowthAxes = GrowthAxes()
     batch_size: Count = 32
-    threads_per_job: Annotated[int, Field(ge=1, alias="threads")] = 1
     seconds: Annotated[float, Field(gt=0)] = 1.0
     input: InputKind = "changing"
     clock: Literal["wall", "processor"] = "wall"
@@ -65,28 +59,6 @@ class Growth(Measure):
         if self.clock == "processor" and self.threads_per_job > 1:
             raise ValueError("clock: processor time is that of one thread; set threads = 1")
         return self
-
-    @property
-    def threads(self) -> int:
-        """See `Measure.threads`."""
-        return self.threads_per_job
-
-    @property
-    def _measured(self) -> dict[str, tuple[int, ...]]:
-        return {name: places for name in GrowthAxes.model_fields if (places := getattr(self.axes, name))}
-
-    def split(self) -> dict[str, Measure]:
-        """One job per axis.
-
-        Raises:
-            InputError: no axis is named.
-        """
-        if not self._measured:
-            raise InputError(f"growth.axes: name at least one of {', '.join(GrowthAxes.model_fields)}")
-        return {
-            name: self.model_copy(update={"axes": GrowthAxes(**{name: places})})
-            for name, places in self._measured.items()
-        }
 
     def run(self, subject: Subject) -> list[Measurement]:
         """See `Measure.run`.

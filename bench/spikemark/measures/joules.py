@@ -8,7 +8,7 @@ from pydantic import Field
 
 from spikemark.core.lazy import LazyModule
 from spikemark.core.measurement import Measurement, Metric
-from spikemark.measures.measure import Measure
+from spikemark.measures.along_axes import OnThreads
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,7 @@ HEADING = "measured energy, J per sample"
 """Of the column beside estimates, whose unit and hardware are others."""
 
 
-class Joules(Measure):
+class Joules(OnThreads):
     """How energy is measured: seconds of a window, windows of each contender, batch and threads.
 
     What is read is a counter of the machine. Where there is none, nothing is measured.
@@ -42,12 +42,6 @@ class Joules(Measure):
     window: Annotated[float, Field(ge=1)] = 1.0
     rounds: Annotated[int, Field(ge=6)] = 8
     batch_size: Annotated[int, Field(ge=1)] = 64
-    threads_per_job: Annotated[int, Field(ge=1, alias="threads")] = 1
-
-    @property
-    def threads(self) -> int:
-        """See `Measure.threads`."""
-        return self.threads_per_job
 
     def run(self, subject: Subject) -> list[Measurement]:
         """See `Measure.run`.

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field, field_validator
 
 from spikemark.core.measurement import Measurement, Metric
-from spikemark.core.options import Options, each_once
-from spikemark.errors import InputError
-from spikemark.measures.measure import Measure, SubjectKind
+from spikemark.core.options import each_once
+from spikemark.measures.along_axes import AlongAxes, Axes
+from spikemark.measures.measure import SubjectKind
 from spikemark.measures.speed.points import DType, LayerPhase, Mode
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Count = Annotated[int, Field(ge=1)]
 
 
-class LayerAxes(Options):
+class LayerAxes(Axes):
     """Along which axes layers are measured, and where; an axis that is left out is not measured."""
 
     steps: tuple[Count, ...] = ()
@@ -28,13 +28,8 @@ class LayerAxes(Options):
     compile: tuple[Mode, ...] = ()
     convolution: tuple[tuple[Count, Count, Count], ...] = ()
 
-    @field_validator("*")
-    @classmethod
-    def _no_doubles(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        return each_once(values)
 
-
-class Layers(Measure):
+class Layers(AlongAxes):
     """How single layers are measured: the point from which the axes start, and seconds for each phase at each point."""
 
     name = "layers"
@@ -54,35 +49,12 @@ class Layers(Measure):
     axes: LayerAxes = LayerAxes()
     phases: Annotated[tuple[LayerPhase, ...], Field(min_length=1)] = ("forward", "forward+backward")
     seconds: Annotated[float, Field(gt=0)] = 1.0
-    threads_per_job: Annotated[int, Field(ge=1, alias="threads")] = 1
     memory: bool = True
 
     @field_validator("phases")
     @classmethod
     def _no_doubles(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         return each_once(values)
-
-    @property
-    def threads(self) -> int:
-        """See `Measure.threads`."""
-        return self.threads_per_job
-
-    @property
-    def _measured(self) -> dict[str, tuple[Any, ...]]:
-        return {name: points for name in LayerAxes.model_fields if (points := getattr(self.axes, name))}
-
-    def split(self) -> dict[str, Measure]:
-        """One job per axis.
-
-        Raises:
-            InputError: no axis is named.
-        """
-        if not self._measured:
-            raise InputError(f"layers.axes: name at least one of {', '.join(LayerAxes.model_fields)}")
-        return {
-            name: self.model_copy(update={"axes": LayerAxes(**{name: points})})
-            for name, points in self._measured.items()
-        }
 
     def run(self, subject: Subject) -> list[Measurement]:
         """See `Measure.run`."""

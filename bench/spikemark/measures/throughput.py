@@ -10,7 +10,8 @@ from pydantic import Field
 from spikemark.core.lazy import LazyModule
 from spikemark.core.measurement import Measurement, Metric
 from spikemark.errors import InputError
-from spikemark.measures.measure import Measure, SubjectKind
+from spikemark.measures.along_axes import OnThreads
+from spikemark.measures.measure import SubjectKind
 from spikemark.measures.speed.points import InputKind, TrainingStep
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ else:
     torch = LazyModule("torch")
 
 
-class Throughput(Measure):
+class Throughput(OnThreads):
     """How throughput is measured: batch, threads, and seconds for each of its phases.
 
     Training is forward and backward ("gradients"), or one batch as the system's own rule learns from it, optimiser and
@@ -45,7 +46,6 @@ class Throughput(Measure):
     section = "spikemark.report.throughput:throughput_section"
 
     batch_size: Annotated[int, Field(ge=1)] = 64
-    threads_per_job: Annotated[int, Field(ge=1, alias="threads")] = 1
     seconds: Annotated[float, Field(gt=0)] = 1.0
     training: TrainingStep = "gradients"
     input: InputKind | None = None
@@ -53,11 +53,6 @@ class Throughput(Measure):
     def to_dict(self) -> Mapping[str, Any]:
         """See `Measure.to_dict`; an input that is left out is not named, as before there was a choice."""
         return self.model_dump(mode="json", exclude_none=True)
-
-    @property
-    def threads(self) -> int:
-        """See `Measure.threads`."""
-        return self.threads_per_job
 
     def run(self, subject: Subject) -> list[Measurement]:
         """See `Measure.run`."""
