@@ -74,6 +74,9 @@ DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", envvar="SPIKEMARK_DATA", help="Folder with data sets.", show_default=False),
 ]
+Layout = Annotated[
+    str, typer.Option(help="Of the input: TB, BT, B for a loop over time inside, or step for a call per step.")
+]
 StepLength = Annotated[
     float | None, typer.Option("--dt", help="Of a .nir file, seconds per step.", show_default="1e-4")
 ]
@@ -370,9 +373,7 @@ def evaluate(
     data: Annotated[str, typer.Option(help="Name of a data set.")],
     weights: Annotated[list[str] | None, typer.Option(help="File of trained weights; one for each model.")] = None,
     steps: Annotated[int | None, typer.Option(help="Time steps.", show_default="those of the samples")] = None,
-    layout: Annotated[
-        str, typer.Option(help="Of the input: TB, BT, B for a loop over time inside, or step for a call per step.")
-    ] = "TB",
+    layout: Layout = "TB",
     encoder: Annotated[str, typer.Option(help="From samples to inputs.")] = "direct",
     measures: Annotated[str, typer.Option(help="Comma-separated.")] = "accuracy,robustness,energy,throughput",
     noises: Annotated[str | None, typer.Option(help="Comma-separated.", show_default="all that apply")] = None,
@@ -442,9 +443,7 @@ def energy(
     data: Annotated[str, typer.Option(help="Name of a data set.")],
     weights: Annotated[Path | None, typer.Option(help="File of trained weights.")] = None,
     steps: Annotated[int | None, typer.Option(help="Time steps.", show_default="those of the samples")] = None,
-    layout: Annotated[
-        str, typer.Option(help="Of the input: TB, BT, B for a loop over time inside, or step for a call per step.")
-    ] = "TB",
+    layout: Layout = "TB",
     encoder: Annotated[str, typer.Option(help="From samples to inputs.")] = "direct",
     samples: Annotated[int | None, typer.Option(help="Of the test split.", show_default="128")] = None,
     profiles: Annotated[

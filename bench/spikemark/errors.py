@@ -25,6 +25,11 @@ class UnknownNameError(InputError, KeyError):
     __str__ = Exception.__str__  # KeyError would show the message in quotes
 
 
+def first_line(error: Exception) -> str:
+    """The first line of what an error says."""
+    return next(iter(str(error).strip().splitlines()), "no message")
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """The error for `name`, with the closest known name and all of them."""
     names = sorted(known)

@@ -98,7 +98,7 @@ class Claim:
         setup: in what the cells differ from the publication's recipe; "" where they follow it. A verdict is about the
             publication only there.
         datasets: on which the claim is tested, as it was written before the records were made. Rows on others are
-            shown and decide nothing. None means every data set that has records.
+            shown and decide nothing. With None, rows on every data set decide.
     """
 
     name: str

@@ -89,7 +89,7 @@ class Site:
         return spikes if self.form_of(spikes, samples) == "B" else spikes.flatten(0, 1)
 
     def changed(self, output: Any, samples: int, change: Callable[[Tensor, Form], Tensor]) -> Any:
-        """The output with other spikes: what `change` makes of ``[T, B, *shape]``, T being 1 for a step alone."""
+        """The output with the spikes that `change` makes of its own, ``[T, B, *shape]``; T is 1 for a single step."""
         spikes = output[0] if isinstance(output, tuple | list) else output
         form = self.form_of(spikes, samples)
         steps = {"B": lambda: spikes[None], "TB": lambda: spikes, "BT": lambda: spikes.transpose(0, 1)}[form]()
@@ -105,12 +105,12 @@ def spiking_sites(model: nn.Module) -> list[Site]:
         InputError: there are none, so that a noise on them would silently do nothing.
     """
     if not takes_batches(model):
-        raise InputError(f"this noise disturbs spikes; the {_title(model)} runs one sample at a time inside")
+        raise InputError(f"this noise disturbs spikes; the {title_of(model)} runs one sample at a time inside")
     spiking = [site for site in neuron_sites(model) if site.known.spiking and site.known.counted]
     sites = [site for site in spiking if site.binary]
     if not sites:
         lacks = "none that gives one spike in a step" if spiking else "none that is known"
-        raise InputError(f"this noise disturbs spiking layers; the {_title(model)} has {lacks}")
+        raise InputError(f"this noise disturbs spiking layers; the {title_of(model)} has {lacks}")
     return sites
 
 
@@ -124,7 +124,8 @@ def takes_batches(model: nn.Module) -> bool:
     return all(getattr(module, "batched", True) for module in modules_of(model))
 
 
-def _title(model: nn.Module) -> str:
+def title_of(model: nn.Module) -> str:
+    """What messages call a model: by its name, else by its class."""
     return str(getattr(model, "name", type(model).__name__))
 
 

@@ -24,7 +24,7 @@ from queue import SimpleQueue
 from typing import IO, Any
 
 from spikemark.core.environments import Environment
-from spikemark.errors import InputError
+from spikemark.errors import InputError, first_line
 from spikemark.registry import imported, load_plugin, loaded_plugins
 
 Callback = Callable[..., object]
@@ -167,7 +167,7 @@ def _read(requests: SimpleQueue[Any]) -> None:
 def _sendable(error: Exception) -> tuple[bytes, Exception]:
     """The error, pickled, and one that can be read everywhere; the traceback is a note of both."""
     told = "".join(traceback.format_exception(error))
-    plain = RemoteError(f"{type(error).__name__}: {next(iter(str(error).splitlines()), 'no message')}")
+    plain = RemoteError(f"{type(error).__name__}: {first_line(error)}")
     for one in (error, plain):
         one.add_note(told)
     try:

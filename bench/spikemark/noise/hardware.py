@@ -205,13 +205,15 @@ def _firing_sites(model: nn.Module) -> list[Site]:
 def _shapes(sites: list[Site], model: nn.Module, case: Case) -> dict[str, tuple[int, ...]]:
     """The features of neurons, which those of other frameworks tell only when they are called."""
     from spikemark.core.adapter import device_of
+    from spikemark.core.foreign import first_tensor
 
     shapes: dict[str, tuple[int, ...]] = {}
     encoded = case.encode_step(case.inputs[:2], torch.Generator().manual_seed(0)).to(device_of(model))
 
     def watch(site: Site) -> Callable[..., None]:
         def see(module: nn.Module, given: object, output: Any) -> None:
-            spikes = output[0] if isinstance(output, tuple | list) else output
+            spikes = first_tensor(output)
+            assert spikes is not None  # of neurons that fire
             steps = 1 if site.form_of(spikes, encoded.shape[1]) == "B" else 2
             shapes[site.name] = tuple(spikes.shape[steps:])
 

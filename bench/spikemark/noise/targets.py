@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from spikemark.core.adapter import Unsupported
-from spikemark.core.foreign import Site, spiking_sites
+from spikemark.core.foreign import Site, spiking_sites, title_of
 from spikemark.core.neuron_class import Form
 from spikemark.data.binning import Events
 from spikemark.errors import InputError
@@ -245,7 +245,7 @@ def on_weights(noise: Noise, case: Case, level: float, generator: torch.Generato
         stored = model.state_dict(keep_vars=True)
         weights = [stored[name] for name in case.multiplied()]
         if not weights:
-            raise InputError(f"this noise disturbs weights; the {_title(model)} multiplies none that it holds")
+            raise InputError(f"this noise disturbs weights; the {title_of(model)} multiplies none that it holds")
     with torch.no_grad():
         for weight in weights:
             before = weight.detach().cpu()
@@ -272,10 +272,6 @@ TARGETS: Mapping[Target, Callable[[Noise, Case, float, torch.Generator], Abstrac
     "weights": on_weights,
     "case": on_case,
 }
-
-
-def _title(model: nn.Module) -> str:
-    return str(getattr(model, "name", type(model).__name__))
 
 
 def synapses(model: nn.Module) -> list[Tensor]:

@@ -20,6 +20,7 @@ from spikemark.report.model import (
     alike,
     decimals,
     estimate,
+    listed,
     n_entry,
     number,
     prefix,
@@ -146,10 +147,9 @@ def told_costs(where: str, group: Cells, systems: Collection[str] | None = None)
     # Differences are of logarithms, so those that matter are percent.
     changed = [name for name in order if told[name].matters]
     shown = changed or order
-    more = f" and {len(shown) - _MOST} more" if len(shown) > _MOST else ""
-    listed = ", ".join(f"{name} {number(ratios[name], 2)} {TIMES}" for name in shown[:_MOST])
+    costs = listed((f"{name} {number(ratios[name], 2)} {TIMES}" for name in shown), _MOST)
     none = "" if changed else f"; the tests find no difference above {MATTERS:g} %"
-    return f"{start}, relative to {base}: {listed}{more}{none}."
+    return f"{start}, relative to {base}: {costs}{none}."
 
 
 def _absolute(start: str, group: Cells) -> str:
@@ -159,8 +159,8 @@ def _absolute(start: str, group: Cells) -> str:
         for (system,) in own.names("system")
         if (found := positive(own.where(system=system).runs("energy", profile=group.profile))) is not None
     }
-    listed = ", ".join(f"{name} {number(value, 1)} nJ" for name, value in spent.items())
-    return f"{start}: {listed}." if spent else ""
+    costs = ", ".join(f"{name} {number(value, 1)} nJ" for name, value in spent.items())
+    return f"{start}: {costs}." if spent else ""
 
 
 def entries(column: list[Interval | None], scale: float) -> list[Entry]:

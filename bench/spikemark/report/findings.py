@@ -6,7 +6,7 @@ A sentence names a winner only where the corrected test does, and an effect only
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -20,7 +20,7 @@ from spikemark.report.curves import mean_under_noise
 from spikemark.report.energy import relative_costs, told_costs
 from spikemark.report.families import Judged, judged, told_losses
 from spikemark.report.layers import told_layers
-from spikemark.report.model import ABSENT, DASH, TIMES, Entry, Table, number, slug
+from spikemark.report.model import ABSENT, DASH, TIMES, Entry, Table, listed, number, slug
 from spikemark.report.native import TITLE, own_results
 from spikemark.report.plots import framework_style, neuron_style
 from spikemark.report.provenance import fairness
@@ -162,7 +162,7 @@ def _claims(cells: Cells) -> Iterator[Finding]:
         verdicts.setdefault(verdict, []).append(claim.statement)
     if not verdicts.keys() - {"not run"}:
         return
-    counted = _listed(
+    counted = listed(
         (_COUNTED[verdict].format(*_number(len(names))) for verdict, names in sorted(verdicts.items())),
         most=len(verdicts),
         last=" and ",
@@ -220,14 +220,14 @@ def _accuracy(cells: Cells) -> Iterator[Finding]:
             seen = f"; a difference of {_range(smallest)} points could have been seen" if smallest else ""
             said = f"no difference between {len(results)} systems is found{seen}"
         elif ties:
-            said = f"{_listed([best, *ties], last=' and ')} cannot be told apart"
+            said = f"{listed([best, *ties], _MOST, ' and ')} cannot be told apart"
         else:
             said = f"{best} is the most accurate"
         for names, how in (
             ([name for name in worse if tests[name].matters], "less accurate"),
             ([name for name in worse if not tests[name].matters], f"less accurate by under {MATTERS:g} points"),
         ):
-            said += f"; {_listed(names, last=' and ')} {_is(names)} {how}" if names else ""
+            said += f"; {listed(names, _MOST, ' and ')} {_is(names)} {how}" if names else ""
         bars = _bars({name: shown[name] for name in order[:_BARS]}, 1, " %", _colours(own))
         yield Finding("Accuracy", f"On {_place(where, own, framework)}: {said}.", "Accuracy", bars, weight=weight(own))
 
@@ -243,7 +243,7 @@ def _robustness(cells: Cells) -> Iterator[Finding]:
             under = {name: mean_under_noise(own.where(system=name)) for name in systems}
             shown = {name: 100 * mean_interval(runs, bounds=(0, 1)).value for name, runs in under.items() if runs}
             if shown:
-                told = _listed(f"{name} {number(value, 1)} %" for name, value in shown.items())
+                told = listed((f"{name} {number(value, 1)} %" for name, value in shown.items()), _MOST)
                 sentence = f"{place}, mean accuracy under noise: {told}."
                 yield Finding("Robustness", sentence, "Robustness", weight=weight(own))
             continue
@@ -396,15 +396,6 @@ def _timed(cells: Cells) -> list[tuple[str, Cells]]:
 
 def _place(where: str, own: Cells, framework: str) -> str:
     return f"{where} ({framework}, {_count(len(own.names('seed')), 'seed')})"
-
-
-def _listed(names: Iterable[str], most: int = _MOST, last: str = ", ") -> str:
-    """Names with `last` before the final one; beyond `most` of them, how many more there are."""
-    every = list(names)
-    if len(every) > most:
-        every, last = [*every[:most], f"{len(every) - most} more"], " and "
-    *others, final = every
-    return f"{', '.join(others)}{last}{final}" if others else final
 
 
 def _quoted(names: Sequence[str]) -> str:

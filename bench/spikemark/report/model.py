@@ -187,6 +187,14 @@ def titled(title: str, where: str) -> str:
     return f"{title}: {where}" if where else title
 
 
+def listed(words: Iterable[str], most: int, last: str = ", ") -> str:
+    """Words with `last` before the final one; beyond `most` of them, how many more there are."""
+    every = list(words)
+    if len(every) > most:
+        every, last = [*every[:most], f"{len(every) - most} more"], " and "
+    return last.join(filter(None, (", ".join(every[:-1]), *every[-1:])))
+
+
 def number(value: float, digits: int = 2, *, signed: bool = False) -> str:
     """A number with so many decimals, a true minus sign and thousands set apart."""
     text = f"{value:+,.{digits}f}" if signed else f"{value:,.{digits}f}"

@@ -11,7 +11,20 @@ from spikemark.report.cells import PROFILE, REFERENCE, Cells
 from spikemark.report.comparisons import rank
 from spikemark.report.curves import mean_under_noise, noises_of
 from spikemark.report.energy import entries
-from spikemark.report.model import ABSENT, DASH, TIE, TIMES, Entry, Section, Table, estimate, n_entry, number, percent
+from spikemark.report.model import (
+    ABSENT,
+    DASH,
+    TIE,
+    TIMES,
+    Entry,
+    Section,
+    Table,
+    estimate,
+    listed,
+    n_entry,
+    number,
+    percent,
+)
 from spikemark.report.summary import positive
 from spikemark.report.throughput import typical
 from spikemark.suites.records import TrainingRecord
@@ -162,8 +175,7 @@ def _learned(own: Cells) -> Entry:
         for change in trained["parameters"]:
             moved.setdefault(change["parameter"], []).append(change["share_moved"])
     told = [f"{name} ({number(100 * fmean(shares), 0)} %)" for name, shares in moved.items()]
-    more = f" and {len(told) - _MOST} more" if len(told) > _MOST else ""
-    return Entry(", ".join(told[:_MOST]) + more) if told else Entry("nothing", tone="muted")
+    return Entry(listed(told, _MOST)) if told else Entry("nothing", tone="muted")
 
 
 def _chosen(own: Cells, path: tuple[str, ...]) -> Entry:

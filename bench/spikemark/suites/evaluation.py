@@ -32,7 +32,7 @@ from spikemark.data.card import DATASETS, Card
 from spikemark.data.encoders import encode
 from spikemark.data.given import Given, given_data
 from spikemark.data.loading import Dataset
-from spikemark.errors import InputError, explain
+from spikemark.errors import InputError, explain, first_line
 from spikemark.measures.counting.operations import count_operations
 from spikemark.measures.counting.tracing import UncountableError
 from spikemark.measures.energy import held_steps, named_profiles
@@ -160,7 +160,7 @@ def evaluate_models(
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise InputError(
                 f"framework {request.framework} runs in a process of its own, to which data and functions must be "
-                f"sent: {_first_line(error)}"
+                f"sent: {first_line(error)}"
             ) from None
         found: Evaluation = call(elsewhere, f"{__name__}:evaluate_files", *given, on_record=on_record)
         return found
@@ -353,7 +353,7 @@ def _trial(
     except Exception as error:  # whatever a stranger's model raises is one line that names it
         shape = {"TB": encoded, "BT": encoded.transpose(0, 1), "B": encoded[0], "step": encoded[0]}[layout].shape
         raise InputError(
-            f"model {network.name!r}: raised {type(error).__name__}: {_first_line(error)}; it was given inputs of "
+            f"model {network.name!r}: raised {type(error).__name__}: {first_line(error)}; it was given inputs of "
             f"shape {list(shape)} (layout {layout!r}; others are {', '.join(sorted({*get_args(Layout)} - {layout}))})"
         ) from error
     with suppress(UncountableError):  # what neurons saw as samples must not contradict the layout
@@ -383,10 +383,6 @@ def _seeded(network: BuiltModel, encoded: Tensor) -> Tensor:
     torch.manual_seed(0)  # what a model draws is no memory
     scores: Tensor = network(encoded)
     return scores
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), "no message")
 
 
 def _framework(request: Request, module: nn.Module) -> str:

@@ -16,6 +16,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from spikemark.core.adapter import Unsupported
 from spikemark.core.measurement import Measurement
+from spikemark.errors import first_line
 from spikemark.measures.speed.footprint import Run
 from spikemark.measures.speed.machine import copy_bandwidth, pinned_threads, synchronizer
 from spikemark.measures.speed.networks import COPY_BYTES
@@ -114,8 +115,9 @@ def training_step(model: nn.Module, inputs: Tensor) -> Run:
         for _ in range(2):  # a second time, for models that hold on to the graph of their first run
             run()
     except Exception as error:  # whatever a stranger's model raises is one line that names it
-        first = next(iter(str(error).strip().splitlines()), "no message")
-        raise Unsupported(f"training: forward and backward raised {type(error).__name__}: {first}") from error
+        raise Unsupported(
+            f"training: forward and backward raised {type(error).__name__}: {first_line(error)}"
+        ) from error
     if all(parameter.grad is None for parameter in learning):
         raise Unsupported("training: no gradient reaches a parameter of the model")
     return run
