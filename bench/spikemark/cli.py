@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from spikemark.errors import InputError, unknown
+from spikemark.errors import InputError, first_line, unknown
 from spikemark.models import commands as model_commands
 from spikemark.registry import KINDS
 from spikemark.regression import commands
@@ -281,7 +281,7 @@ def _useless(records: list[Record]) -> str:
 
     counts = Counter(record["status"] for record in records)
     told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    why = (records[0]["error"] or "no reason given").splitlines()[0]
+    why = first_line(records[0]["error"], "no reason given")
     expected = "where that is expected: --fail-on none, or fail_on = [] in the suite"
     return f"spikemark: {told}, such as {said(records[0]['cell'])}: {why} ({expected})"
 
@@ -487,7 +487,7 @@ def _show_evaluation(results: Results, out: Path) -> None:
         typer.echo(f"left out: {noise}: {reason}")
     for record in results.records:
         if record["status"] != "ok":
-            cell, error = record["cell"], (record["error"] or "").splitlines()[0]
+            cell, error = record["cell"], first_line(record["error"], "no reason given")
             typer.echo(f"{cell['measure']} of {cell.get('system')}, seed {cell['seed']}: {record['status']}: {error}")
     typer.echo(f"{len(results.records)} records in {out}")
 

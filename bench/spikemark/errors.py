@@ -25,9 +25,9 @@ class UnknownNameError(InputError, KeyError):
     __str__ = Exception.__str__  # KeyError would show the message in quotes
 
 
-def first_line(error: Exception) -> str:
-    """The first line of what an error says."""
-    return next(iter(str(error).strip().splitlines()), "no message")
+def first_line(error: Exception | str | None, missing: str = "no message") -> str:
+    """What an error, or the text that a record keeps of one, says first; `missing` where it says nothing."""
+    return next(iter(str(error or "").strip().splitlines()), missing)
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from users_networks import measured_with_several_spikes
 
 from spikemark.core.adapter import Unsupported
 from spikemark.core.environments import FOLDER_VARIABLE, MissingEnvironment, locked_environment
@@ -217,16 +218,7 @@ def test_its_neuron_gives_several_spikes_where_its_documentation_states_one():
 
 @needs_rockpool
 def test_a_users_network_is_measured_and_counts_several_spikes_as_several(rockpool):
-    found = rockpool("evaluated_rockpool")
-    first, second, by_seven = found["values"]
-    assert found["framework"] == "rockpool"
-    assert found["same"]
-    assert first == second
-    assert by_seven == pytest.approx(first)
-    assert first["neuron_updates", "", ""] == 8 * (32 + 10)
-    assert found["largest"] > 1
-    assert first["acs", "module.3_LinearTorch", ""] == pytest.approx(found["accumulations"])
-    assert 0 < first["accuracy", "", ""] < 1
+    measured_with_several_spikes(rockpool("evaluated_rockpool"), "rockpool", "module.3_LinearTorch")
 
 
 @needs_rockpool

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from users_networks import measured_with_several_spikes
 
 from spikemark.core.frameworks import FRAMEWORKS, environment
 from spikemark.core.neurons import NEURONS, Adaptation, Learnable, Surrogate
@@ -59,16 +60,7 @@ def test_own_neurons_spike_learn_and_keep_nothing_between_calls(sinabs, name, le
 
 
 def test_a_users_network_is_measured_and_counts_several_spikes_as_several(sinabs):
-    found = sinabs("evaluated_sinabs")
-    first, second, by_seven = found["values"]
-    assert found["framework"] == "sinabs"
-    assert found["same"]
-    assert first == second
-    assert by_seven == pytest.approx(first)
-    assert first["neuron_updates", "", ""] == 8 * (32 + 10)
-    assert found["largest"] > 1
-    assert first["acs", "module.3", ""] == pytest.approx(found["accumulations"])
-    assert 0 < first["accuracy", "", ""] < 1
+    measured_with_several_spikes(sinabs("evaluated_sinabs"), "sinabs", "module.3")
 
 
 def test_noise_on_spikes_takes_layers_of_one_spike_in_a_step(sinabs):

@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 from typing_extensions import TypedDict  # pydantic needs this one on Python 3.11
 
 from spikemark.core.measurement import Measurement, Metric, unpack_correct
-from spikemark.errors import InputError, explain
+from spikemark.errors import InputError, explain, first_line
 from spikemark.measures.speed.points import label_of
 from spikemark.regression.series import TIME, Series, Side, metric_of
 from spikemark.suites.reading import Remarks, contents
@@ -169,9 +169,9 @@ def _add_record(side: Side, name: str, record: Record) -> None:
     for package, version in _versions(record["environment"]):
         side.versions.setdefault(package, set()).add(version)
     if record["status"] == "degenerate":
-        side.degenerate[f"{name} seed {cell['seed']}"] = (record["error"] or "no reason given").splitlines()[0]
+        side.degenerate[f"{name} seed {cell['seed']}"] = first_line(record["error"], "no reason given")
     if record["status"] != "ok":
-        reason = f"{record['status']}: {(record['error'] or 'no reason given').splitlines()[0]}"
+        reason = f"{record['status']}: {first_line(record['error'], 'no reason given')}"
         trained = f"{_name({**cell, 'measure': 'accuracy'})} seed {cell['seed']}"
         if record["training"] is None or side.broken.get(trained) != reason:
             side.broken[f"{name} seed {cell['seed']}"] = reason

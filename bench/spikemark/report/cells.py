@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
+from spikemark import errors
 from spikemark.core.measurement import FEATURES, Measurement, unpack_correct
 from spikemark.core.statistics import Runs
 from spikemark.report.model import DASH
@@ -41,8 +42,7 @@ def axis(record: Record, name: str) -> str:
 
 def first_line(error: str | None) -> str:
     """The line of an error that says what happened; the traceback below it stays in the record."""
-    lines = (error or "").strip().splitlines()
-    return lines[0] if lines else "no error was recorded"
+    return errors.first_line(error, "no error was recorded")
 
 
 def neurons_of(cells: Iterable[Record]) -> dict[str, str]:

@@ -153,17 +153,7 @@ def evaluate_models(
         raise InputError("model: the list of models is empty")
     elsewhere = _elsewhere(models, request)
     if elsewhere is not None:
-        files = [(Path(model).name, _content(Path(model))) for model in models]
-        given = (files, data, request, [*weights], data_dir)
-        try:
-            pickle.dumps(given)
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise InputError(
-                f"framework {request.framework} runs in a process of its own, to which data and functions must be "
-                f"sent: {first_line(error)}"
-            ) from None
-        found: Evaluation = call(elsewhere, f"{__name__}:evaluate_files", *given, on_record=on_record)
-        return found
+        return _sent(elsewhere, models, data, request, weights, data_dir, on_record)
     if len(models) == 1:  # with the weights of several trainings it stands for all of them
         models = [*models] * max(1, len(weights))
     if weights and len(weights) != len(models):
@@ -208,6 +198,29 @@ def _elsewhere(models: Sequence[Any], request: Request) -> Environment | None:
     files = all(isinstance(model, str | Path) and Path(model).suffix in READERS for model in models)
     named = request.framework if request.framework and entry_name(request.framework) in FRAMEWORKS else None
     return environment_of(named) if files and named else None
+
+
+def _sent(
+    place: Environment,
+    models: Sequence[str | Path],
+    data: Given,
+    request: Request,
+    weights: Sequence[str | Path],
+    data_dir: Path | None,
+    on_record: Callable[[Record], None],
+) -> Evaluation:
+    """The same of files, in another environment."""
+    files = [(Path(model).name, _content(Path(model))) for model in models]
+    given = (files, data, request, [*weights], data_dir)
+    try:
+        pickle.dumps(given)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"framework {request.framework} runs in a process of its own, to which data and functions must be sent: "
+            f"{first_line(error)}"
+        ) from None
+    found: Evaluation = call(place, f"{__name__}:evaluate_files", *given, on_record=on_record)
+    return found
 
 
 def _content(path: Path) -> bytes:
