@@ -24,10 +24,16 @@ fused = get_adapter("fused")
 STL = NEURONS["stl"]
 
 
-def stage(shape=(3, 7, 5), pool=None, norm=JointBatchNorm, spec=STL):
+LAST = [4, 8, 16, 48]
+"""Channels that kernels know side by side: whole places in a vector, one, and several vectors for a place."""
+
+
+def stage(shape=(3, 7, 5), pool=None, norm=JointBatchNorm, spec=STL, channels_last=False):
     """A stage of the adapter and a copy whose modules are called one after the other."""
     torch.manual_seed(0)
     synapses, neurons = nn.Conv2d(2, shape[0], 3, padding=1, bias=False), fused.neuron(spec, shape)
+    if channels_last:
+        synapses.to(memory_format=torch.channels_last)
     whole = Stage(synapses, norm(shape[0]), neurons, pool, out_shape=shape)
     whole.form = fused.stage(whole.norm, neurons, pool)
     one_by_one = copy.deepcopy(whole)
@@ -57,7 +63,9 @@ def assert_same(pair, x):
 
 @pytest.mark.parametrize("case", all_stage_cases(), ids=str)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_every_norm_gives_the_spikes_of_its_modules(case, dtype):
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_every_norm_gives_the_spikes_of_its_modules(case, dtype, channels_last):
+    case = replace(case, channels_last=channels_last)
     if case.norm == "none" and case.pool is None:
         assert compare_stage(fused, STL, case, getattr(torch, dtype)) is None
         return
@@ -73,21 +81,40 @@ def test_every_norm_gives_the_spikes_of_its_modules(case, dtype):
     ids=str,
 )
 @pytest.mark.parametrize("held", [True, False])
-def test_windows_that_do_not_divide_the_plane(pool, held):
+@pytest.mark.parametrize("channels", [3, *LAST])
+def test_windows_that_do_not_divide_the_plane(pool, held, channels):
     """7 x 5 neurons: edges are dropped, and rows of windows are no multiple of a vector."""
     spec = replace(STL, threshold=Learnable(0.25, "neuron"), decay=Learnable(0.5, "channel"))
-    assert_same(stage(pool=pool, spec=spec), samples(held=held))
+    pair = stage((channels, 7, 5), pool, spec=spec, channels_last=channels in LAST)
+    assert_same(pair, samples(held=held))
 
 
 @pytest.mark.parametrize(("steps", "batch"), [(1, 1), (1, 6), (5, 1), (3, 17)])
-def test_odd_batches_and_single_steps(steps, batch):
-    assert_same(stage(pool=nn.MaxPool2d(2)), samples(steps, batch))
+@pytest.mark.parametrize("channels", [3, *LAST])
+def test_odd_batches_and_single_steps(steps, batch, channels):
+    assert_same(stage((channels, 7, 5), nn.MaxPool2d(2), channels_last=channels in LAST), samples(steps, batch))
 
 
-def test_the_number_of_threads_changes_no_bit(monkeypatch):
+def test_images_of_several_blocks():
+    """Where channels come last, a block is as many rows as fit: 40 x 40 x 16 numbers make several."""
+    pair = [part.double() for part in stage((16, 41, 40), nn.MaxPool2d(2), channels_last=True)]
+    assert_same(pair, samples(3, 2, shape=(2, 41, 40)).double())
+
+
+def test_channels_stay_last():
+    whole, _ = stage((8, 7, 5), nn.MaxPool2d(2), channels_last=True)
+    assert whole(samples())[0].is_contiguous(memory_format=torch.channels_last)
+    whole, _ = stage((6, 7, 5), nn.MaxPool2d(2), channels_last=True)  # a number that no kernel knows
+    assert whole(samples()).is_contiguous()
+
+
+@pytest.mark.parametrize("channels", [3, 8])
+def test_the_number_of_threads_changes_no_bit(monkeypatch, channels):
     monkeypatch.setattr(cpu, "GRAIN", 1)
-    whole, _ = stage(pool=nn.MaxPool2d(2))
+    whole, _ = stage((channels, 7, 5), pool=nn.MaxPool2d(2))
     currents, before, found = samples(shape=whole.neurons.shape), torch.get_num_threads(), []
+    if channels in LAST:
+        currents = currents.movedim(2, -1).contiguous().movedim(-1, 2)
     try:
         for threads in (1, 2, 5):
             torch.set_num_threads(threads)
@@ -102,16 +129,19 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch):
         assert all(map(torch.equal, tensors, found[0]))
 
 
-@pytest.mark.parametrize("shape", [(4, 6, 3, 1), (4, 6, 3, 7, 9), (2, 9, 40, 5)])
+@pytest.mark.parametrize("shape", [(4, 6, 3, 1), (4, 6, 3, 7, 9), (2, 9, 40, 5), (3, 4, 8, 3, 5), (3, 4, 32, 3, 5)])
 @pytest.mark.parametrize("per_step", [True, False])
-def test_moments_of_far_off_values(shape, per_step):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_moments_of_far_off_values(shape, per_step, dtype):
     """A mean of 10,000 and a deviation of 1 leave float32 few digits; sums in float64 lose none of them."""
     x = torch.randn(shape, generator=torch.Generator().manual_seed(3)) + 1e4
     axes = tuple(axis for axis in range(x.dim()) if axis != 2 and not (per_step and axis == 0))
     variance, mean = torch.var_mean(x.double(), axes, correction=0)
-    found = moments(x, per_step=per_step)
-    torch.testing.assert_close(found[0], mean.float().view(-1, shape[2]), rtol=1e-6, atol=0)
-    torch.testing.assert_close(found[1], variance.float().view(-1, shape[2]), rtol=1e-6, atol=0)
+    for channels_last in (False, True) if shape[2] in (8, 32) else (False,):
+        laid_out = x.movedim(2, -1).contiguous().movedim(-1, 2) if channels_last else x
+        found = moments(laid_out.to(dtype), per_step=per_step, channels_last=channels_last)
+        torch.testing.assert_close(found[0], mean.to(dtype).view(-1, shape[2]), rtol=1e-6, atol=0)
+        torch.testing.assert_close(found[1], variance.to(dtype).view(-1, shape[2]), rtol=1e-6, atol=0)
 
 
 def test_a_constant_channel_has_no_variance():
@@ -184,5 +214,6 @@ def test_networks_say_what_is_computed_as_one():
     network = build_network("convnet", fused, STL, (1, 12, 12), 3, 0)
     pooled = ["norm", "neurons", "max pooling"]
     assert fused_stages(network, "cpu") == {"conv1": pooled, "conv2": pooled}
+    assert [s.synapses.weight.stride()[1] for s in (network.conv1, network.conv2)] == [1, 1]
     assert fused_stages(network, "cuda") == {}
     assert fused_stages(build_network("convnet", get_adapter("reference"), STL, (1, 12, 12), 3, 0), "cpu") == {}

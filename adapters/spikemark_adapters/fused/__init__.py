@@ -65,7 +65,8 @@ class FusedAdapter(Adapter):
             return None
         kinds = (type(norm), type(neurons), type(pool))
         pooled = (f"{pooling.kind} pooling",) if pooling else ()
-        return FusedStage(kinds, pooling, (*(("norm",) if normed else ()), "neurons", *pooled))
+        parts = (*(("norm",) if normed else ()), "neurons", *pooled)
+        return FusedStage(kinds, pooling, parts, channels_last=len(neurons.shape) == 3)
 
     def native(self, shape: tuple[int, ...]) -> nn.Module:
         """See `Adapter.native`."""

@@ -44,6 +44,7 @@ class Around:
         norm_per_step: whether it has a gain and an offset for every step.
         learn_norm: whether, backward, their gradients are wanted.
         pooling: the pooling, or None.
+        channels_last: whether features are ``[height, width, C]`` instead of ``[C, ...]``.
     """
 
     held: bool = False
@@ -51,18 +52,26 @@ class Around:
     norm_per_step: bool = False
     learn_norm: bool = False
     pooling: kernels.Pooling | None = None
+    channels_last: bool = False
 
 
 _ALONE = Around()
 
 
-def _grid(shape: torch.Size, alone: bool) -> _Grid:
+def _grid(shape: torch.Size, around: Around) -> _Grid:
     steps, batch, *features = shape
     neurons = math.prod(features)
-    fold = folded(batch, neurons, _ROW) if alone else 1
+    fold = folded(batch, neurons, _ROW) if around == _ALONE else 1
     rows, columns = batch // fold, fold * neurons
     rows_per_group = -(-rows // GROUPS)
-    block = max(_ROW, _BLOCK // steps // _ROW * _ROW) if alone else math.prod(features[1:])
+    if around == _ALONE:
+        block = max(_ROW, _BLOCK // steps // _ROW * _ROW)
+    elif around.channels_last:  # as many rows of windows as fit, the same for every block
+        row = math.prod(features[1:]) * (around.pooling.size if around.pooling else 1)
+        most = max(1, _BLOCK // steps // row)
+        block = row * -(-columns // (row * -(-columns // (row * most))))
+    else:
+        block = math.prod(features[1:])
     return _Grid(fold, rows, columns, block, -(-columns // block), rows_per_group, groups=-(-rows // rows_per_group))
 
 
@@ -77,7 +86,8 @@ class Plan:
         columns: numbers in it.
         sums: see `plans.Plan`.
         sums_dtype: likewise.
-        line: shape of the parts that gradients of a norm's gains and offsets are left in; one each, step and channel.
+        line: shape of the parts that gradients of a norm's gains and offsets are left in: ``[2, parts, T, parts, C,
+            parts]``.
         partial: numbers that sums of groups take.
         scratch: numbers that each worker needs.
         workers: at most.
@@ -123,8 +133,9 @@ def plan(
     around: Around = _ALONE,
 ) -> Plan:
     """The plan of a pass ("forward" or "backward") on a CPU; for the other arguments see `ops.fused_gradients`."""
-    alone, features = around == _ALONE, shape[2:]
-    grid, neuron = _grid(shape, alone), neuron_of(spec)
+    features = shape[2:]
+    channels, sides = (features[-1], features[:-1]) if around.channels_last else (features[0], features[1:])
+    grid, neuron = _grid(shape, around), neuron_of(spec)
     surrogate = neuron.surrogate
     gradients = kernels.Gradients(surrogate.name, surrogate.relative, neuron.detach_reset, learn_threshold, learn_decay)
     recipe = kernels.Recipe(
@@ -138,6 +149,7 @@ def plan(
         held=around.held,
         line=kernels.Line(around.learn_norm) if around.normed else None,
         pooling=around.pooling,
+        channels=channels if around.channels_last else 0,
     )
     scratch = kernels.scratch_size(shape[0], grid.columns_per_block, recipe)
     reach, top = reach_and_top(surrogate)
@@ -145,8 +157,8 @@ def plan(
         steps=shape[0], rows=grid.rows, columns=grid.columns, blocks=grid.blocks,
         columns_per_block=grid.columns_per_block, rows_per_group=grid.rows_per_group, groups=grid.groups,
         tasks=grid.blocks * grid.groups, scratch_size=scratch, reach=reach, top=top,
-        line_step=features[0] if around.norm_per_step else 0,
-        height=features[1] if around.pooling else 0, width=features[2] if around.pooling else 0,
+        line_step=channels if around.norm_per_step else 0,
+        height=sides[0] if around.pooling else 0, width=sides[1] if around.pooling else 0,
     )  # fmt: skip
     return Plan(
         kernels.kernel(recipe),
@@ -155,8 +167,13 @@ def plan(
         columns=grid.columns,
         sums=tuple(shape[2:]) if grid.fold == 1 else (grid.fold, *shape[2:]),
         sums_dtype=sums_dtype(dtype),
-        line=(2, grid.groups, shape[0], *features[:1], kernels.line_parts(dtype.itemsize)),
+        line=(2, grid.groups, shape[0], *_line_parts(grid, recipe)),
         partial=grid.groups * grid.columns * (len(gradients.learned()) if recipe.gradients else 0),
         scratch=scratch,
         workers=max(1, min(call.tasks, math.prod(shape) // GRAIN)),
     )
+
+
+def _line_parts(grid: _Grid, recipe: kernels.Recipe) -> tuple[int, int, int]:
+    before, channels, behind = kernels.line_parts(recipe.itemsize, recipe.channels)
+    return (grid.blocks * before, channels, behind) if recipe.channels else (before, grid.blocks, behind)

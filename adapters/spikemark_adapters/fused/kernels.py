@@ -9,6 +9,7 @@ pass but its currents: it integrates again, and keeps the membranes in its scrat
 
 What stands around the neurons may join them: a norm before (`Line`) and a pooling behind (`Pooling`). Then a block is
 a plane, the neurons of one channel, so that one gain and one offset serve a block, and a pooling's windows lie within.
+Where channels come last, a block is some rows of the image, all channels side by side at each place.
 
 Every choice of a spec is decided while the code is written: a `Recipe` names a kernel, and each kernel holds nothing
 but what its spec needs. Forward, each operation rounds as in the reference adapter; only gradients may fuse roundings.
@@ -17,6 +18,7 @@ but what its spec needs. Forward, each operation rounds as in the reference adap
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -96,6 +98,7 @@ class Recipe:
         held: whether there is one frame of currents, the same at every step.
         line: the norm before, if it is part of the kernel.
         pooling: the pooling behind, likewise.
+        channels: how many lie side by side where channels come last, see `fits_last`; 0 where each is a plane.
     """
 
     itemsize: int
@@ -108,6 +111,7 @@ class Recipe:
     held: bool = False
     line: Line | None = None
     pooling: Pooling | None = None
+    channels: int = 0
 
 
 _GIVEN = ("currents", "spikes", "threshold", "decay", "grad", "d_currents", "gain", "offset")
@@ -127,9 +131,9 @@ class Call(ctypes.Structure):
     and `top` are the surrogate's width and height. Numbers of the recipe's size are those of `_GIVEN`, others have 4
     or 8 bytes.
 
-    With a `Line`, `gain` and `offset` hold a number for each block, those of the next step `line_step`
+    With a `Line`, `gain` and `offset` hold a number for each channel, those of the next step `line_step`
     numbers on. Their gradients are left in parts, ``d_line[2, groups, steps, blocks, parts]``, see `line_parts`. With a
-    `Pooling`, a block is a plane of `height` and `width`.
+    `Pooling`, `height` and `width` are those of the plane of each channel.
     """
 
     _fields_ = (
@@ -155,9 +159,23 @@ def lanes_of(itemsize: int) -> tuple[int, ...]:
     return whole, whole // 4, 1
 
 
-def line_parts(itemsize: int) -> int:
-    """In how many parts each number of a `Line` has its gradient: one per lane."""
-    return sum(lanes_of(itemsize))
+def line_parts(itemsize: int, channels: int) -> tuple[int, int, int]:
+    """In how many parts each block leaves gradients of a `Line`: parts, of how many channels, in parts again."""
+    if channels:
+        return max(channels, lanes_of(itemsize)[0]) // channels, channels, 1
+    return 1, 1, sum(lanes_of(itemsize))
+
+
+def fits_last(channels: int, itemsize: int) -> bool:
+    """Whether kernels know so many channels side by side: a vector then holds whole places, or is part of one."""
+    whole = lanes_of(itemsize)[0]
+    return channels % whole == 0 or (channels > 1 and whole % channels == 0)
+
+
+def of_channels(code: Code, array: Array, start: Value, column: Value, lanes: int, channels: int) -> Value:
+    """For `lanes` columns, the number that the channel of each has; those of all channels begin at `start`."""
+    found = code.load(array, start + column % code.whole(channels), min(channels, lanes))
+    return found if lanes <= channels else found.arranged([lane % channels for lane in range(lanes)])
 
 
 @cache
@@ -188,7 +206,7 @@ class _Kernel:
         self.before = code.whole(0) if wanted is None else call.steps + self._KEPT
         self.before_per_step = code.whole(1 if wanted is not None and wanted.learn_decay else 0)
         self.unpooled = self.before + self.before_per_step * call.steps + 1
-        self.line_parts = line_parts(recipe.itemsize)
+        self.line_parts = math.prod(line_parts(recipe.itemsize, recipe.channels))
         self.partial = {
             name: call.partial.skip(call.groups * call.columns * number)
             for number, name in enumerate(wanted.learned() if wanted is not None else ())
@@ -221,7 +239,7 @@ class _Kernel:
                 for columns in self._columns():
                     _Step(self, t, *columns).integrate()
                 if wanted is None and self.recipe.pooling is not None:
-                    _Windows(self, self.recipe.pooling, now, t).pool()
+                    self._windows(self.recipe.pooling, now, t).pool()
             if wanted is not None:
                 self._clear(call.scratch, code.whole(self._FADING))
                 if self.recipe.held:
@@ -229,7 +247,7 @@ class _Kernel:
                 with code.count(Variable(code.whole(0)), call.steps) as ago, code.fusing():
                     t = call.steps - 1 - ago
                     if self.recipe.pooling is not None:
-                        _Windows(self, self.recipe.pooling, now, t).hand_back()
+                        self._windows(self.recipe.pooling, now, t).hand_back()
                     for columns in self._columns():
                         _Step(self, t, *columns).retreat(wanted)
 
@@ -255,18 +273,26 @@ class _Kernel:
         for column, lanes in self._columns():
             self.code.store(self.code.zero(lanes), place, start + column)
 
-    def line_at(self, t: Value, lanes: int) -> tuple[Value, Value]:
+    def _windows(self, pooling: Pooling, row: Value, t: Value) -> _Windows:
+        return (_WindowsOfChannels if self.recipe.channels else _Windows)(self, pooling, row, t)
+
+    def line_at(self, t: Value, column: Value, lanes: int) -> tuple[Value, Value]:
         """Where the gradient of a step's gain and that of its offset are summed for so many columns at a time."""
-        call, widths = self.call, lanes_of(self.recipe.itemsize)
-        row, before = self.group * call.steps + t, sum(widths[: widths.index(lanes)])
-        gain = (row * call.blocks + self.block) * self.line_parts + before
+        widths = lanes_of(self.recipe.itemsize)
+        part = self.code.whole(sum(widths[: widths.index(lanes)]))
+        return self._line_part(t, column % self.code.whole(self.line_parts) if self.recipe.channels else part)
+
+    def _line_part(self, t: Value, part: Value) -> tuple[Value, Value]:
+        call = self.call
+        gain = ((self.group * call.steps + t) * call.blocks + self.block) * self.line_parts + part
         return gain, gain + call.groups * call.steps * call.blocks * self.line_parts
 
     def _clear_line(self) -> None:
-        with self.code.count(Variable(self.code.whole(0)), self.call.steps) as t:
-            for lanes in lanes_of(self.recipe.itemsize):
-                for place in self.line_at(t, lanes):
-                    self.code.store(self.code.zero(lanes), self.call.d_line, place)
+        code = self.code
+        with code.count(Variable(code.whole(0)), self.call.steps) as t:
+            for part, lanes in self._columns(code.whole(self.line_parts)):
+                for place in self._line_part(t, part):
+                    code.store(code.zero(lanes), self.call.d_line, place)
 
 
 class _Step:
@@ -335,7 +361,7 @@ class _Step:
         code, call, line = self.code, self.call, self.recipe.line
         if line is not None:
             if line.learned:
-                places = self.kernel.line_at(self.t, self.lanes)
+                places = self.kernel.line_at(self.t, self.column, self.lanes)
                 for place, part in zip(places, (grad * self._current(), grad), strict=True):
                     code.store(code.load(call.d_line, place, self.lanes) + part, call.d_line, place)
             grad = grad * self._line(call.gain)
@@ -352,7 +378,10 @@ class _Step:
         return current * self._line(self.call.gain) + self._line(self.call.offset)
 
     def _line(self, array: Array) -> Value:
-        return self._spread(self.code.load(array, self.t * self.call.line_step + self.kernel.block, 1))
+        step, channels = self.t * self.call.line_step, self.recipe.channels
+        if channels:
+            return of_channels(self.code, array, step, self.column, self.lanes, channels)
+        return self._spread(self.code.load(array, step + self.kernel.block, 1))
 
     def _spread(self, number: Value) -> Value:
         return self.code.spread(number, self.lanes)
@@ -473,3 +502,37 @@ class _Windows:
                 [place + (lanes * size if place % size == n else 0) for place in every], value
             )
         store(side_by_side, self.spikes, row)
+
+
+class _WindowsOfChannels(_Windows):
+    """Likewise where channels come last: every value of a window is a vector, of the channels at one place."""
+
+    def __init__(self, kernel: _Kernel, pooling: Pooling, row: Value, t: Value) -> None:
+        super().__init__(kernel, pooling, row, t)
+        code, channels = self.code, kernel.recipe.channels
+        self.place, self.channels = code.whole(channels), channels
+        per_block = self.call.columns_per_block // (self.call.width * channels * pooling.size)
+        before = kernel.block * per_block
+        self.start = (((t * self.call.rows + row) * self.height + before) * self.width) * channels
+        self.height = code.least(per_block, self.height - before)
+
+    def _windows(self) -> Iterator[tuple[Value, Value, int]]:
+        code, size, lanes = self.code, self.pooling.size, min(self.channels, lanes_of(self.kernel.recipe.itemsize)[0])
+        with (
+            code.count(Variable(code.whole(0)), self.height) as i,
+            code.count(Variable(code.whole(0)), self.width) as j,
+        ):
+            window = (i * self.width + j) * self.channels
+            first = (i * self.call.width + j) * (size * self.channels)
+            with code.count(Variable(code.whole(0)), self.place, lanes) as channel:
+                yield self.start + window + channel, first + channel, lanes
+
+    def _rows(self, first: Value) -> Iterator[Value]:
+        return (first + self.call.width * (n * self.channels) for n in range(self.pooling.size))
+
+    def _values(self, array: Array, row: Value, lanes: int) -> list[Value]:
+        return [self.code.load(array, row + n * self.channels, lanes) for n in range(self.pooling.size)]
+
+    def _store(self, values: list[Value], row: Value, lanes: int) -> None:
+        for n, value in enumerate(values):
+            self.code.store(value, self.spikes, row + n * self.channels)

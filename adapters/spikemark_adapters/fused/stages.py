@@ -1,5 +1,6 @@
 """A norm, neurons and a pooling as one: a kernel for the moments, one forward and one backward.
 
+Images are laid out as they come: a plane for each channel or, as convolutions gain from it, with channels last.
 Between the kernels lie numbers of channels alone. The norm turns moments into gains and offsets with torch's own
 operations, so autograd knows every norm; the kernels know none.
 """
@@ -18,8 +19,8 @@ from spikemark.core.adapter import SpikingLayer
 from spikemark.core.neurons import NeuronSpec
 from spikemark.core.stages import ChannelNorm, StageForm
 from spikemark_adapters.fused import cpu
-from spikemark_adapters.fused.kernels import Pooling
-from spikemark_adapters.fused.moments import moments
+from spikemark_adapters.fused.kernels import Pooling, fits_last
+from spikemark_adapters.fused.moments import add_line, moments
 from spikemark_adapters.fused.ops import unobserved
 
 _DTYPES = (torch.float32, torch.float64)
@@ -44,12 +45,14 @@ class FusedStage(StageForm):
         kinds: the classes of norm, neurons and pooling; a stage that has others by now is not computed as one.
         pooling: the pooling, or None.
         parts: see `StageForm`.
+        channels_last: see `StageForm`.
         devices: see `StageForm`.
     """
 
     kinds: tuple[type, type, type]
     pooling: Pooling | None
     parts: tuple[str, ...]
+    channels_last: bool
     devices: tuple[str, ...] = ("cpu",)
 
     def __call__(
@@ -62,7 +65,8 @@ class FusedStage(StageForm):
         fits = tuple(currents.shape[2:]) == neurons.shape and currents.dtype == neurons.raw_threshold.dtype
         if not fits or not currents.numel() or currents.dtype not in _DTYPES or not _on_cpu(currents):
             return None  # the modules compute it, or refuse it in their own words
-        currents = currents.contiguous()
+        channels_last = _is_channels_last(currents)
+        currents = currents if channels_last else currents.contiguous()
         gain = offset = None
         if isinstance(norm, ChannelNorm):
             wanted = norm.moments()
@@ -74,7 +78,7 @@ class FusedStage(StageForm):
                 if count == 1:
                     return None  # there is no variance of one value
                 take: Any = _Moments.apply
-                currents, mean, variance = take(currents, wanted == "step")
+                currents, mean, variance = take(currents, wanted == "step", channels_last)
                 if wanted == "step":
                     mean, variance = (row.expand(steps, -1) for row in (mean, variance))
                 elif len(currents) < steps:
@@ -82,8 +86,9 @@ class FusedStage(StageForm):
             gain, offset = norm.line(mean, variance, count, steps)
         run: Any = _Stage.apply
         spikes: Tensor = run(
-            currents, gain, offset, neurons.threshold, neurons.decay, _text(neurons.spec), steps, self.pooling
-        )
+            currents, gain, offset, neurons.threshold, neurons.decay, _text(neurons.spec), steps, self.pooling,
+            channels_last,
+        )  # fmt: skip
         return spikes
 
 
@@ -103,21 +108,22 @@ class _Moments(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, currents: Tensor, per_step: bool) -> tuple[Tensor, Tensor, Tensor]:
-        mean, variance = moments(currents, per_step=per_step)
+    def forward(ctx: Any, currents: Tensor, per_step: bool, channels_last: bool) -> tuple[Tensor, Tensor, Tensor]:
+        mean, variance = moments(currents, per_step=per_step, channels_last=channels_last)
         ctx.save_for_backward(currents, mean)
+        ctx.channels_last = channels_last
         return currents.view_as(currents), mean, variance
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor, d_mean: Tensor, d_variance: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, grad: Tensor, d_mean: Tensor, d_variance: Tensor) -> tuple[Tensor, None, None]:
         currents, mean = ctx.saved_tensors
         count = currents.numel() // mean.numel()
         slope = d_variance * (2 / count)
         level = (d_mean / count).addcmul_(slope, mean, value=-1)
-        slope, level = (row.view(len(row), 1, -1, *(1 for _ in currents.shape[3:])) for row in (slope, level))
         # `grad` is what `_Stage.backward` has just made, and nobody else's.
-        return grad.addcmul_(currents, slope).add_(level), None
+        add_line(grad, currents, slope, level, channels_last=ctx.channels_last)
+        return grad, None, None
 
 
 class _Stage(torch.autograd.Function):
@@ -134,16 +140,21 @@ class _Stage(torch.autograd.Function):
         spec: str,
         steps: int,
         pooling: Pooling | None,
+        channels_last: bool,
     ) -> Tensor:
         ctx.save_for_backward(currents, gain, offset, threshold, decay)
-        ctx.spec, ctx.steps, ctx.pooling = spec, steps, pooling
-        _, batch, *features = currents.shape
+        ctx.spec, ctx.steps, ctx.pooling, ctx.channels_last = spec, steps, pooling, channels_last
+        _, batch, channels, *sides = currents.shape
         if pooling is not None:
-            features[1:] = (side // pooling.size for side in features[1:])
+            sides = [side // pooling.size for side in sides]
+        features = (*sides, channels) if channels_last else (channels, *sides)
         spikes = currents.new_empty((steps, batch, *features))
         plan = _plan("forward", ctx, learn_threshold=False, learn_decay=False, learn_norm=False)
-        plan.run(currents=currents, threshold=threshold, decay=decay, spikes=spikes, **_line(gain, offset))
-        return spikes
+        plan.run(
+            currents=_laid_out(currents, ctx), threshold=_laid_out(threshold, ctx), decay=_laid_out(decay, ctx),
+            spikes=spikes, **_line(gain, offset),
+        )  # fmt: skip
+        return spikes.movedim(-1, 2) if channels_last else spikes
 
     @staticmethod
     @once_differentiable
@@ -152,24 +163,30 @@ class _Stage(torch.autograd.Function):
         _, learn_gain, learn_offset, learn_threshold, learn_decay, *_ = ctx.needs_input_grad
         learn_norm = learn_gain or learn_offset
         plan = _plan("backward", ctx, learn_threshold=learn_threshold, learn_decay=learn_decay, learn_norm=learn_norm)
-        d_currents = torch.empty_like(currents)
+        laid_out = _laid_out(currents, ctx)
+        d_currents = torch.empty_like(laid_out, memory_format=torch.contiguous_format)
         d_threshold, d_decay, d_line = (
             currents.new_empty(shape if learn else 0, dtype=plan.sums_dtype)
             for shape, learn in ((plan.sums, learn_threshold), (plan.sums, learn_decay), (plan.line, learn_norm))
         )
         plan.run(
-            grad=grad, currents=currents, threshold=threshold, decay=decay, d_currents=d_currents,
-            d_threshold=d_threshold, d_decay=d_decay, d_line=d_line, **_line(gain, offset),
+            grad=_laid_out(grad, ctx), currents=laid_out, threshold=_laid_out(threshold, ctx),
+            decay=_laid_out(decay, ctx), d_currents=d_currents, d_threshold=d_threshold, d_decay=d_decay,
+            d_line=d_line, **_line(gain, offset),
         )  # fmt: skip
+        if ctx.channels_last:
+            d_currents = d_currents.movedim(-1, 2)
+            d_threshold, d_decay = (d.movedim(-1, 0) if d.numel() else d for d in (d_threshold, d_decay))
         d_gain = d_offset = None
         if learn_norm:
-            d_gain, d_offset = d_line.sum((1, 4)).sum_to_size(2, *gain.shape)
+            d_gain, d_offset = d_line.sum((1, 3, 5)).sum_to_size(2, *gain.shape)
         return (
             d_currents,
             d_gain,
             d_offset,
             d_threshold.sum_to_size(threshold.shape) if learn_threshold else None,
             d_decay.sum_to_size(decay.shape) if learn_decay else None,
+            None,
             None,
             None,
             None,
@@ -184,11 +201,25 @@ def _plan(direction: str, ctx: Any, *, learn_threshold: bool, learn_decay: bool,
         norm_per_step=gain is not None and len(gain) > 1,
         learn_norm=learn_norm,
         pooling=ctx.pooling,
+        channels_last=ctx.channels_last,
     )
+    shape = torch.Size((ctx.steps, *_laid_out(currents, ctx).shape[1:]))
     return cpu.plan(
-        direction, ctx.spec, torch.Size((ctx.steps, *currents.shape[1:])), currents.dtype, threshold.numel() == 1,
-        decay.numel() == 1, learn_threshold, learn_decay, around,
+        direction, ctx.spec, shape, currents.dtype, threshold.numel() == 1, decay.numel() == 1, learn_threshold,
+        learn_decay, around,
     )  # fmt: skip
+
+
+def _is_channels_last(currents: Tensor) -> bool:
+    """Whether ``[T, B, C, H, W]`` lies in memory as ``[T, B, H, W, C]``, with as many channels as kernels know."""
+    if currents.dim() != 5 or not fits_last(currents.shape[2], currents.itemsize):
+        return False
+    return currents.movedim(2, -1).is_contiguous() and not currents.is_contiguous()
+
+
+def _laid_out(tensor: Tensor, ctx: Any) -> Tensor:
+    """A view of ``[..., C, H, W]`` in the order of a stage's currents; a parameter of one number has none."""
+    return tensor.movedim(-3, -1) if ctx.channels_last and tensor.dim() >= 3 else tensor
 
 
 def _line(gain: Tensor | None, offset: Tensor | None) -> dict[str, Tensor]:

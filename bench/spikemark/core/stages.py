@@ -56,10 +56,13 @@ class StageForm(ABC):
 
     Attributes:
         parts: what it computes, in words, for records.
+        channels_last: whether convolutions before it gain from weights whose channels lie side by side, since it
+            takes currents in that order as they are and gives spikes in it.
         devices: types of the devices on which it does.
     """
 
     parts: tuple[str, ...]
+    channels_last: bool
     devices: tuple[str, ...]
 
     @abstractmethod

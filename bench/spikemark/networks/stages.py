@@ -95,12 +95,15 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[T, B, *in_shape]`` to spikes ``[T, B, *out_shape]``."""
-        if self.form is None or self._is_watched():
-            return self._one_by_one(over_time(self.synapses, x))
-        frames = x[:1] if _seen_once(self.synapses, x) else x
-        currents = over_time(self.synapses, frames)
-        spikes = self.form(currents, len(x), self.norm, self.neurons, self.pool)
-        return self._one_by_one(currents.expand(len(x), *currents.shape[1:])) if spikes is None else spikes
+        once = _seen_once(self.synapses, x)
+        currents = over_time(self.synapses, x[:1] if once else x)
+        if self.form is not None and not self._is_watched():
+            whole = self.form(currents, len(x), self.norm, self.neurons, self.pool)
+            if whole is not None:
+                return whole
+        # Modules one after the other are at home in this order; a form may have had the synapses give another.
+        currents = currents.contiguous()
+        return self._one_by_one(currents.expand(len(x), *currents.shape[1:]) if once else currents)
 
     def _one_by_one(self, currents: Tensor) -> Tensor:
         spikes: Tensor = self.neurons(self.norm(currents))

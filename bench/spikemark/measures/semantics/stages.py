@@ -35,21 +35,24 @@ class StageCase:
         pool: a name in `POOLS`, or None.
         held: whether the currents are the same at every step.
         training: whether statistics are those of the batch.
+        channels_last: whether the currents lie in memory as ``[T, B, H, W, C]``.
     """
 
     norm: str
     pool: str | None
     held: bool
     training: bool
+    channels_last: bool
 
 
 def all_stage_cases() -> list[StageCase]:
-    """Every normalisation, learning and not, with changing poolings; currents that change and currents that do not."""
+    """Every normalisation, learning and not, with changing poolings; currents that change or not, in both orders."""
     poolings = (None, *POOLS)
     return [
-        StageCase(norm, poolings[(number + training) % len(poolings)], (number + training) % 2 == 0, training)
+        StageCase(norm, poolings[turn % len(poolings)], turn % 2 == 0, training, channels_last=turn // 2 % 2 == 0)
         for number, norm in enumerate(NORMALIZATIONS)
         for training in (True, False)
+        for turn in (number + training,)
     ]
 
 
@@ -90,6 +93,8 @@ def compare_stage(
     one_by_one.form = exact.form = None
     currents = _currents(1 if case.held else STEPS, random)
     upstream = torch.rand((STEPS, BATCH, *whole.out_shape), generator=random)
+    if case.channels_last:
+        currents = currents.movedim(2, -1).contiguous().movedim(-1, 2)
     spikes, gradients = _run(whole, currents, upstream)
     wanted, _ = _run(one_by_one, currents, upstream)
     _, truth = _run(exact, currents, upstream)
