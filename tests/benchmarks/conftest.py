@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from spikemark.core.adapter import Adapter, Unsupported
+from spikemark.core.allocator import keep_freed_memory
 from spikemark.core.frameworks import MissingFramework, adapter_names, get_adapter
 from spikemark.core.neurons import NEURONS, NeuronSpec
 
@@ -18,7 +19,11 @@ _LINES = pytest.StashKey[list[str]]()
 
 @pytest.fixture(autouse=True)
 def _all_cores(_one_thread: None) -> Iterator[None]:
-    """Benchmarks have the machine to themselves, unlike other tests; OMP_NUM_THREADS may say otherwise."""
+    """Benchmarks have the machine to themselves, unlike other tests; OMP_NUM_THREADS may say otherwise.
+
+    Memory is as in jobs.
+    """
+    keep_freed_memory()
     before = torch.get_num_threads()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or psutil.cpu_count(logical=False) or 1))
     yield

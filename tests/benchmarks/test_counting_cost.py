@@ -1,9 +1,4 @@
-"""What counting operations costs beside plain inference, and what the peers' counters cost on the same network.
-
-Run with ``MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=4000000000 pytest
-tests/benchmarks/test_counting_cost.py --benchmark-only``: otherwise glibc gives large tensors back to the system now
-and then, and page faults, not counting, decide the ratio (1.07 and 1.35 were seen of one and the same network).
-"""
+"""What counting operations costs beside plain inference, and what the peers' counters cost on the same network."""
 
 from __future__ import annotations
 

@@ -183,7 +183,9 @@ def test_against_jax(benchmark: Any, tell: Callable[[str], None], network: str, 
         pytest.skip("SPIKEMARK_JAX names no interpreter that has JAX")
     case = (network, constant, 4, 128)
     arguments = {"network": network, "constant": constant, "steps": 4, "batch": 128}
-    with peer(python, "jax_step.py", arguments | {"threads": torch.get_num_threads()}) as jax:
+    arguments |= {"threads": torch.get_num_threads()}
+    keeping = dict.fromkeys(("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"), str(2**30))  # as this process does
+    with peer(python, "jax_step.py", arguments, **keeping) as jax:
         losses = [jax() for _ in range(6)]
         assert losses[-1] < losses[0]  # it learns: the work is done
         runs = {"fused": training_step(network_of(contender("fused", SPEC), network, 4), *case[1:]), "JAX": jax}

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import torch
 
 from spikemark.core.adapter import Unsupported
+from spikemark.core.allocator import keep_freed_memory
 from spikemark.core.frameworks import FRAMEWORKS, MissingFramework, entry_name, environment_of, get_adapter
 from spikemark.core.measurement import pack_correct
 from spikemark.core.neurons import NEURONS, FrameworkNeuron, NetworkNeuron
@@ -68,7 +69,7 @@ def run_jobs(jobs: Sequence[Job], place: Place, listener: Listener) -> list[Reco
 
 
 def measured(job: Job, subject: Subject, record: Record, listener: Listener) -> Record:
-    """Take a job's measure of its subject; whatever goes wrong is in the record.
+    """Take a job's measure of its subject; whatever goes wrong is in the record. Freed memory is kept from then on.
 
     Args:
         job: what is measured.
@@ -76,6 +77,7 @@ def measured(job: Job, subject: Subject, record: Record, listener: Listener) -> 
         record: that says everything but the numbers; filled in.
         listener: told of every epoch.
     """
+    keep_freed_memory()
     subject.watch = Watch(job.timeout, lambda event: listener({"job": str(job)} | event))
     subject.fingerprints, subject.left_out = {}, {}
     start = time.monotonic()
