@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -42,6 +43,25 @@ class Network(nn.Module):
         x = self.lif1(self.conv1(x.flatten(0, 1)).unflatten(0, x.shape[:2])).flatten(0, 1)
         x = self.lif2(self.conv2(self.pool(x)).unflatten(0, (STEPS, BATCH)))
         return self.readout(x.flatten(2))
+
+
+class VGG(nn.Module):
+    """Two convolutions of a VGG on 16 x 16 places, 64 and 128 channels to 128, each with batch norm and LIF neurons."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        adapter, channels = get_adapter("reference"), (64, 128, 128)
+        self.convolutions = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in pairwise(channels))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(channel) for channel in channels[1:])
+        self.neurons = nn.ModuleList(adapter.neuron(NEURONS["lif"], (channel, 16, 16)) for channel in channels[1:])
+        with torch.no_grad():
+            for norm in self.norms:
+                norm.weight.mul_(10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for convolve, norm, neurons in zip(self.convolutions, self.norms, self.neurons, strict=True):
+            x = neurons(norm(convolve(x.flatten(0, 1))).unflatten(0, x.shape[:2]))
+        return x.flatten(2)
 
 
 class Recurrent(nn.Module):
@@ -117,8 +137,12 @@ def series(batch: int) -> Callable[[], Tensor]:
     return lambda: (drawn(50, batch, 700) < 0.05).float()
 
 
-def tokens() -> Tensor:
-    return (drawn(4, 16, 64, 256) < 0.2).float()
+def maps() -> Tensor:
+    return (drawn(4, 16, 64, 16, 16) < 0.2).float()
+
+
+def tokens(width: int = 256) -> Callable[[], Tensor]:
+    return lambda: (drawn(4, 16, 64, width) < 0.2).float()
 
 
 CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor]]] = {
@@ -126,12 +150,14 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor]]] = {
     "convolutions, pixels in": (Network, lambda: drawn(STEPS, BATCH, 1, 28, 28)),
     "convolutions, max-pooled": (lambda: Network(nn.MaxPool2d(2)), images),
     "convolutions, average-pooled": (lambda: Network(nn.AvgPool2d(2)), images),
+    "convolutions of a VGG, 64 to 128 channels": (VGG, maps),
     "snnTorch RLeaky of 512, B = 64": (lambda: Recurrent(512), series(64)),
     "snnTorch RLeaky of 1024, B = 256": (lambda: Recurrent(1024), series(256)),
     "Norse LIFRecurrent of 512, B = 64": (lambda: Lifted(512), series(64)),
     "Norse LIFRecurrent of 1024, B = 256": (lambda: Lifted(1024), series(256)),
-    "Spikformer block, q (k' v)": (lambda: Block(64, 256, 8, keys_first=True), tokens),
-    "Spikformer block, (q k') v": (lambda: Block(64, 256, 8, keys_first=False), tokens),
+    "Spikformer block, q (k' v)": (lambda: Block(64, 256, 8, keys_first=True), tokens()),
+    "Spikformer block, (q k') v": (lambda: Block(64, 256, 8, keys_first=False), tokens()),
+    "Spikformer-4-384 block, q (k' v)": (lambda: Block(64, 384, 12, keys_first=True), tokens(384)),
 }
 PEERS = list(CASES)[:2]
 """Networks that all peers count."""

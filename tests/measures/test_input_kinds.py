@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -190,6 +191,42 @@ def test_a_place_that_is_given_to_another_tensor_is_not_taken_for_the_first() ->
         assert memory.census(values).total == 4000 * (n % 2)
         del values
     assert len(places) < 50  # the allocator does give places again
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 4])
+@pytest.mark.parametrize("shape", [(5, 7), (40, 3, 8), (6, 2, 5, 4)])
+def test_levels_of_sums_and_averages(window: int, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums of three layers of spikes, averaged over windows; in the order of batches of matrices and of weights, too."""
+    spikes = torch.rand(3, window**2, *shape, generator=torch.Generator().manual_seed(0)) < 0.4
+    values = spikes.float().sum(0).mean(0)
+    monkeypatch.setattr("spikemark.measures.counting.census._PAYS_FROM", math.inf)
+    wanted = census(values)
+    monkeypatch.setattr("spikemark.measures.counting.census._PAYS_FROM", -1)
+    for laid_out in (
+        values,
+        values.movedim(0, -2).contiguous().movedim(-2, 0),
+        values.movedim(0, -1).contiguous().movedim(-1, 0),
+    ):
+        found = census(laid_out)
+        assert found.levels is not None
+        assert wanted.levels is not None
+        assert found.levels.magnitudes == wanted.levels.magnitudes
+        assert found.total == wanted.total
+        assert torch.equal(found.nonzero, wanted.nonzero)
+        torch.testing.assert_close(found.levels.sums, wanted.levels.sums, rtol=0 if window != 3 else 1e-12, atol=0)
+
+
+def test_weights_are_remembered_while_nobody_else_has_them() -> None:
+    weight, array = torch.ones(6, 5), np.ones((6, 5), dtype=np.float32)
+    lent = torch.from_numpy(array)
+    memory = Memory([weight, lent])
+    assert memory.census(weight) is memory.census(weight)
+    assert memory.census(lent) is not memory.census(lent)
+    alias = weight.numpy()
+    before = memory.census(weight)
+    alias[:] = 0
+    assert memory.census(weight) is not before
+    assert memory.census(weight).total == 0
 
 
 @pytest.mark.parametrize("much", [False, True])

@@ -84,11 +84,12 @@ class Memory:
     through an alias that has a version of its own (``x.data``) must be told by `forget`.
 
     Args:
-        outside: tensors to which others may have any aliases; they are never remembered.
+        outside: tensors that others made, who may have aliases; such are remembered while they are nobody else's.
     """
 
     def __init__(self, outside: Iterable[Tensor] = ()) -> None:
-        self._never = {_place(tensor) for tensor in outside}
+        self._outside = {_place(tensor) for tensor in outside}
+        self._never: set[int] = set()
         self._known: dict[int, dict[tuple[int, int, int], tuple[StorageWeakRef, int, bool, Census]]] = {}
 
     def census(self, values: Tensor, *, levels: bool = True, fresh: bool = False) -> Census:
@@ -96,10 +97,11 @@ class Memory:
         if not values.is_contiguous() or values.is_inference():
             return census(values, levels=levels)
         storage = values.untyped_storage()
-        if storage.data_ptr() in self._never:
+        at_hand = storage.data_ptr()
+        if at_hand in self._never or (at_hand in self._outside and not _is_sole(storage)):
             return census(values, levels=levels)
         place, version = (values.data_ptr(), len(values), values.numel()), values._version
-        of_storage = self._known.setdefault(storage.data_ptr(), {})
+        of_storage = self._known.setdefault(at_hand, {})
         known = of_storage.get(place)
         if known is not None and not fresh:
             alive, at, asked, found = known
@@ -127,6 +129,15 @@ def _place(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
 
 
+_use_count = getattr(torch._C, "_storage_Use_Count", None)
+_SOLE = 2  # A tensor and the object that asks.
+
+
+def _is_sole(storage: torch.UntypedStorage) -> bool:
+    """Whether a single tensor uses a storage: no other one, and no array of NumPy that was made of it or it of that."""
+    return _use_count is not None and storage.resizable() and _use_count(storage._cdata) == _SOLE
+
+
 def _shaped(found: Census, values: Tensor) -> Census:
     """What was found of the same numbers, for the shape that they have now."""
     shape = values.shape[1:]
@@ -152,22 +163,38 @@ _work = _Work()
 
 def _compiled(values: Tensor, levels: bool) -> Census:
     shape = values.shape[1:]
-    rows = values.reshape(len(values), math.prod(shape)).contiguous().numpy()
-    counts = np.zeros(rows.shape[1], dtype=np.int32)
-    others = _scan()(rows, counts)
+    blocks = _in_blocks(values).numpy()
+    counts = np.zeros((len(blocks), blocks.shape[2]), dtype=np.int32)
+    others = _scan()(blocks, counts)
     nonzero, total = torch.from_numpy(counts.astype(np.float64)).reshape(shape), int(counts.sum(dtype=np.int64))
     if others == 0:
         return _of_ones(nonzero, total)
-    return Census(nonzero, total, False, _compiled_levels(rows, shape) if levels else None)
+    return Census(nonzero, total, False, _compiled_levels(blocks, shape) if levels else None)
 
 
-def _compiled_levels(rows: Any, shape: torch.Size) -> Levels | None:
-    table, sums = np.zeros(_SLOTS, dtype=np.int32), np.zeros(rows.shape[1], dtype=np.float64)
-    few, signed = _find()(rows, rows.view(np.int32), table, sums)
+def _in_blocks(values: Tensor) -> Tensor:
+    """``[N, *features]`` as contiguous ``[blocks, N, width]``: as it lies in memory if that is a batch of matrices."""
+    height, *features = values.shape
+    if len(features) > 1 and (batch_first := values.movedim(0, -2)).is_contiguous():
+        return batch_first.reshape(math.prod(features[:-1]), height, features[-1])
+    return values.reshape(1, height, math.prod(features)).contiguous()
+
+
+def _compiled_levels(blocks: Any, shape: torch.Size) -> Levels | None:
+    sums = np.zeros((len(blocks), blocks.shape[2]), dtype=np.float64)
+    for part in _PARTS:
+        whole = _find_whole()(blocks, np.float32(part), sums)
+        if whole:
+            levels = frozenset(level / part for level in range(1, _WHOLE) if whole >> level & 1)
+            return Levels(levels, False, torch.from_numpy(sums / part).reshape(shape))
+        sums[:] = 0
+    table = np.zeros(_SLOTS, dtype=np.int32)
+    few, signed = _find()(blocks, blocks.view(np.int32), table, sums)
     if not few:
         return None
-    magnitudes = frozenset(table[table != 0].view(np.float32).tolist())
-    return Levels(magnitudes, bool(signed), torch.from_numpy(sums).reshape(shape))
+    return Levels(
+        frozenset(table[table != 0].view(np.float32).tolist()), bool(signed), torch.from_numpy(sums).reshape(shape)
+    )
 
 
 @cache
@@ -180,56 +207,96 @@ def _find() -> Callable[[Any, Any, Any, Any], tuple[bool, bool]]:
     return compiled(_find_levels)
 
 
-def _scan_rows(rows: Any, nonzero: Any) -> int:
+@cache
+def _find_whole() -> Callable[[Any, Any, Any], int]:
+    return compiled(_find_whole_numbers)
+
+
+def _scan_rows(blocks: Any, nonzero: Any) -> int:
     """Add the nonzero values of every column to `nonzero`; return how many are neither 0 nor 1."""
-    height, width = rows.shape
+    _, height, width = blocks.shape
     others = 0
     whole = height - height % 4
-    for i in range(0, whole, 4):  # four rows for one look at the sums
-        for j in range(width):
-            a, b, c, d = rows[i, j], rows[i + 1, j], rows[i + 2, j], rows[i + 3, j]
-            nonzero[j] += (a != 0) + (b != 0) + (c != 0) + (d != 0)
-            others += (a != 0) & (a != 1) | (b != 0) & (b != 1) | (c != 0) & (c != 1) | (d != 0) & (d != 1)
-    for i in range(whole, height):
-        for j in range(width):
-            nonzero[j] += rows[i, j] != 0
-            others += (rows[i, j] != 0) & (rows[i, j] != 1)
+    for block in range(len(blocks)):
+        rows, sums = blocks[block], nonzero[block]
+        for i in range(0, whole, 4):  # four rows for one look at the sums
+            for j in range(width):
+                a, b, c, d = rows[i, j], rows[i + 1, j], rows[i + 2, j], rows[i + 3, j]
+                sums[j] += (a != 0) + (b != 0) + (c != 0) + (d != 0)
+                others += (a != 0) & (a != 1) | (b != 0) & (b != 1) | (c != 0) & (c != 1) | (d != 0) & (d != 1)
+        for i in range(whole, height):
+            for j in range(width):
+                sums[j] += rows[i, j] != 0
+                others += (rows[i, j] != 0) & (rows[i, j] != 1)
     return others
+
+
+_WHOLE = 31
+"""Whole numbers below this have a place in the bits of one number."""
+_PARTS = (1, 4, 16)
+"""Sums of spikes are whole numbers; averages over windows of 2 x 2 or 4 x 4 are after a product with one of these."""
+
+
+def _find_whole_numbers(blocks: Any, parts: Any, sums: Any) -> Any:
+    """Add `parts` times the values of every column to `sums`, and find which there are.
+
+    Many times as fast as `_find_levels`, since no step depends on the one before.
+
+    Returns:
+        A bit for each product; 0 where one is no small whole number.
+    """
+    _, height, width = blocks.shape
+    found = np.uint32(0)
+    for block in range(len(blocks)):
+        rows, total = blocks[block], sums[block]
+        for i in range(height):
+            others = 0
+            for j in range(width):
+                value = rows[i, j] * parts
+                number = np.int32(value if (value >= 0) & (value < _WHOLE) else np.float32(0))
+                others += np.float32(number) != value
+                found |= np.uint32(1) << np.uint32(number)
+                total[j] += number
+            if others:
+                return np.uint32(0)
+    return found
 
 
 _SLOTS = 256
 _INFINITY = 0x7F800000
 
 
-def _find_levels(rows: Any, bits: Any, table: Any, sums: Any) -> tuple[bool, bool]:
-    """Put the bits of all nonzero magnitudes into `table`, each once, and add the magnitudes of every column to `sums`.
+def _find_levels(blocks: Any, all_bits: Any, table: Any, all_sums: Any) -> tuple[bool, bool]:
+    """Put the bits of all nonzero magnitudes into `table`, each once, and add up the magnitudes of every column.
 
     Args:
-        rows: 32-bit floats.
-        bits: the same memory as integers.
+        blocks: 32-bit floats.
+        all_bits: the same memory as integers.
         table: zeros, `_SLOTS` of them; a magnitude stands where its bits say, or in the next free place.
-        sums: zeros.
+        all_sums: zeros.
 
     Returns:
         Whether there are at most `MAX_LEVELS`, none of them NaN (it ends as soon as not); and whether any is negative.
     """
-    height, width = rows.shape
+    _, height, width = blocks.shape
     found, signed = 0, False
-    for i in range(height):
-        for j in range(width):
-            if rows[i, j] != 0:
-                magnitude = bits[i, j] & 0x7FFFFFFF
-                slot = (magnitude ^ magnitude >> 9 ^ magnitude >> 18) & (_SLOTS - 1)
-                while table[slot] != magnitude:
-                    if table[slot] == 0:
-                        if found == MAX_LEVELS or magnitude > _INFINITY:
-                            return False, signed
-                        table[slot] = magnitude
-                        found += 1
-                    else:
-                        slot = (slot + 1) & (_SLOTS - 1)
-                signed |= rows[i, j] < 0
-                sums[j] += abs(rows[i, j])
+    for block in range(len(blocks)):
+        rows, bits, sums = blocks[block], all_bits[block], all_sums[block]
+        for i in range(height):
+            for j in range(width):
+                if rows[i, j] != 0:
+                    magnitude = bits[i, j] & 0x7FFFFFFF
+                    slot = (magnitude ^ magnitude >> 9 ^ magnitude >> 18) & (_SLOTS - 1)
+                    while table[slot] != magnitude:
+                        if table[slot] == 0:
+                            if found == MAX_LEVELS or magnitude > _INFINITY:
+                                return False, signed
+                            table[slot] = magnitude
+                            found += 1
+                        else:
+                            slot = (slot + 1) & (_SLOTS - 1)
+                    signed |= rows[i, j] < 0
+                    sums[j] += abs(rows[i, j])
     return True, signed
 
 
