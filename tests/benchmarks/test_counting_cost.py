@@ -138,7 +138,7 @@ def series(batch: int) -> Callable[[], Tensor]:
 
 
 def maps() -> Tensor:
-    return (drawn(4, 16, 64, 16, 16) < 0.2).float()
+    return (drawn(4, 64, 64, 16, 16) < 0.2).float()
 
 
 def tokens(width: int = 256) -> Callable[[], Tensor]:

@@ -196,7 +196,7 @@ def test_a_place_that_is_given_to_another_tensor_is_not_taken_for_the_first() ->
 @pytest.mark.parametrize("window", [1, 2, 3, 4])
 @pytest.mark.parametrize("shape", [(5, 7), (40, 3, 8), (6, 2, 5, 4)])
 def test_levels_of_sums_and_averages(window: int, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sums of three layers of spikes, averaged over windows; in the order of batches of matrices and of weights, too."""
+    """Sums of three layers of spikes, averaged over windows; in the orders of batches of matrices and of weights too."""
     spikes = torch.rand(3, window**2, *shape, generator=torch.Generator().manual_seed(0)) < 0.4
     values = spikes.float().sum(0).mean(0)
     monkeypatch.setattr("spikemark.measures.counting.census._PAYS_FROM", math.inf)
