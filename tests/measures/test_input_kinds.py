@@ -196,7 +196,7 @@ def test_a_place_that_is_given_to_another_tensor_is_not_taken_for_the_first() ->
 @pytest.mark.parametrize("window", [1, 2, 3, 4])
 @pytest.mark.parametrize("shape", [(5, 7), (40, 3, 8), (6, 2, 5, 4)])
 def test_levels_of_sums_and_averages(window: int, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sums of three layers of spikes, averaged over windows; in the orders of batches of matrices and of weights too."""
+    """Sums of three layers of spikes, averaged over windows; laid out as batches of matrices and weights are, too."""
     spikes = torch.rand(3, window**2, *shape, generator=torch.Generator().manual_seed(0)) < 0.4
     values = spikes.float().sum(0).mean(0)
     monkeypatch.setattr("spikemark.measures.counting.census._PAYS_FROM", math.inf)
@@ -216,7 +216,9 @@ def test_levels_of_sums_and_averages(window: int, shape: tuple[int, ...], monkey
         torch.testing.assert_close(found.levels.sums, wanted.levels.sums, rtol=0 if window != 3 else 1e-12, atol=0)
 
 
-def test_weights_are_remembered_while_nobody_else_has_them() -> None:
+@pytest.mark.parametrize("much", [False, True])
+def test_weights_are_remembered_while_nobody_else_has_them(much: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spikemark.measures.counting.census._PAYS_FROM", -1 if much else math.inf)
     weight, array = torch.ones(6, 5), np.ones((6, 5), dtype=np.float32)
     lent = torch.from_numpy(array)
     memory = Memory([weight, lent])
