@@ -6,6 +6,7 @@ A sentence names a winner only where the corrected test does, and an effect only
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -390,8 +391,15 @@ def _firmest(cells: Cells) -> list[tuple[str, Cells]]:
 
 
 def _timed(cells: Cells) -> list[tuple[str, Cells]]:
+    """Groups of timings, those of most systems first, and every network once before one comes again."""
     groups = list(cells.where(measure="throughput", track=DASH).ok.groups())
-    return sorted(groups, key=lambda group: breadth(group[1]), reverse=True)
+    seen: Counter[object] = Counter()
+    turns = []
+    for where, own in sorted(groups, key=lambda group: breadth(group[1]), reverse=True):
+        networks = tuple(own.names("network"))
+        turns.append((seen[networks], (where, own)))
+        seen[networks] += 1
+    return [group for _, group in sorted(turns, key=lambda turn: turn[0])]
 
 
 def _place(where: str, own: Cells, framework: str) -> str:
