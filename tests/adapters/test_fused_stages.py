@@ -214,6 +214,11 @@ def test_networks_say_what_is_computed_as_one():
     network = build_network("convnet", fused, STL, (1, 12, 12), 3, 0)
     pooled = ["norm", "neurons", "max pooling"]
     assert fused_stages(network, "cpu") == {"conv1": pooled, "conv2": pooled}
-    assert [s.synapses.weight.stride()[1] for s in (network.conv1, network.conv2)] == [1, 1]
+    weights = [stage.synapses.weight for stage in (network.conv1, network.conv2)]
+    assert [weight.stride()[1] for weight in weights] == [1, 1]
+    elsewhere = copy.deepcopy(network).to("meta")  # where nothing is computed as one
+    assert elsewhere.conv2.synapses.weight.is_contiguous()
+    plain = build_network("convnet", get_adapter("reference"), STL, (1, 12, 12), 3, 0)
+    assert torch.equal(weights[1], plain.conv2.synapses.weight)
     assert fused_stages(network, "cuda") == {}
     assert fused_stages(build_network("convnet", get_adapter("reference"), STL, (1, 12, 12), 3, 0), "cpu") == {}

@@ -81,16 +81,8 @@ def build_network(
             _name_streams(model, seed)
     for stage in (module for module in model.modules() if isinstance(module, Stage)):
         stage.form = adapter.stage(stage.norm, stage.neurons, stage.pool)
-        if stage.form is not None and stage.form.channels_last:
-            _put_channels_last(stage.synapses)
+        stage.lay_out()
     return model
-
-
-def _put_channels_last(synapses: nn.Module) -> None:
-    """Lay out a convolution's weights so that it computes with channels last, even those of a single channel."""
-    if isinstance(synapses, nn.Conv2d):
-        weight = synapses.weight.data
-        synapses.weight.data = weight.new_empty(weight.movedim(1, -1).shape).movedim(-1, 1).copy_(weight)
 
 
 class _Parts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Self
 
 from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
@@ -92,6 +93,23 @@ class Stage(nn.Module):
         self.neurons = neurons
         self.pool = pool
         self.form: StageForm | None = None
+
+    def lay_out(self) -> None:
+        """Lay out a convolution's weights so that it computes in the order of channels that the form gains from."""
+        if self.form is None or not isinstance(self.synapses, nn.Conv2d):
+            return
+        weight = self.synapses.weight.data
+        if self.form.channels_last and weight.device.type in self.form.devices:
+            # Not `contiguous`, which leaves a single channel as it is, whereupon torch gives planes.
+            laid_out = weight.new_empty(weight.movedim(1, -1).shape).movedim(-1, 1).copy_(weight)
+        else:
+            laid_out = weight.contiguous()
+        self.synapses.weight.data = laid_out
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call,unused-ignore]
+        self.lay_out()  # for where the weights are now
+        return self
 
     def forward(self, x: Tensor) -> Tensor:
         """``[T, B, *in_shape]`` to spikes ``[T, B, *out_shape]``."""
