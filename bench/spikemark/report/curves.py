@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
 
-from spikemark.core.measurement import unpack_correct
+from spikemark.core.measurement import Measurement, unpack_correct
 from spikemark.core.statistics import Floats
 from spikemark.noise.case import FAMILIES, NOISES, WORST
 from spikemark.report.cells import Cells
@@ -18,7 +18,7 @@ Curve = Mapping[int, float]
 """Accuracy at each severity; 0 is clean."""
 SeededCurve = dict[int, dict[int, float]]
 """Severity, then seed, then accuracy."""
-SampledCurve = dict[int, dict[int, Floats]]
+SampledCurve = dict[int, Mapping[int, Floats]]
 """Severity, then seed, then for each sample the share of draws in which it is read correctly; or one number for all."""
 Result = TypeVar("Result", float, Floats)
 
@@ -86,14 +86,32 @@ def _lifted(curve: SeededCurve) -> SampledCurve:
 
 
 def _unpacked(contender: Cells, noise: str) -> SampledCurve:
-    found: SampledCurve = {}
-    for severity in curve_of(contender, noise):
-        rows = contender.by_measure("robustness").rows("accuracy", split="test", noise=noise, severity=severity)
-        found[severity] = {
-            seed: unpack_correct(row["correct"]).reshape(len(row.get("values", [0])), -1).mean(axis=0)
-            for seed, row in rows.items()
-        }
-    return found
+    own = contender.by_measure("robustness")
+    return {
+        severity: _Shares(own.rows("accuracy", split="test", noise=noise, severity=severity))
+        for severity in curve_of(contender, noise)
+    }
+
+
+class _Shares(Mapping[int, Floats]):
+    """By seed, for each sample the share of draws in which it is read correctly; unpacked whenever one asks.
+
+    A bit in a record is a float64 here, and a ledger has so many samples that memory could not hold them all.
+    """
+
+    def __init__(self, rows: Mapping[int, Measurement]) -> None:
+        self._rows = rows
+
+    def __getitem__(self, seed: int) -> Floats:
+        row = self._rows[seed]
+        shares: Floats = unpack_correct(row["correct"]).reshape(len(row.get("values", [0])), -1).mean(axis=0)
+        return shares
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 def mean_under_noise(cells: Cells, noises: Sequence[str] | None = None) -> dict[int, float]:
@@ -102,12 +120,12 @@ def mean_under_noise(cells: Cells, noises: Sequence[str] | None = None) -> dict[
     return means([mean_over_severities(curve_of(cells, noise)) for noise in wanted])
 
 
-def mean_over_severities(curve: Mapping[int, dict[int, Result]]) -> dict[int, Result]:
+def mean_over_severities(curve: Mapping[int, Mapping[int, Result]]) -> dict[int, Result]:
     """By seed, over the noisy severities; seeds that lack one are left out."""
     return means([runs for severity, runs in curve.items() if severity > 0])
 
 
-def means(parts: list[dict[int, Result]]) -> dict[int, Result]:
+def means(parts: Sequence[Mapping[int, Result]]) -> dict[int, Result]:
     """By seed, over the parts; seeds that lack one are left out."""
     seeds = set.intersection(*(set(part) for part in parts)) if parts else set()
     return {seed: _mean([part[seed] for part in parts]) for seed in sorted(seeds)}

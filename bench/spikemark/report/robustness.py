@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from spikemark.core.statistics import Floats, Interval, mean_interval
@@ -49,7 +50,7 @@ def robustness_section(cells: Cells) -> Section:
 def _table(
     title: str, group: Cells, noises: list[str], contenders: dict[tuple[str, str], dict[str, SampledCurve]]
 ) -> Table:
-    summaries: dict[tuple[str, str], list[dict[int, Floats]]] = {}
+    summaries: dict[tuple[str, str], list[Mapping[int, Floats]]] = {}
     for key, curves in contenders.items():
         clean = next((curve[0] for curve in curves.values() if 0 in curve), {})
         of_noises = [mean_over_severities(curves[noise]) for noise in noises]
@@ -64,7 +65,7 @@ def _table(
     return Table(title, columns, alike(agreed(rows, agreeing, 3)), 2, "n: seeds.")
 
 
-def _interval(runs: dict[int, Floats]) -> Interval | None:
+def _interval(runs: Mapping[int, Floats]) -> Interval | None:
     return mean_interval(runs, bounds=(0, 1)) if runs else None
 
 
