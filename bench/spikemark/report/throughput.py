@@ -123,7 +123,8 @@ def _machine(group: Cells) -> str:
         notes.append(f"Threads: {', '.join(f'{value:g}' for value in sorted(set(found['threads'])))}.")
     if found["copy_bandwidth"]:
         low, high = (number(bound / 1e9, 1) for bound in (min(found["copy_bandwidth"]), max(found["copy_bandwidth"])))
-        notes.append(f"Memory bandwidth of a plain copy, the limit of any layer: {low} to {high} GB/s across cells.")
+        span = low if low == high else f"{low} to {high}"
+        notes.append(f"Memory bandwidth of a plain copy, the limit of any layer: {span} GB/s across cells.")
     return " ".join(notes)
 
 
