@@ -111,6 +111,14 @@ class Value:
         second = self.emitted if other is None else other.emitted
         return Value(self.code, self.code.builder.shuffle_vector(self.emitted, second, mask))
 
+    def repeated(self, lanes: int) -> Value:
+        """So many lanes of this number, or of this vector again and again; itself where it has as many."""
+        kind = self.emitted.type
+        own = kind.count if isinstance(kind, ir.VectorType) else 1
+        if own == 1:
+            return self.code.spread(self, lanes)
+        return self if lanes == own else self.arranged([lane % own for lane in range(lanes)])
+
     def power_of_two(self, mantissa: int, bias: int) -> Value:
         """2 to the whole number that the low bits of this number hold, given the layout of its type."""
         held = self._bits()

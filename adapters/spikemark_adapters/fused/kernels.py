@@ -174,8 +174,7 @@ def fits_last(channels: int, itemsize: int) -> bool:
 
 def of_channels(code: Code, array: Array, start: Value, column: Value, lanes: int, channels: int) -> Value:
     """For `lanes` columns, the number that the channel of each has; those of all channels begin at `start`."""
-    found = code.load(array, start + column % code.whole(channels), min(channels, lanes))
-    return found if lanes <= channels else found.arranged([lane % channels for lane in range(lanes)])
+    return code.load(array, start + column % code.whole(channels), min(channels, lanes)).repeated(lanes)
 
 
 @cache

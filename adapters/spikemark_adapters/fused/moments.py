@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+from abc import ABC, abstractmethod
 from functools import cache
 from types import SimpleNamespace
 
@@ -111,7 +112,7 @@ def _line_kernel(itemsize: int, channels: int) -> Compiled:
     return compiled(_Line(itemsize, channels).code.text())
 
 
-class _Kernel:
+class _Kernel(ABC):
     """Writes a kernel; `channels` lie side by side, or none do: then each is a plane."""
 
     def __init__(self, itemsize: int, channels: int) -> None:
@@ -126,9 +127,9 @@ class _Kernel:
                 self.task(task.get(), t)
             task.set(code.take(_FIELDS.index("next_task")))
 
+    @abstractmethod
     def task(self, task: Value, t: Value) -> None:
         """Write what a task does at a time step."""
-        raise NotImplementedError
 
     def row_range(self, group: Value) -> tuple[Variable, Value]:
         """The first row of a group and that after its last."""
@@ -140,6 +141,7 @@ class _Moments(_Kernel):
     """Sums over planes, in parts, one for each lane."""
 
     def task(self, task: Value, t: Value) -> None:
+        """See `_Kernel.task`."""
         code, call, whole = self.code, self.call, self.lanes[0]
         chunk, parts = _chunk(self.channels, call.currents.itemsize)
         chunks = call.channels // code.whole(chunk)
@@ -153,7 +155,7 @@ class _Moments(_Kernel):
             apart = self.channels if self.channels > whole else 0
             channel = first
         value = code.load(call.currents, channel, chunk)
-        shifts = {lanes: self._over(value, lanes, chunk).double() for lanes in lanes_of_turns}
+        shifts = {lanes: value.repeated(lanes).double() for lanes in lanes_of_turns}
         sums = {lanes: [Variable(code.zero(lanes).double()) for _ in range(2)] for lanes in lanes_of_turns}
         with code.count(*self.row_range(group)) as row, code.fusing():
             start, column = (t * call.rows + row) * call.channels * call.plane, Variable(first)
@@ -170,16 +172,12 @@ class _Moments(_Kernel):
                 code.store(sums[lanes][which].get(), call.sums, part)
                 part = part + lanes
 
-    def _over(self, value: Value, lanes: int, chunk: int) -> Value:
-        if chunk == 1:
-            return self.code.spread(value, lanes)
-        return value.arranged([lane % chunk for lane in range(lanes)])
-
 
 class _Line(_Kernel):
     """Adds a line of each channel to gradients."""
 
     def task(self, task: Value, t: Value) -> None:
+        """See `_Kernel.task`."""
         code, call = self.code, self.call
         step = t * call.line_step
         with code.count(*self.row_range(task)) as row:
@@ -188,22 +186,16 @@ class _Line(_Kernel):
                 column = Variable(code.whole(0))
                 for lanes in self.lanes:
                     with code.count(column, call.plane * call.channels, lanes) as now:
-                        self._add(
-                            start + now,
-                            lanes,
-                            *(
-                                of_channels(code, array, step, now, lanes, self.channels)
-                                for array in (call.slope, call.level)
-                            ),
-                        )
+                        line = (of_channels(code, a, step, now, lanes, self.channels) for a in (call.slope, call.level))
+                        self._add(start + now, lanes, *line)
                 return
             with code.count(Variable(code.whole(0)), call.channels) as channel:
-                line = [code.load(array, step + channel, 1) for array in (call.slope, call.level)]
+                one = [code.load(array, step + channel, 1) for array in (call.slope, call.level)]
                 column = Variable(code.whole(0))
                 for lanes in self.lanes:
                     with code.count(column, call.plane, lanes) as now:
                         place = start + channel * call.plane + now
-                        self._add(place, lanes, *(code.spread(number, lanes) for number in line))
+                        self._add(place, lanes, *(number.repeated(lanes) for number in one))
 
     def _add(self, place: Value, lanes: int, slope: Value, level: Value) -> None:
         code, call = self.code, self.call

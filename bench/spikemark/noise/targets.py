@@ -106,7 +106,7 @@ def on_spikes(noise: Noise, case: Case, level: float, generator: torch.Generator
 
 
 Change = Callable[[Tensor, Form, int], Tensor]
-"""Takes the spikes ``[T, B, *shape]`` of a call (T = 1 for a step), its form and its number in a run; gives others."""
+"""From the spikes ``[T, B, *shape]`` of a call (T = 1 for a step), its form and its number in a run to other spikes."""
 
 
 def change_spikes(model: nn.Module, of_site: Callable[[Site], Change]) -> list[RemovableHandle]:

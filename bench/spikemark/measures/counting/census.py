@@ -163,7 +163,7 @@ _work = _Work()
 
 def _compiled(values: Tensor, levels: bool) -> Census:
     shape = values.shape[1:]
-    blocks = np.from_dlpack(_in_blocks(values))  # `numpy()` would have marked the storage as lent for ever
+    blocks = np.from_dlpack(_in_blocks(values))  # `numpy()` would mark the storage as lent, and never unmark it
     counts = np.zeros((len(blocks), blocks.shape[2]), dtype=np.int32)
     others = _scan()(blocks, counts)
     nonzero, total = torch.from_numpy(counts.astype(np.float64)).reshape(shape), int(counts.sum(dtype=np.int64))

@@ -56,7 +56,8 @@ class InputValues:
     def unit(self) -> float | None:
         """What all magnitudes are whole multiples of, `MAX_LEVELS` at most: 1 for whole numbers, else the smallest.
 
-        Multiples may be rounded: a third of three spikes is not quite three thirds of one. None: there is no unit.
+        Multiples may be rounded: a third of three spikes is not quite three thirds of one. The unit is None where the
+        magnitudes have none.
         """
         magnitudes = self._magnitudes
         if magnitudes is None:
