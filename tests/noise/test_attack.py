@@ -110,6 +110,22 @@ def test_pdsg_of_a_single_membrane_has_a_spread_of_one():
     assert rule.slope(one, one).item() == pytest.approx(math.exp(-((0.7 - 0.5) ** 2) / 2) / math.sqrt(2 * math.pi))
 
 
+def test_assg_goes_on_with_the_samples_that_are_left_and_pdsg_with_all():
+    z = torch.randn(4, 3, 8, 5, generator=generator("z"), dtype=torch.float64)  # passes, steps, samples, neurons
+    left = torch.arange(8) % 3 > 0
+    whole, cut = Assg(), Assg()
+    for number, distances in enumerate(z):
+        if number == 2:
+            assert cut.keep(left)
+        for rule in (whole, cut):
+            rule.begin()
+        for step in distances:
+            full = whole.slope(step, step)
+            some = step if number < 2 else step[left]
+            assert torch.equal(cut.slope(some, some), full if number < 2 else full[left])
+    assert not Pdsg().keep(left)
+
+
 # Copies.
 
 

@@ -40,6 +40,9 @@ class Waves:
         self.asked.append(inputs.clone())
         return self.scores(inputs), self.losses(inputs), 9 * torch.cos(9 * inputs) + 2 * torch.cos(31 * inputs)
 
+    def keep(self, which):
+        return False
+
     def losses(self, inputs):
         return (torch.sin(9 * inputs) + 2 / 31 * torch.sin(31 * inputs)).flatten(1).sum(1)
 
@@ -50,6 +53,7 @@ class Linear:
 
     weights: torch.Tensor
     bias: float
+    leaves_out: bool = True
     asked: list = field(default_factory=list)
 
     def scores(self, inputs):
@@ -62,6 +66,9 @@ class Linear:
         scores = self.scores(inputs)
         losses = loss(scores, labels)
         return scores.detach(), losses.detach(), torch.autograd.grad(losses.sum(), inputs)[0]
+
+    def keep(self, which):
+        return self.leaves_out
 
 
 def draws():
@@ -204,6 +211,19 @@ def test_the_first_iterate_that_fools_is_kept(search):
     if search.function in (apgd, sa_pgd):
         assert torch.equal(fooled, possible)
     assert (trail.fooled_at <= search.steps).all()
+
+
+@pytest.mark.parametrize("search", [APGD, SA_PGD], ids=lambda search: search.function.__name__)
+def test_leaving_out_what_is_misread_changes_nothing_for_the_others(search):
+    random = torch.Generator().manual_seed(6)
+    inputs, weights = torch.rand(40, 9, generator=random), torch.randn(9, generator=random)
+    bias = (inputs @ weights).max().item() - 0.05
+    all_asked, few_asked = Linear(weights, bias, leaves_out=False), Linear(weights, bias)
+    whole, cut = (search.run(target, inputs, zeros(inputs), LEVEL, draws()) for target in (all_asked, few_asked))
+    assert torch.equal(whole.fooled_at, cut.fooled_at)
+    assert torch.equal(whole.inputs, cut.inputs)
+    assert {len(asked) for asked in all_asked.asked} == {40}
+    assert min(len(asked) for asked in few_asked.asked) < 36
 
 
 def test_a_search_that_fooled_early_keeps_that_point():

@@ -6,9 +6,12 @@ every neuron the same noisy test set. Two streams with different names are indep
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+from collections.abc import Iterable
 
+import numpy as np
 import torch
 
 
@@ -23,11 +26,30 @@ def generator(*axes: str | int) -> torch.Generator:
     return torch.Generator().manual_seed(stream_seed(*axes))
 
 
+class Fingerprint:
+    """Short hash of types, shapes and bytes of tensors, one after the other: equal data, equal text."""
+
+    def __init__(self, *tensors: torch.Tensor) -> None:
+        self._digest = hashlib.sha256()
+        self._read(tensors)
+
+    def __str__(self) -> str:
+        return self._digest.hexdigest()[:16]
+
+    def followed_by(self, *tensors: torch.Tensor) -> Fingerprint:
+        """That of these tensors after the ones before, which are not read again."""
+        longer = copy.copy(self)
+        longer._digest = self._digest.copy()
+        longer._read(tensors)
+        return longer
+
+    def _read(self, tensors: Iterable[torch.Tensor]) -> None:
+        for tensor in tensors:
+            array = tensor.detach().cpu().contiguous().numpy()
+            self._digest.update(f"{array.dtype}{array.shape}".encode())
+            self._digest.update(array.reshape(-1).view(np.uint8))
+
+
 def fingerprint(*tensors: torch.Tensor) -> str:
-    """Short hash of the tensors' types, shapes and bytes: equal data, equal text."""
-    digest = hashlib.sha256()
-    for tensor in tensors:
-        array = tensor.detach().cpu().contiguous().numpy()
-        digest.update(f"{array.dtype}{array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()[:16]
+    """The text of a `Fingerprint`."""
+    return str(Fingerprint(*tensors))

@@ -104,6 +104,8 @@ def frames(inputs: Tensor, steps: int, generator: torch.Generator) -> Tensor:
     own = inputs.shape[1] if inputs.dim() > 2 else 0
     if own == 0 or own % steps:
         raise InputError(f"steps: {steps} does not divide the {own} time steps of the samples")
+    if own == steps:
+        return inputs.transpose(0, 1)
     groups = inputs.reshape(inputs.shape[0], steps, own // steps, *inputs.shape[2:])
     return groups.amax(dim=2).transpose(0, 1)
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from spikemark.core.adapter import Adapter, Unsupported, device_of
 from spikemark.core.measurement import Measurement, pack_correct
-from spikemark.core.streams import fingerprint, generator
+from spikemark.core.streams import Fingerprint, generator
 from spikemark.data.recordings import Recordings
 from spikemark.errors import InputError
 from spikemark.noise.case import (
@@ -102,10 +102,10 @@ def robustness(
     model.eval()
     recorded = recordings and recordings.first(len(labels))
     case = Case(model, inputs, labels, encode_step, adapter, recorded, multiplied=multiplied)
-    clean, unharmed = fingerprint(inputs), _right(case, dataset_name, batch_size)[None]
+    clean, unharmed = Fingerprint(inputs), _right(case, dataset_name, batch_size)[None]
     found: dict[tuple[str, int], Right] = {}
     searches: dict[tuple[str, int], SearchLog] = {}
-    fingerprints = {"noise:clean": clean}
+    fingerprints = {"noise:clean": str(clean)}
     refused: dict[str, str] = {}
     for noise in chosen:
         own = _Under(noise, {(noise.name, 0): unharmed}, {}, {})
@@ -141,7 +141,7 @@ class _Under:
     fingerprints: dict[str, str]
 
     def add(
-        self, case: Case, severity: int, dataset_name: str, batch_size: int, seed: int, draws: int, clean: str
+        self, case: Case, severity: int, dataset_name: str, batch_size: int, seed: int, draws: int, clean: Fingerprint
     ) -> None:
         """Evaluate the case at a severity, once for every draw."""
         right = []
@@ -173,7 +173,7 @@ def _extra(draw: int) -> tuple[str, ...]:
 
 @contextmanager
 def _disturbed(
-    case: Case, noise: Noise, severity: int, dataset_name: str, seed: int, draw: int, clean: str
+    case: Case, noise: Noise, severity: int, dataset_name: str, seed: int, draw: int, clean: Fingerprint
 ) -> Iterator[tuple[Case, Callable[[], str]]]:
     """The disturbed case and, once it was evaluated, the hash of its samples and draws.
 
@@ -181,18 +181,17 @@ def _disturbed(
     """
     binning = case.recordings.binning if case.recordings is not None and noise.domain == "events" else None
     key = (dataset_name, noise.name, noise.levels, severity, seed, draw, binning, len(case.inputs))
-    known = _NOISY.get(clean, key) if noise.shared else None
+    known = _NOISY.get(str(clean), key) if noise.shared else None
     if known is not None:
         yield replace(case, inputs=known[0]), lambda: known[1]
         return
     random = generator("noise", dataset_name, noise.name, severity, seed, *_extra(draw))
     with noise.apply(case, severity, random) as disturbed:
-        name = cache(
-            lambda: fingerprint(disturbed.inputs, random.get_state(), *(draws.get_state() for draws in disturbed.draws))
-        )
+        samples = clean if disturbed.inputs is case.inputs else Fingerprint(disturbed.inputs)
+        name = cache(lambda: str(samples.followed_by(*(draws.get_state() for draws in (random, *disturbed.draws)))))
         yield disturbed, name
         if noise.shared:
-            _NOISY.put(clean, key, disturbed.inputs, name())
+            _NOISY.put(str(clean), key, disturbed.inputs, name())
 
 
 class _Store:

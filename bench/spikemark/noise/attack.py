@@ -65,6 +65,10 @@ class Attacked:
             losses.append(lost.detach())
         return torch.stack(scores).mean(0), torch.stack(losses).mean(0), torch.stack(gradients).mean(0)
 
+    def keep(self, which: Tensor) -> bool:
+        """See `spikemark.noise.searches.Target`."""
+        return all(derivative.keep(which) for derivative in self.derivatives)
+
     def restart(self) -> None:
         """Other samples follow."""
         for derivative in self.derivatives:

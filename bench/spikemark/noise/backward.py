@@ -35,6 +35,10 @@ class Derivative(ABC):
     def restart(self) -> None:
         """A search begins, on other samples."""
 
+    def keep(self, which: Tensor) -> bool:
+        """Go on with the samples of the mask `which`; False where slopes depend on the samples that are left out."""
+        return False
+
     @abstractmethod
     def begin(self) -> None:
         """A forward pass begins, at its first step."""
@@ -65,6 +69,11 @@ class Assg(Derivative):
         self.means: list[Tensor] = []
         self.spreads: list[Tensor] = []
         self.step = 0
+
+    def keep(self, which: Tensor) -> bool:
+        """See `Derivative.keep`."""
+        self.means, self.spreads = ([part[which] for part in parts] for parts in (self.means, self.spreads))
+        return True
 
     def begin(self) -> None:
         """See `Derivative.begin`."""

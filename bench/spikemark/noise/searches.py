@@ -22,6 +22,7 @@ STEPS = 100  # of searches by gradient, and draws of the random control
 QUERIES = 1000  # of the search by scores
 ROUNDS = 20  # of the search by flips
 TINY = 1e-12
+_WORTHWHILE = 0.9  # the share of samples left above which leaving the others out costs more than it saves
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """From scores ``[B, K]`` and labels ``[B]`` to what rises as a sample comes nearer to being misread, ``[B]``."""
@@ -47,6 +48,9 @@ class Target(Protocol):
 
     def ascent(self, inputs: Tensor, labels: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
         """Scores ``[B, K]``, losses ``[B]`` and the losses' gradients ``[B, ...]``."""
+
+    def keep(self, which: Tensor) -> bool:
+        """Of the samples asked for last, go on with those of the mask `which`; False where none can be left out."""
 
 
 @dataclass
@@ -136,22 +140,31 @@ def apgd(target: Target, inputs: Tensor, labels: Tensor, level: float, generator
     than 3/4 of the steps since the last one, or if neither the step nor the best loss has changed since.
     """
     trail, at, lowest = Trail.of(inputs), _start(inputs, level, generator), 0
+    low, high = _ball(inputs, level)
     scores, losses, gradient = target.ascent(at, labels, entropy)
     trail.see(0, at, labels, scores, losses)
     trail.flat = _flat(gradient)
     before, best, best_gradient = at, at.clone(), gradient.clone()
     step, rises = torch.full_like(losses, 2 * level), torch.zeros_like(losses)
     top, top_before, halved = losses.clone(), losses.clone(), torch.zeros_like(trail.standing)
-    looks = checkpoints(steps)
+    left, looks = torch.arange(len(inputs), device=inputs.device), checkpoints(steps)
     for number in range(1, steps + 1):
         if not trail.standing.any():
             break
-        along = _within(at + _like(step, at) * gradient.sign(), inputs, level)
+        on = _going_on(target, trail, left)
+        if on is not None:
+            left, low, high, labels, at, before, losses, gradient = (
+                part[on] for part in (left, low, high, labels, at, before, losses, gradient)
+            )
+            best, best_gradient, step, rises, top, top_before, halved = (
+                part[on] for part in (best, best_gradient, step, rises, top, top_before, halved)
+            )
+        along = (at + _like(step, at) * gradient.sign()).clamp(low, high)
         share = 0.75 if number > 1 else 1.0
-        moved = _within(at + share * (along - at) + (1 - share) * (at - before), inputs, level)
+        moved = (at + share * (along - at) + (1 - share) * (at - before)).clamp(low, high)
         before, at, last = at, moved, losses
         scores, losses, gradient = target.ascent(at, labels, entropy)
-        trail.see(number, at, labels, scores, losses)
+        trail.see(number, at, labels, scores, losses, left)
         rises += losses > last
         better = losses > top
         best[better], best_gradient[better], top[better] = at[better], gradient[better], losses[better]
@@ -172,21 +185,34 @@ def sa_pgd(
     with the radius and halves at each checkpoint of `apgd`. A gradient of zero moves nothing.
     """
     trail, at = Trail.of(inputs), _start(inputs, level, generator)
+    low, high = _ball(inputs, level)
     momentum, squares = torch.zeros_like(at), torch.zeros_like(at)
-    step, looks = level, checkpoints(steps)
+    step, left, looks = level, torch.arange(len(inputs), device=inputs.device), checkpoints(steps)
     for number in range(steps + 1):
         scores, losses, gradient = target.ascent(at, labels, entropy)
-        trail.see(number, at, labels, scores, losses)
+        trail.see(number, at, labels, scores, losses, left)
         if number == 0:
             trail.flat = _flat(gradient)
         if number == steps or not trail.standing.any():
             break
+        on = _going_on(target, trail, left)
+        if on is not None:
+            left, low, high, labels, at, gradient, momentum, squares = (
+                part[on] for part in (left, low, high, labels, at, gradient, momentum, squares)
+            )
         momentum = 0.5 * momentum + gradient / _like(_mean(gradient.abs()), at)
         squares = 0.8 * squares + gradient.square() / _like(_mean(gradient.square()), at)
         move = step * momentum / (squares.sqrt() + TINY)
-        at = _within(at + move.clamp(-step, step), inputs, level)
+        at = (at + move.clamp(-step, step)).clamp(low, high)
         step = step / 2 if number + 1 in looks else step
     return trail
+
+
+def _going_on(target: Target, trail: Trail, left: Tensor) -> Tensor | None:
+    """Which of the samples `left` a search goes on with, ``[B]``, once many of them are misread; None for all."""
+    standing = trail.standing[left]
+    many = int(standing.sum()) < _WORTHWHILE * len(left)
+    return standing if many and target.keep(standing) else None
 
 
 def square(
@@ -197,19 +223,21 @@ def square(
     It asks for scores alone. Margins of spike counts come in few values, so that equal ones are accepted as well; data
     without rows and columns change by single values. The first iterate is of vertical stripes at the ball's border.
     """
-    trail = Trail.of(inputs)
+    trail, left = Trail.of(inputs), torch.arange(len(inputs), device=inputs.device)
+    low, high = _ball(inputs, level)
     stripes = (*inputs.shape[:2], 1, *inputs.shape[3:]) if inputs.dim() == 4 else inputs.shape
-    at = _within(inputs + level * _signs(stripes, inputs, generator), inputs, level)
-    margins = _ask(target, trail, 0, at, labels, torch.arange(len(inputs), device=inputs.device))
+    at = (inputs + level * _signs(stripes, inputs, generator)).clamp(low, high)
+    margins = _ask(target, trail, 0, at, labels, left)
     for number in range(1, steps + 1):
-        left = trail.standing.nonzero()[:, 0]
+        on = trail.standing[left]
+        if not on.all():
+            left, low, high, labels, at, margins = (part[on] for part in (left, low, high, labels, at, margins))
         if not len(left):
             break
-        moved = at[left] + 2 * level * _patch(at[left], _area(number, steps), generator)
-        moved = _within(moved, inputs[left], level)
+        moved = torch.add(at, _patch(at, _area(number, steps), generator), alpha=2 * level).clamp_(low, high)
         found = _ask(target, trail, number, moved, labels, left)
-        accepted = left[found >= margins[left]]
-        at[accepted], margins[accepted] = moved[found >= margins[left]], found[found >= margins[left]]
+        accepted = found >= margins
+        at[accepted], margins[accepted] = moved[accepted], found[accepted]
     return trail
 
 
@@ -223,7 +251,7 @@ def random_signs(
         if not len(left):
             break
         at = inputs[left] + level * _signs(inputs[left].shape, inputs, generator)
-        _ask(target, trail, number, at.clamp(0, 1), labels, left)
+        _ask(target, trail, number, at.clamp(0, 1), labels[left], left)
     return trail
 
 
@@ -320,8 +348,8 @@ def _least(chosen: Tensor, effects: Tensor, fools: Callable[[Tensor], bool]) -> 
 def _ask(target: Target, trail: Trail, step: int, at: Tensor, labels: Tensor, left: Tensor) -> Tensor:
     """Margins of iterates of the samples `left`, which the trail is shown."""
     scores = target.scores(at)
-    margins = margin(scores, labels[left])
-    trail.see(step, at, labels[left], scores, margins, left)
+    margins = margin(scores, labels)
+    trail.see(step, at, labels, scores, margins, left)
     return margins
 
 
@@ -356,9 +384,9 @@ def _signs(shape: tuple[int, ...], like: Tensor, generator: torch.Generator) -> 
     return (1.0 - 2.0 * torch.randint(2, shape, generator=generator)).to(like)
 
 
-def _within(moved: Tensor, inputs: Tensor, level: float) -> Tensor:
-    """The nearest point of the ball and of the data's range."""
-    return torch.minimum(torch.maximum(moved, inputs - level), inputs + level).clamp(0, 1)
+def _ball(inputs: Tensor, level: float) -> tuple[Tensor, Tensor]:
+    """The least and the largest value that each value may become within radius and range."""
+    return (inputs - level).clamp(0, 1), (inputs + level).clamp(0, 1)
 
 
 def _like(values: Tensor, inputs: Tensor) -> Tensor:
