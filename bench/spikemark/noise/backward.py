@@ -107,7 +107,8 @@ class Pdsg(Derivative):
 
     def restart(self) -> None:
         """See `Derivative.restart`."""
-        self.seen: list[Tensor] = []
+        self.count = 0
+        self.mean = self.squares = torch.zeros(())
 
     def begin(self) -> None:
         """See `Derivative.begin`."""
@@ -115,10 +116,15 @@ class Pdsg(Derivative):
 
     def slope(self, u: Tensor, z: Tensor) -> Tensor:
         """See `Derivative.slope`."""
-        self.seen.append(u)
-        seen = torch.stack(self.seen)
-        axes = [axis for axis in range(seen.dim()) if axis != 2]
-        spread = seen.std(axes, keepdim=True)[0] if seen.numel() > seen.shape[2] else torch.zeros_like(u[:1])
+        axes = [axis for axis in range(u.dim()) if axis != 1]
+        variance, mean = torch.var_mean(u, axes, correction=0, keepdim=True)
+        new = u.numel() // u.shape[1]
+        before, away = self.count, mean - self.mean.to(u)
+        self.count += new
+        # Squared distances from the mean of all steps so far, from those of each part (Chan, Golub and LeVeque 1979).
+        self.squares = self.squares.to(u) + new * variance + away.square() * (before * new / self.count)
+        self.mean = mean - away * (before / self.count)
+        spread = (self.squares / max(1, self.count - 1)).sqrt()
         spread = torch.where(spread > 0, spread, torch.ones_like(spread))
         return torch.exp(-((z - spread / 2).square()) / (2 * spread.square())) / (math.sqrt(2 * math.pi) * spread)
 
