@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -261,6 +262,17 @@ def test_frameworks_that_compute_the_same_are_one_row():
     ]
     (row,) = judge(claim(), Cells.of([*copies, *made]))
     assert (row.frameworks, row.difference.n, row.verdict) == (("fused", "norse"), 5, "holds")
+
+
+def test_what_frameworks_spend_is_judged_on_each():
+    made = records(lif=0.8, stl=0.8)
+    elsewhere = [json.loads(json.dumps(record).replace('"fused"', '"norse"')) for record in made]
+    for record in (*made, *elsewhere):
+        smaller = {"fused": 0.5, "norse": 2.0}[record["cell"]["framework"]]
+        value = 100.0 * (smaller if record["cell"]["neuron"] == "stl" else 1.0)
+        record["measurements"].append({"metric": "saved_bytes", "value": value, "unit": "bytes/batch"})
+    rows = judge(claim(quantity="bytes saved for backward", expects="lower"), Cells.of([*made, *elsewhere]))
+    assert [(row.frameworks, row.verdict) for row in rows] == [(("fused",), "holds"), (("norse",), "opposite found")]
 
 
 @pytest.mark.parametrize("how", [{"margin": 0.5, "published": 0.2}, {"margin": 0.0}])

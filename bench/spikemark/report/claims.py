@@ -50,6 +50,8 @@ _STYLES: Mapping[str, tuple[str, str, str]] = {
 _MOVED = 0.1
 """Share of a layer's learned values that must have moved for a contrast to be about them."""
 _EXACT: frozenset[Quantity] = frozenset({"bytes saved for backward"})
+_OF_FRAMEWORKS: frozenset[Quantity] = frozenset({"seconds per epoch", "bytes saved for backward"})
+"""What frameworks spend on one computation, each its own."""
 _MEASURES: Mapping[Quantity, str] = {
     "accuracy": "accuracy",
     "noisy accuracy": "robustness",
@@ -160,10 +162,14 @@ def _judged(rows: list[Row]) -> list[Row]:
 
 
 def _collapsed(rows: list[Row]) -> list[Row]:
-    """One row per place: of frameworks that compute the same spec, the one with the most seeds speaks for all."""
-    by_place: dict[str, list[Row]] = {}
+    """One row per place: of frameworks that compute the same spec, the one with the most seeds speaks for all.
+
+    Of what they spend on it each speaks for itself.
+    """
+    by_place: dict[tuple[str, tuple[str, ...]], list[Row]] = {}
     for row in rows:
-        by_place.setdefault(row.dataset, []).append(row)
+        apart = row.frameworks if row.contrast.quantity in _OF_FRAMEWORKS else ()
+        by_place.setdefault((row.dataset, apart), []).append(row)
     best = []
     for alike in by_place.values():
         ordered = sorted(alike, key=lambda row: -(row.difference.n if row.difference else 0))
@@ -279,7 +285,8 @@ def _plots(rows: Sequence[tuple[Claim, Row]]) -> Iterator[Plot]:
 def _drawn(statement: str, row: Row, difference: Difference) -> Effect:
     ends = difference.value, difference.low, difference.high
     value, low, high = map(math.exp, ends) if row.contrast.is_ratio else (100 * end for end in ends)
-    words = f"{row.contrast}, {row.dataset}".removeprefix("accuracy: ")
+    place = row.dataset, *(row.frameworks if row.contrast.quantity in _OF_FRAMEWORKS else ())
+    words = ", ".join((str(row.contrast), *place)).removeprefix("accuracy: ")
     return Effect(statement, words, value, low, high, _effect(row), row.verdict)
 
 
