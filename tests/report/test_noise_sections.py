@@ -6,7 +6,7 @@ from synthetic_records import make_record
 
 from spikemark.core.measurement import pack_correct
 from spikemark.core.statistics import mean_interval, paired_difference
-from spikemark.report.attacks import attacks_section, last_doubling
+from spikemark.report.attacks import attacks_section, last_doubling, told_attacks
 from spikemark.report.cells import Cells
 from spikemark.report.curves import (
     all_noises_of,
@@ -156,6 +156,26 @@ def test_attacks_are_shown_one_by_one_with_the_worst_first():
     apgd, square = steps.rows
     assert [entry.text for entry in apgd[3:]] == ["90.0", "80.0", "80.0", "75.0", DASH, DASH, "no, 5.0 lost", "25.0"]
     assert [entry.text for entry in square[3:]] == ["80.0", DASH, DASH, DASH, "75.0", "75.0", "yes", DASH]
+
+
+def worst_of(neuron, *left):
+    """What the worst attack leaves at each severity."""
+    places = np.arange(SAMPLES)
+    curve = [(places < share * SAMPLES)[None] for share in (1.0, *left)]
+    return noisy_record(neuron, 0, {"apgd-linf": curve, "worst-linf": curve}, domains={"apgd-linf": "adversary"})
+
+
+@pytest.mark.parametrize(
+    ("lif", "stl", "told"),
+    [
+        ((0.8, 0.5, 0.05), (0.9, 0.6, 0.0), "50.0 % (lif) to 60.0 % (stl) of the samples read correctly at severity 2"),
+        ((0.8, 0.5, 0.2), (0.9, 0.6, 0.05), "5.0 % (stl) to 20.0 % (lif) of the samples read correctly at severity 3"),
+        ((0.0, 0.0, 0.0), (0.05, 0.0, 0.0), "0.0 % (lif) to 5.0 % (stl) of the samples read correctly at severity 1"),
+    ],
+)
+def test_the_radius_that_is_told_leaves_something(lif, stl, told):
+    cells = Cells.of([worst_of("lif", *lif), worst_of("stl", *stl)])
+    assert told.replace("(lif)", "(mlp-lif)").replace("(stl)", "(mlp-stl)") in next(told_attacks("made-up", cells))
 
 
 def test_last_doubling():

@@ -13,6 +13,7 @@ from spikemark.report.curves import SampledCurve, attacks_of, sampled_curves, th
 from spikemark.report.model import ABSENT, DASH, Entry, Section, Table, alike, number, percent, titled
 
 CONVERGED = 0.01
+SOME = 10.0  # percent
 READING = f"""\
 Robust accuracy in percent, that is accuracy on samples which an attack changed within a radius: mean [95 % interval]
 over seeds (and test samples, where records keep them). Every attack gives an upper bound. The number to quote is the
@@ -44,12 +45,16 @@ def told_attacks(where: str, group: Cells) -> Iterator[str]:
     attacks = attacks_of(group)
     for worst in (name for name in attacks if name.startswith(WORST)):
         curves = sampled_curves(group, [worst])
-        severity = max((severity for own in curves.values() for severity in own[worst]), default=0)
-        left = {
-            system: 100 * mean_interval(own[worst][severity], bounds=(0, 1)).value
-            for (framework, system), own in curves.items()
-            if framework == group.leading and own[worst].get(severity)
-        }
+        left: dict[str, float] = {}
+        # The largest radius at which somebody still reads a tenth: beyond it all are alike.
+        for severity in sorted({s for own in curves.values() for s in own[worst] if s}, reverse=True):
+            left = {
+                system: 100 * mean_interval(own[worst][severity], bounds=(0, 1)).value
+                for (framework, system), own in curves.items()
+                if framework == group.leading and own[worst].get(severity)
+            }
+            if left and max(left.values()) >= SOME:
+                break
         if left:
             least, most = min(left, key=lambda name: left[name]), max(left, key=lambda name: left[name])
             radius = _heading(
