@@ -47,7 +47,7 @@ class Fingerprint:
         for tensor in tensors:
             array = tensor.detach().cpu().contiguous().numpy()
             self._digest.update(f"{array.dtype}{array.shape}".encode())
-            self._digest.update(array.reshape(-1).view(np.uint8))
+            self._digest.update(array.reshape(-1).view(np.uint8).data)
 
 
 def fingerprint(*tensors: torch.Tensor) -> str:

@@ -60,8 +60,10 @@ CLAIMS = (
             for mode in ("m", "s")
             for steps in ("t16", "t64")
         ),
-        "ours: convnet of 64 and 128 channels on a CPU, each training alone on the machine; backpropagation through time "
-        "runs in fused kernels, the gathering of eligibilities in torch's operators",
+        (
+            "ours: convnet of 64 and 128 channels on a CPU, each training alone on the machine; fused kernels compute "
+            "backpropagation through time, torch's operators the eligibilities"
+        ),
         _WHERE,
     ),
 )
