@@ -246,8 +246,12 @@ def facets_of(record: Record) -> dict[str, Mapping[str, Any]]:
         name: own.pop(name) for name in list(own) if "axis" in cell and name.split(".")[1:2] in (["axes"], ["phases"])
     }
     further = flat({name: value for name, value in cell.items() if name not in _AXES})
+    training = flat({name: settings[name] for name in OF_TRAINING if name in settings})
+    # Which options are searched is an arm's own affair: others may not have them.
+    searched = {name: training.pop(name) for name in list(training) if name.startswith("tuning.search")}
     facets: dict[str, Mapping[str, Any]] = {
-        "settings": flat({name: settings[name] for name in OF_TRAINING if name in settings}),
+        "settings": training,
+        f"tuning {cell.get('system')}": searched,
         f"{cell['measure']} {cell.get('axis', '')}": own | further,
         f"points {cell.get('axis', '')} {cell['framework']} {cell['neuron']}": places,
         f"framework {cell['framework']}": {cell["framework"]: cell.get("framework_version", "")},
