@@ -108,7 +108,8 @@ class Pdsg(Derivative):
     def restart(self) -> None:
         """See `Derivative.restart`."""
         self.count = 0
-        self.mean = self.squares = torch.zeros(())
+        self.mean: Tensor | float = 0.0
+        self.squares: Tensor | float = 0.0
 
     def begin(self) -> None:
         """See `Derivative.begin`."""
@@ -119,12 +120,12 @@ class Pdsg(Derivative):
         axes = [axis for axis in range(u.dim()) if axis != 1]
         variance, mean = torch.var_mean(u, axes, correction=0, keepdim=True)
         new = u.numel() // u.shape[1]
-        before, away = self.count, mean - self.mean.to(u)
+        before, away = self.count, mean - self.mean
         self.count += new
         # Squared distances from the mean of all steps so far, from those of each part (Chan, Golub and LeVeque 1979).
-        self.squares = self.squares.to(u) + new * variance + away.square() * (before * new / self.count)
-        self.mean = mean - away * (before / self.count)
-        spread = (self.squares / max(1, self.count - 1)).sqrt()
+        squares = self.squares + new * variance + away.square() * (before * new / self.count)
+        self.mean, self.squares = mean - away * (before / self.count), squares
+        spread = (squares / max(1, self.count - 1)).sqrt()
         spread = torch.where(spread > 0, spread, torch.ones_like(spread))
         return torch.exp(-((z - spread / 2).square()) / (2 * spread.square())) / (math.sqrt(2 * math.pi) * spread)
 

@@ -59,7 +59,7 @@ class Trail:
 
     Attributes:
         inputs: of each sample the first iterate that fooled the network, else the one with the largest loss.
-        fooled_at: the number of steps made until then, ``[B]``; -1 for a sample that no iterate fooled.
+        fooled_at: after how many steps the network was first fooled, ``[B]``; -1 where it never was.
         losses: of `inputs`.
         flat: whether the first gradient of a sample was zero throughout, ``[B]``; None where no gradient was asked for.
     """
@@ -250,8 +250,9 @@ def random_signs(
         left = trail.standing.nonzero()[:, 0]
         if not len(left):
             break
-        at = inputs[left] + level * _signs(inputs[left].shape, inputs, generator)
-        _ask(target, trail, number, at.clamp(0, 1), labels[left], left)
+        clean = inputs[left]
+        at = (clean + level * _signs(clean.shape, clean, generator)).clamp(0, 1)
+        _ask(target, trail, number, at, labels[left], left)
     return trail
 
 

@@ -13,7 +13,8 @@ from spikemark.report.curves import SampledCurve, attacks_of, sampled_curves, th
 from spikemark.report.model import ABSENT, DASH, Entry, Section, Table, alike, number, percent, titled
 
 CONVERGED = 0.01
-SOME = 10.0  # percent
+TOLD = 0.1
+"""The share of samples that somebody still has to read correctly for a radius to be told."""
 READING = f"""\
 Robust accuracy in percent, that is accuracy on samples which an attack changed within a radius: mean [95 % interval]
 over seeds (and test samples, where records keep them). Every attack gives an upper bound. The number to quote is the
@@ -46,24 +47,24 @@ def told_attacks(where: str, group: Cells) -> Iterator[str]:
     for worst in (name for name in attacks if name.startswith(WORST)):
         curves = sampled_curves(group, [worst])
         left: dict[str, float] = {}
-        # The largest radius at which somebody still reads a tenth: beyond it all are alike.
+        # The largest radius to be told: beyond it all are alike.
         for severity in sorted({s for own in curves.values() for s in own[worst] if s}, reverse=True):
             left = {
-                system: 100 * mean_interval(own[worst][severity], bounds=(0, 1)).value
+                system: mean_interval(own[worst][severity], bounds=(0, 1)).value
                 for (framework, system), own in curves.items()
                 if framework == group.leading and own[worst].get(severity)
             }
-            if left and max(left.values()) >= SOME:
+            if left and max(left.values()) >= TOLD:
                 break
         if left:
-            least, most = min(left, key=lambda name: left[name]), max(left, key=lambda name: left[name])
+            ordered = sorted(left, key=lambda name: left[name])
+            least, most = (f"{number(100 * left[name], 1)} % ({name})" for name in (ordered[0], ordered[-1]))
             radius = _heading(
                 group, [name for name in attacks if threat_of(name) == worst.removeprefix(WORST)], severity
             )
             yield (
                 f"On {where} ({group.leading}), the worst of all {worst.removeprefix(WORST)} attacks leaves "
-                f"{number(left[least], 1)} % ({least}) to {number(left[most], 1)} % ({most}) of the samples read "
-                f"correctly at severity {radius}."
+                f"{least} to {most} of the samples read correctly at severity {radius}."
             )
     severities = group.features("accuracy_after_steps", "severity")
     lost = [last_doubling(curve) for *_, curve, _ in _searched(group, attacks, max(severities))] if severities else []
