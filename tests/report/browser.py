@@ -73,10 +73,11 @@ class Browser:
             path: of the page.
             fragment: from "#" on.
             width: of the window, in CSS pixels.
+            height: likewise.
             media: "screen" or "print".
             features: of the media, such as ``prefers_color_scheme="dark"``.
         """
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         wanted = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
         self.call("Emulation.setEmulatedMedia", media=media, features=wanted)
         self.call("Page.navigate", url="about:blank")

@@ -111,6 +111,18 @@ def test_answers_stand_on_the_first_screen(browser, pages):
     assert all(len(answer) > 20 for answer in asked.values())
 
 
+def test_charts_on_the_first_screen_wait_for_no_scrolling(browser, pages):
+    blind = "IntersectionObserver = class { observe() {} unobserve() {} }"
+    script = browser.call("Page.addScriptToEvaluateOnNewDocument", source=blind)["identifier"]
+    browser.open(pages["report"], height=2400)
+    browser.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
+    browser.run("bundle.then(() => new Promise(end => setTimeout(end, 50)))")
+    charts = browser.run("""[...document.querySelectorAll('.chart')].map(chart =>
+        [chart.getBoundingClientRect().top < innerHeight, chart.classList.contains('js-plotly-plot')])""")
+    assert [True, True] in charts
+    assert all(near == drawn for near, drawn in charts)
+
+
 def test_a_page_stands_alone_and_escapes(browser, pages):
     browser.open(pages["report"])
     browser.run(READY)
