@@ -10,6 +10,7 @@ from spikemark.measures.energy import flips
 from spikemark.report import charts, figures
 from spikemark.report.cells import Cells
 from spikemark.report.comparisons import MATTERS, PairedTest, paired_tests
+from spikemark.report.first_layer import first_layer_table
 from spikemark.report.joules import measured_columns
 from spikemark.report.model import (
     ABSENT,
@@ -60,6 +61,8 @@ def energy_section(cells: Cells) -> Section:
             continue
         section.tables.append(_totals(f"Operations and energy per sample: {where}", group, profiles))
         section.tables.append(_layers(f"Layers and the kind of their input: {where}", group.where(measure="energy")))
+        charged = first_layer_table(where, group)
+        section.tables.extend([] if charged is None else [charged])
         twins = Twins.of(where, group, profiles)
         if twins is not None:
             section.tables.extend((twins.front(), twins.even()))
